@@ -1,0 +1,3 @@
+"""nowcast: 3D radar nowcasting with coherent groups of Gaussians."""
+
+__version__ = "0.1.0"

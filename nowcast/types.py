@@ -1,0 +1,295 @@
+"""The checked values that travel through the program.
+
+Arrays run ``(time, channel, z, y, x)``. Volumes are numpy arrays; Gaussians are torch tensors, because the voxelizer
+differentiates them. Times are ``numpy.datetime64[ns]`` in UTC. Every type checks its shapes when made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Float32 = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+Times = NDArray[np.datetime64]
+
+REFLECTIVITY = "reflectivity"
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class GridSpec:
+    """A regular grid on an azimuthal-equidistant projection around its origin.
+
+    Attributes
+    ----------
+    origin_lat, origin_lon
+        Centre of the projection, degrees north and east (WGS84).
+    shape
+        Number of levels, rows, columns: ``(nz, ny, nx)``.
+    first_m
+        Coordinates ``(z, y, x)`` of the first voxel's centre, metres; y north and x east of the origin.
+    spacing_m
+        Distances ``(dz, dy, dx)`` between voxel centres, metres, positive.
+    origin_alt
+        Altitude of z = 0 above mean sea level, metres. Grids made by nowcast have 0.
+    """
+
+    origin_lat: float
+    origin_lon: float
+    shape: tuple[int, int, int]
+    first_m: tuple[float, float, float]
+    spacing_m: tuple[float, float, float]
+    origin_alt: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(-90 <= self.origin_lat <= 90, f"grid origin latitude {self.origin_lat} is not within -90..90")
+        _require(-360 <= self.origin_lon <= 360, f"grid origin longitude {self.origin_lon} is not a longitude")
+        _require(len(self.shape) == 3 and min(self.shape) >= 1, f"grid shape {self.shape} is not (nz, ny, nx)")
+        _require(len(self.spacing_m) == 3 and min(self.spacing_m) > 0, f"grid spacing {self.spacing_m} m")
+        _require(len(self.first_m) == 3, f"grid first point {self.first_m} is not (z, y, x)")
+
+    @staticmethod
+    def from_axes(
+        lat: float, lon: float, z: Sequence[float], y: Sequence[float], x: Sequence[float], alt: float = 0.0
+    ) -> GridSpec:
+        """Make a grid from its coordinate axes in metres; raises InputError unless each is evenly spaced."""
+        first, spacing, shape = [], [], []
+        for name, axis in (("z", z), ("y", y), ("x", x)):
+            values = np.asarray(axis, np.float64)
+            _require(values.ndim == 1 and values.size >= 1, f"grid axis {name} is not a list of coordinates")
+            step = np.diff(values)
+            even = step.size == 0 or bool(step[0] > 0 and np.ptp(step) <= 1e-3 * abs(step[0]))
+            _require(even, f"grid axis {name} is not evenly spaced and rising: resample it first")
+            first.append(float(values[0]))
+            spacing.append(float(step.mean()) if step.size else 1000.0)
+            shape.append(int(values.size))
+        return GridSpec(lat, lon, tuple(shape), tuple(first), tuple(spacing), alt)  # type: ignore[arg-type]
+
+    def axis(self, index: int) -> NDArray[np.float64]:
+        """Coordinates in metres along axis 0 (z), 1 (y) or 2 (x)."""
+        return self.first_m[index] + self.spacing_m[index] * np.arange(self.shape[index])
+
+    @property
+    def z(self) -> NDArray[np.float64]:
+        return self.axis(0)
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        return self.axis(1)
+
+    @property
+    def x(self) -> NDArray[np.float64]:
+        return self.axis(2)
+
+    def matches(self, other: GridSpec) -> bool:
+        """Whether both describe the same voxels, to within rounding of stored coordinates."""
+        ours, theirs = (
+            (*g.first_m, *g.spacing_m, g.origin_alt, 1e5 * g.origin_lat, 1e5 * g.origin_lon) for g in (self, other)
+        )
+        return self.shape == other.shape and bool(np.allclose(ours, theirs, rtol=1e-6, atol=1.0))
+
+
+@dataclass(frozen=True)
+class VolumeSequence:
+    """Gridded radar volumes in order of time.
+
+    Attributes
+    ----------
+    values
+        ``[T, C, Z, Y, X]`` float32. Reflectivity in dBZ within 0..80, observed voxels without echo are 0.
+        NaN exactly where ``mask`` is False.
+    mask
+        ``[T, Z, Y, X]`` bool, True where the scan observed the voxel, with or without echo.
+    times
+        ``[T]`` valid times, UTC, strictly rising.
+    grid
+        The voxels.
+    channels
+        Name of each channel; the first is ``"reflectivity"``.
+    sources
+        For each time, the file the volume came from.
+    coverage
+        ``[Z, Y, X]`` bool or None. Some gridded files do not tell "not observed" from "no echo"; then ``mask`` is
+        True everywhere, and ``coverage`` marks the voxels that held a value at least once in the archive. It may
+        come from volumes later than an initial time: verification scores on it, no forecast may read it.
+    """
+
+    values: Float32
+    mask: Bool
+    times: Times
+    grid: GridSpec
+    channels: tuple[str, ...] = (REFLECTIVITY,)
+    sources: tuple[str, ...] = ()
+    coverage: Bool | None = None
+
+    def __post_init__(self) -> None:
+        t, shape = len(self.times), self.grid.shape
+        expected = (t, len(self.channels), *shape)
+        _require(self.values.shape == expected, f"volume values have shape {self.values.shape}, not {expected}")
+        _require(self.values.dtype == np.float32, f"volume values are {self.values.dtype}, not float32")
+        _require(self.mask.shape == (t, *shape), f"volume mask has shape {self.mask.shape}, not {(t, *shape)}")
+        _require(self.mask.dtype == np.bool_, f"volume mask is {self.mask.dtype}, not bool")
+        _require(self.channels[:1] == (REFLECTIVITY,), f"first channel is {self.channels[:1]}, not reflectivity")
+        rising = bool((np.diff(self.times) > np.timedelta64(0, "ns")).all())
+        _require(rising, "volume times do not rise strictly: sort the volumes and drop duplicates")
+        _require(len(self.sources) in (0, t), f"{len(self.sources)} sources for {t} volumes")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def reflectivity(self) -> Float32:
+        """``[T, Z, Y, X]`` dBZ, NaN where not observed."""
+        return self.values[:, 0]
+
+    def filled(self) -> Float32:
+        """``[T, Z, Y, X]`` reflectivity in dBZ with 0 where not observed, for methods that cannot carry a mask."""
+        return np.nan_to_num(self.reflectivity, nan=0.0)
+
+    def select(self, indices: slice | Sequence[int] | NDArray[np.integer]) -> VolumeSequence:
+        """The volumes at the given positions along time."""
+        keep = np.arange(len(self))[indices]
+        sources = tuple(self.sources[i] for i in keep) if self.sources else ()
+        return replace(
+            self, values=self.values[keep], mask=self.mask[keep], times=self.times[keep], sources=sources
+        )
+
+    def until(self, time: np.datetime64) -> VolumeSequence:
+        """The volumes valid at or before ``time``."""
+        return self.select(np.flatnonzero(self.times <= time))
+
+
+@dataclass(frozen=True)
+class GaussianSet:
+    """N anisotropic 3D Gaussians at one time; the field is ``sum_i a_i exp(-q_i / 2)``, cut where ``q_i > 9``.
+
+    Attributes
+    ----------
+    means
+        ``[N, 3]`` float32 centres in metres as (x, y, z).
+    log_scales
+        ``[N, 3]`` natural logarithm of the standard deviations in metres along the rotated axes.
+    quats
+        ``[N, 4]`` rotation quaternions (w, x, y, z), not necessarily normalised.
+    intensities
+        ``[N, C]`` amplitudes in the channel's physical unit (dBZ for reflectivity).
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    quats: Tensor
+    intensities: Tensor
+
+    def __post_init__(self) -> None:
+        n = self.means.shape[0]
+        for name, width in (("means", 3), ("log_scales", 3), ("quats", 4)):
+            shape = tuple(getattr(self, name).shape)
+            _require(shape == (n, width), f"Gaussian {name} have shape {shape}, not {(n, width)}")
+        shape = tuple(self.intensities.shape)
+        _require(len(shape) == 2 and shape[0] == n, f"Gaussian intensities have shape {shape}, not ({n}, channels)")
+
+    def __len__(self) -> int:
+        return int(self.means.shape[0])
+
+
+@dataclass(frozen=True)
+class GaussianSequence:
+    """The same N Gaussians over T times; index i is one tracked piece of storm.
+
+    ``means [T, N, 3]``, ``log_scales [T, N, 3]``, ``quats [T, N, 4]``, ``intensities [T, N, C]`` as in
+    :class:`GaussianSet`. ``velocities [T, N, 3]`` is the fit's estimate of each Gaussian's motion at that time, m/s
+    as (x, y, z): that of the echo around it, from times up to and including it. ``ids [N]`` int64 persist from
+    cycle to cycle. ``times [T]`` as in :class:`VolumeSequence`. A Gaussian with zero intensity is idle.
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    quats: Tensor
+    intensities: Tensor
+    velocities: Tensor
+    ids: Tensor
+    times: Times
+    grid: GridSpec
+    channels: tuple[str, ...] = (REFLECTIVITY,)
+
+    def __post_init__(self) -> None:
+        t, n = len(self.times), self.means.shape[1]
+        widths = {"means": 3, "log_scales": 3, "quats": 4, "velocities": 3, "intensities": len(self.channels)}
+        for name, width in widths.items():
+            shape = tuple(getattr(self, name).shape)
+            _require(shape == (t, n, width), f"Gaussian {name} have shape {shape}, not {(t, n, width)}")
+        _require(tuple(self.ids.shape) == (n,), f"Gaussian ids have shape {tuple(self.ids.shape)}, not {(n,)}")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def at(self, index: int) -> GaussianSet:
+        """The Gaussians of one time."""
+        return GaussianSet(
+            self.means[index], self.log_scales[index], self.quats[index], self.intensities[index]
+        )
+
+    def select(self, indices: slice) -> GaussianSequence:
+        """The Gaussians of some of the times."""
+        return replace(
+            self,
+            means=self.means[indices],
+            log_scales=self.log_scales[indices],
+            quats=self.quats[indices],
+            intensities=self.intensities[indices],
+            velocities=self.velocities[indices],
+            times=self.times[indices],
+        )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A reflectivity forecast.
+
+    Attributes
+    ----------
+    init_time
+        The valid time of the newest volume used, UTC.
+    lead_times
+        ``[L]`` timedelta64[ns], rising.
+    values
+        ``[M, L, Z, Y, X]`` float32 dBZ within 0..80 for M members (one when deterministic); NaN where ``mask`` is False.
+    mask
+        ``[Z, Y, X]`` bool: voxels the radar observes, where the forecast is meant to be used.
+    method
+        ``"gaumamba"``, ``"advection"``, ``"extrapolation"``, ...
+    provenance
+        Facts for the file's global attributes: inputs, model, settings.
+    """
+
+    init_time: np.datetime64
+    lead_times: NDArray[np.timedelta64]
+    values: Float32
+    mask: Bool
+    grid: GridSpec
+    method: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        leads, shape = len(self.lead_times), self.grid.shape
+        ok = self.values.ndim == 5 and self.values.shape[1:] == (leads, *shape)
+        _require(ok, f"forecast values have shape {self.values.shape}, not (members, {leads}, {shape})")
+        _require(self.mask.shape == shape, f"forecast mask has shape {self.mask.shape}, not {shape}")
+
+    @property
+    def valid_times(self) -> Times:
+        return self.init_time + self.lead_times
