@@ -257,6 +257,35 @@ class GaussianSequence:
 
 
 @dataclass(frozen=True)
+class FittedWindow:
+    """A fitted stretch of an event: what ``nowcast fit`` writes and ``nowcast train`` reads.
+
+    Attributes
+    ----------
+    gaussians
+        The Gaussians at all times of the window.
+    inputs
+        The first so many times were fitted together and causally, exactly as a forecast issued at the last of them
+        would do; the times after it continue the same Gaussians forward and serve as training targets only.
+    event
+        Name of the weather event; training and validation never share one.
+    volumes
+        The observed volumes of all times, for the rendered loss; None where only the Gaussians were kept.
+    """
+
+    gaussians: GaussianSequence
+    inputs: int
+    event: str
+    volumes: VolumeSequence | None = None
+
+    def __post_init__(self) -> None:
+        t = len(self.gaussians)
+        _require(1 <= self.inputs <= t, f"{self.inputs} input times in a window of {t}")
+        same = self.volumes is None or np.array_equal(self.volumes.times, self.gaussians.times)
+        _require(same, "the volumes of a fitted window have other times than its Gaussians")
+
+
+@dataclass(frozen=True)
 class Forecast:
     """A reflectivity forecast.
 
