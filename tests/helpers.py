@@ -64,6 +64,8 @@ def moving_cells(
             height = np.exp(-0.5 * ((z - 3e3) / (0.4 * top[k])) ** 2)[:, None, None]
             cell = (peak[k] + growth_dbz * t) * height * np.exp(-0.5 * (dx**2 + dy**2) / radius[k] ** 2)
             values[t, 0] = np.maximum(values[t, 0], cell)
-    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(steps) * step_s * 1e9).astype("timedelta64[ns]")
+    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(steps) * step_s * 1e9).astype(
+        "timedelta64[ns]"
+    )
     mask = np.ones((steps, *grid.shape), bool)
     return VolumeSequence(clip_dbz(values), mask, times, grid)

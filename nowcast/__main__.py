@@ -1,0 +1,5 @@
+"""``python -m nowcast``."""
+
+from nowcast.cli import main
+
+main()

@@ -1,0 +1,77 @@
+"""Writing a file so that a reader sees the old one or the whole new one, never a part."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nowcast.errors import OutputError
+
+
+@contextmanager
+def atomic_path(target: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; on success it is flushed to disk and renamed to ``target``.
+
+    On any failure, Ctrl-C included, the temporary file is removed and ``target`` stays as it was. Missing parent
+    folders are made.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written: no permission, no space, a folder in its place.
+    """
+    target = Path(target)
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder: give the name of a file to write")
+    # The suffix stays last, because writers such as matplotlib choose the format by it.
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    try:
+        with _told_as_output_error(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush(temporary)
+            temporary.replace(target)
+            _flush(target.parent)
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def atomic_write_text(target: Path | str, text: str) -> None:
+    """Write UTF-8 text to ``target`` through :func:`atomic_path`."""
+    with atomic_path(target) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _told_as_output_error(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {_reason(error)}") from error
+    except RuntimeError as error:
+        # The HDF5 library reports a full disk or a lost file as RuntimeError("NetCDF: HDF error").
+        if "HDF error" not in str(error):
+            raise
+        raise OutputError(f"cannot write {target}: {error}; is the disk full?") from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "no space left on the device; free some or write elsewhere"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.strerror}; choose a folder you may write to"
+    return error.strerror or str(error)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,77 @@
+"""Forecast files: ``reflectivity(lead_time, z, y, x)`` as CF NetCDF-4."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.io import cf
+from nowcast.types import REFLECTIVITY, Forecast
+
+KIND = "forecast"
+
+
+def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -> None:
+    """Write a forecast, compressed and atomically; voxels outside its mask hold the fill value.
+
+    A deterministic forecast has dims ``(lead_time, z, y, x)``, an ensemble ``(member, lead_time, z, y, x)``.
+    Raises OutputError when the file cannot be written.
+    """
+    import xarray as xr
+
+    members = forecast.values.shape[0]
+    dims: tuple[str, ...] = ("lead_time", "z", "y", "x")
+    values = forecast.values[0]
+    coordinates = cf.grid_coordinates(forecast.grid)
+    chunks: tuple[int, ...] = (1, *forecast.grid.shape)
+    if members > 1:
+        dims, values, chunks = ("member", *dims), forecast.values, (1, *chunks)
+        member = {"standard_name": "realization", "long_name": "ensemble member", "units": "1"}
+        coordinates["member"] = ("member", np.arange(members, dtype=np.int32), member)
+    lead = {"standard_name": "forecast_period", "long_name": "time since the forecast reference time"}
+    init = {"standard_name": "forecast_reference_time", "long_name": "valid time of the newest volume used"}
+    valid = {"standard_name": "time", "long_name": "valid time"}
+    coordinates["lead_time"] = ("lead_time", forecast.lead_times.astype("timedelta64[ns]"), lead)
+    coordinates["forecast_reference_time"] = ((), forecast.init_time.astype("datetime64[ns]"), init)
+    coordinates["valid_time"] = ("lead_time", forecast.valid_times.astype("datetime64[ns]"), valid)
+    variables = {
+        REFLECTIVITY: (dims, values, cf.reflectivity_attributes()),
+        cf.GRID_MAPPING: cf.grid_mapping(forecast.grid),
+    }
+    attributes = cf.global_attributes(KIND, "Radar reflectivity forecast", history)
+    attributes |= {
+        "method": forecast.method,
+        "provenance": json.dumps(dict(forecast.provenance), default=str),
+    }
+    dataset = xr.Dataset(variables, coordinates, attributes)
+    encoding = {
+        REFLECTIVITY: {**cf.PACKED_DBZ, "chunksizes": chunks},
+        "lead_time": {"units": "minutes", "dtype": "float64"},
+        "valid_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
+        "forecast_reference_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
+    }
+    cf.write_dataset(dataset, path, encoding)
+
+
+def read_forecast(path: Path | str) -> Forecast:
+    """Read a file of :func:`write_forecast`; raises InputError when it is not one."""
+    dataset = cf.open_dataset(path, KIND, "a forecast file")
+    values = dataset[REFLECTIVITY].values.astype(np.float32)
+    if values.ndim == 4:
+        values = values[None]
+    return Forecast(
+        init_time=dataset["forecast_reference_time"].values.astype("datetime64[ns]")[()],
+        lead_times=dataset["lead_time"].values.astype("timedelta64[ns]"),
+        values=values,
+        mask=np.isfinite(values).any(axis=(0, 1)),
+        grid=cf.grid_of(dataset, str(path)),
+        method=str(dataset.attrs["method"]),
+        provenance=json.loads(dataset.attrs.get("provenance", "{}")),
+    )
+
+
+def is_forecast_file(path: Path | str) -> bool:
+    """Whether the path is a file of :func:`write_forecast`."""
+    return cf.kind_of(path) == KIND

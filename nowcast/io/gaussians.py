@@ -1,0 +1,128 @@
+"""Gaussian files: fitted windows as NetCDF-4, dims ``(sequence, time, gaussian, ...)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nowcast.errors import InputError
+from nowcast.io import cf
+from nowcast.types import REFLECTIVITY, FittedWindow, GaussianSequence, VolumeSequence
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+KIND = "gaussians"
+_PARAMETERS = {
+    "means": ("xyz", "m", "centres (x east, y north, z up)"),
+    "log_scales": (
+        "axis",
+        "1",
+        "natural logarithm of the standard deviations in metres along the rotated axes",
+    ),
+    "quats": ("wxyz", "1", "rotation quaternions (w, x, y, z)"),
+    "velocities": ("xyz", "m s-1", "motion of the echo around each Gaussian"),
+    "intensities": ("channel", "dBZ", "amplitudes in each channel's unit"),
+}
+
+
+def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, history: str = "") -> None:
+    """Write fitted windows of one grid, length and Gaussian count to one file, compressed and atomically.
+
+    Raises
+    ------
+    InputError
+        There is no window, or they differ in grid, number of times or Gaussians, channels, or kept volumes.
+    OutputError
+        The file cannot be written.
+    """
+    import xarray as xr
+
+    _check_alike(windows)
+    first = windows[0].gaussians
+    variables: dict[str, Any] = {cf.GRID_MAPPING: cf.grid_mapping(first.grid)}
+    encoding: dict[str, dict[str, Any]] = {"time": {"units": cf.TIME_UNITS, "dtype": "float64"}}
+    for name, (width, unit, text) in _PARAMETERS.items():
+        values = np.stack([getattr(w.gaussians, name).numpy() for w in windows])
+        dims = ("sequence", "time_index", "gaussian", width)
+        variables[name] = (dims, values, {"units": unit, "long_name": text})
+        encoding[name] = {"zlib": True, "complevel": 2, "shuffle": True, "chunksizes": (1, *values.shape[1:])}
+    ids = np.stack([w.gaussians.ids.numpy() for w in windows])
+    variables["ids"] = (("sequence", "gaussian"), ids, {"long_name": "identity, kept from cycle to cycle"})
+    variables["inputs"] = (
+        "sequence",
+        [w.inputs for w in windows],
+        {"long_name": "times fitted together, causally"},
+    )
+    variables["event"] = (
+        "sequence",
+        np.array([w.event for w in windows], dtype=object),
+        {"long_name": "event"},
+    )
+    if windows[0].volumes is not None:
+        _add_volumes(windows, variables, encoding)
+    times = np.stack([w.gaussians.times for w in windows])
+    coordinates = {
+        "time": (("sequence", "time_index"), times, {"standard_name": "time", "long_name": "valid time"}),
+        "channel": ("channel", np.array(first.channels, dtype=object)),
+        **cf.grid_coordinates(first.grid),
+    }
+    attributes = cf.global_attributes(KIND, "Radar volumes as tracked 3D Gaussians", history)
+    cf.write_dataset(xr.Dataset(variables, coordinates, attributes), path, encoding)
+
+
+def _check_alike(windows: Sequence[FittedWindow]) -> None:
+    if not windows:
+        raise InputError("there is no fitted window to write")
+
+    def key(w: FittedWindow) -> tuple[Any, ...]:
+        return tuple(w.gaussians.means.shape), w.gaussians.channels, w.volumes is None
+
+    if any(
+        key(w) != key(windows[0]) or not w.gaussians.grid.matches(windows[0].gaussians.grid) for w in windows
+    ):
+        raise InputError("fitted windows of different grid, length, Gaussians or channels need a file each")
+
+
+def _add_volumes(
+    windows: Sequence[FittedWindow], variables: dict[str, Any], encoding: dict[str, Any]
+) -> None:
+    volumes = [w.volumes for w in windows if w.volumes is not None]
+    values = np.stack([v.reflectivity for v in volumes])
+    dims = ("sequence", "time_index", "z", "y", "x")
+    variables[REFLECTIVITY] = (dims, values, cf.reflectivity_attributes())
+    encoding[REFLECTIVITY] = {**cf.PACKED_DBZ, "chunksizes": (1, 1, *values.shape[2:])}
+
+
+def read_windows(path: Path | str) -> list[FittedWindow]:
+    """Read a file of :func:`write_windows`; raises InputError when it is not one."""
+    dataset = cf.open_dataset(path, KIND, "a Gaussian file")
+    return [_window(dataset, i, str(path)) for i in range(dataset.sizes["sequence"])]
+
+
+def _window(dataset: xr.Dataset, index: int, where: str) -> FittedWindow:
+    import torch
+
+    one = dataset.isel(sequence=index)
+    grid = cf.grid_of(one, where)
+    times = one["time"].values.astype("datetime64[ns]")
+    gaussians = GaussianSequence(
+        **{name: torch.from_numpy(one[name].values.astype(np.float32)) for name in _PARAMETERS},
+        ids=torch.from_numpy(one["ids"].values.astype(np.int64)),
+        times=times,
+        grid=grid,
+        channels=tuple(str(c) for c in one["channel"].values),
+    )
+    volumes = None
+    if REFLECTIVITY in one:
+        values = one[REFLECTIVITY].values.astype(np.float32)[:, None]
+        volumes = VolumeSequence(values, np.isfinite(values[:, 0]), times, grid)
+    return FittedWindow(gaussians, int(one["inputs"]), str(one["event"].values), volumes)
+
+
+def is_gaussian_file(path: Path | str) -> bool:
+    """Whether the path is a file of :func:`write_windows`."""
+    return cf.kind_of(path) == KIND

@@ -1,0 +1,1 @@
+"""What the commands do: inputs, fits, forecasts and their evaluation, composed from the layers below."""

@@ -1,0 +1,116 @@
+"""Our own files come back as they were written, and refuse what they are not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import helpers
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from nowcast.errors import InputError, OutputError
+from nowcast.io.atomic import atomic_path, atomic_write_text
+from nowcast.io.forecasts import is_forecast_file, read_forecast, write_forecast
+from nowcast.io.gaussians import read_windows, write_windows
+from nowcast.io.volumes import is_volume_file, read_volumes, write_volumes
+from nowcast.types import FittedWindow, Forecast, GaussianSequence, VolumeSequence
+
+
+def _volumes_with_gap() -> VolumeSequence:
+    seq = helpers.moving_cells(helpers.small_grid((3, 10, 12)), steps=3)
+    values, mask = seq.values.copy(), seq.mask.copy()
+    mask[:, 0, :3] = False
+    values[~mask[:, None]] = np.nan
+    return VolumeSequence(values, mask, seq.times, seq.grid, sources=("a", "b", "c"))
+
+
+def test_volumes_round_trip_keeps_missing_apart_from_no_echo(tmp_path: Path) -> None:
+    seq = _volumes_with_gap()
+    write_volumes(seq, tmp_path / "v.nc")
+    back = read_volumes(tmp_path / "v.nc")
+    np.testing.assert_array_equal(back.mask, seq.mask)
+    np.testing.assert_allclose(back.values, seq.values, atol=0.0051)
+    assert back.grid.matches(seq.grid) and back.sources == seq.sources
+    np.testing.assert_array_equal(back.times, seq.times)
+    assert is_volume_file(tmp_path / "v.nc") and not is_forecast_file(tmp_path / "v.nc")
+
+
+def _forecast(members: int) -> Forecast:
+    seq = _volumes_with_gap()
+    values = np.repeat(np.stack([seq.values[:2, 0]]), members, axis=0)
+    leads = np.array([10, 20], "timedelta64[m]").astype("timedelta64[ns]")
+    return Forecast(seq.times[-1], leads, values, seq.mask[0], seq.grid, "advection", {"inputs": ["a"]})
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_forecast_round_trip(tmp_path: Path, members: int) -> None:
+    forecast = _forecast(members)
+    write_forecast(forecast, tmp_path / "f.nc", history="test")
+    back = read_forecast(tmp_path / "f.nc")
+    np.testing.assert_allclose(back.values, forecast.values, atol=0.0051)
+    np.testing.assert_array_equal(back.mask, forecast.mask)
+    np.testing.assert_array_equal(back.lead_times, forecast.lead_times)
+    assert back.init_time == forecast.init_time and back.provenance == {"inputs": ["a"]}
+
+
+def test_forecast_file_is_plain_cf(tmp_path: Path) -> None:
+    write_forecast(_forecast(1), tmp_path / "f.nc")
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=True) as ds:
+        assert ds.reflectivity.dims == ("lead_time", "z", "y", "x")
+        assert ds.valid_time.dims == ("lead_time",) and ds.forecast_reference_time.shape == ()
+        assert ds[ds.reflectivity.attrs.get("grid_mapping", "projection")].attrs["grid_mapping_name"]
+        assert ds.attrs["Conventions"].startswith("CF-1.")
+        assert np.isnan(ds.reflectivity.values[:, 0, :3]).all()
+        assert ds.lead_time.values[0] == np.timedelta64(10, "m")
+
+
+def _window(seed: int, with_volumes: bool) -> FittedWindow:
+    seq = _volumes_with_gap()
+    g = torch.Generator().manual_seed(seed)
+    shapes = {"means": 3, "log_scales": 3, "quats": 4, "intensities": 1, "velocities": 3}
+    tensors = {k: torch.randn(3, 5, w, generator=g) for k, w in shapes.items()}
+    gaussians = GaussianSequence(**tensors, ids=torch.arange(5) + seed, times=seq.times, grid=seq.grid)
+    return FittedWindow(gaussians, 2, f"event-{seed}", seq if with_volumes else None)
+
+
+@pytest.mark.parametrize("with_volumes", [True, False])
+def test_gaussian_windows_round_trip_bit_for_bit(tmp_path: Path, with_volumes: bool) -> None:
+    windows = [_window(s, with_volumes) for s in (1, 2)]
+    write_windows(windows, tmp_path / "g.nc")
+    back = read_windows(tmp_path / "g.nc")
+    for old, new in zip(windows, back, strict=True):
+        for name in ("means", "log_scales", "quats", "intensities", "velocities", "ids"):
+            assert torch.equal(getattr(old.gaussians, name), getattr(new.gaussians, name)), name
+        assert (new.event, new.inputs) == (old.event, old.inputs)
+        assert (new.volumes is not None) == with_volumes
+
+
+def test_another_kind_of_file_is_refused_in_words(tmp_path: Path) -> None:
+    write_volumes(_volumes_with_gap(), tmp_path / "v.nc")
+    with pytest.raises(InputError, match="not a forecast file but a volumes file"):
+        read_forecast(tmp_path / "v.nc")
+    (tmp_path / "t.nc").write_text("hello")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_windows(tmp_path / "t.nc")
+    with pytest.raises(InputError, match="does not exist"):
+        read_volumes(tmp_path / "none.nc")
+
+
+def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    atomic_write_text(target, "old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(target) as path:
+        path.write_text("half")
+        raise KeyboardInterrupt
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_unwritable_target_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is a folder"), atomic_path(tmp_path):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_volumes(_volumes_with_gap(), tmp_path / "file" / "v.nc")
