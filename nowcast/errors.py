@@ -42,7 +42,7 @@ class PartialFailure(NowcastError, RuntimeError):
     exit_code = 4
 
 
-class DeadlinePassed(NowcastError, TimeoutError):
-    """The deadline passed and the fallback forecast was published instead."""
+class FallbackPublished(NowcastError, RuntimeError):
+    """The forecast asked for could not be made, and a simpler one was published in its place."""
 
     exit_code = 5

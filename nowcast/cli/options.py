@@ -16,39 +16,27 @@ if TYPE_CHECKING:
 
 Input = Annotated[
     Path,
-    typer.Argument(
-        help="Directory of radar or gridded files, or one volume-sequence file.", show_default=False
-    ),
+    typer.Argument(help="Directory of radar or gridded files, or one volume-sequence file.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object on stdout.")]
 SiteOption = Annotated[
     str | None,
-    typer.Option(
-        "--site", metavar="LAT,LON,ALT", help="Radar position (degrees, degrees, m) where files have none."
-    ),
+    typer.Option("--site", metavar="LAT,LON,ALT", help="Radar position (degrees, degrees, m) where files have none."),
 ]
 ClutterOption = Annotated[
     Path | None, typer.Option("--clutter", metavar="MAP.nc", help="Clutter map made by `nowcast clutter`.")
 ]
 AtOption = Annotated[
     str | None,
-    typer.Option(
-        "--at", metavar="TIME", help="Use the newest volumes valid at or before this UTC time. [newest]"
-    ),
+    typer.Option("--at", metavar="TIME", help="Use the newest volumes valid at or before this UTC time. [newest]"),
 ]
-SpacingOption = Annotated[
-    float, typer.Option("--spacing", metavar="M", help="Horizontal grid spacing, metres.")
-]
+SpacingOption = Annotated[float, typer.Option("--spacing", metavar="M", help="Horizontal grid spacing, metres.")]
 ExtentOption = Annotated[float, typer.Option("--extent", metavar="M", help="Half width of the grid, metres.")]
 LevelsOption = Annotated[
     str,
-    typer.Option(
-        "--levels", metavar="BOTTOM,TOP,STEP", help="Lowest and highest level and their step, metres."
-    ),
+    typer.Option("--levels", metavar="BOTTOM,TOP,STEP", help="Lowest and highest level and their step, metres."),
 ]
-Frames = Annotated[
-    int, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from.")
-]
+Frames = Annotated[int, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from.")]
 Gaussians = Annotated[int, typer.Option("--gaussians", min=1, help="Number of Gaussians.")]
 Leads = Annotated[int, typer.Option("--leads", min=1, help="Number of lead times.")]
 

@@ -81,15 +81,11 @@ def _check_alike(windows: Sequence[FittedWindow]) -> None:
     def key(w: FittedWindow) -> tuple[Any, ...]:
         return tuple(w.gaussians.means.shape), w.gaussians.channels, w.volumes is None
 
-    if any(
-        key(w) != key(windows[0]) or not w.gaussians.grid.matches(windows[0].gaussians.grid) for w in windows
-    ):
+    if any(key(w) != key(windows[0]) or not w.gaussians.grid.matches(windows[0].gaussians.grid) for w in windows):
         raise InputError("fitted windows of different grid, length, Gaussians or channels need a file each")
 
 
-def _add_volumes(
-    windows: Sequence[FittedWindow], variables: dict[str, Any], encoding: dict[str, Any]
-) -> None:
+def _add_volumes(windows: Sequence[FittedWindow], variables: dict[str, Any], encoding: dict[str, Any]) -> None:
     volumes = [w.volumes for w in windows if w.volumes is not None]
     values = np.stack([v.reflectivity for v in volumes])
     dims = ("sequence", "time_index", "z", "y", "x")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import helpers
@@ -105,7 +104,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), atomic_path(target) as path:
         path.write_text("half")
         raise KeyboardInterrupt
-    assert target.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+    assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_unwritable_target_is_an_output_error(tmp_path: Path) -> None:

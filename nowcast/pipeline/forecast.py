@@ -1,0 +1,207 @@
+"""One forecast, from the newest volumes to a file, read top to bottom."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import nowcast
+from nowcast import units
+from nowcast.errors import UsageError
+from nowcast.io.forecasts import write_forecast
+from nowcast.pipeline.inputs import GridConfig, load_sequence
+from nowcast.pipeline.methods import Case, forecast_by
+from nowcast.types import Bool, Forecast, VolumeSequence
+
+if TYPE_CHECKING:
+    from nowcast.gaussians import FitConfig
+    from nowcast.models import GauMamba
+    from nowcast.radar import Site
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ForecastRequest:
+    """What to forecast, and from what.
+
+    Attributes
+    ----------
+    source
+        Directory of radar or gridded files, or a volume-sequence file.
+    at
+        Use the newest volumes valid at or before this time; None for the newest there are.
+    frames
+        Number of volumes to start from.
+    leads, step_minutes
+        Number of lead times and the minutes between them; None for the median step of the input volumes.
+    model
+        Checkpoint of a trained GauMamba, or None to move the Gaussians along without one.
+    """
+
+    source: Path
+    fit: FitConfig
+    at: np.datetime64 | None = None
+    frames: int = 4
+    leads: int = 6
+    step_minutes: float | None = None
+    model: Path | None = None
+    grid: GridConfig = field(default_factory=GridConfig)
+    site: Site | None = None
+    clutter: Path | None = None
+
+
+@dataclass(frozen=True)
+class ForecastRun:
+    """A forecast and how it came about: ``fallback`` says why a simpler method took over, None where none did."""
+
+    forecast: Forecast
+    volumes: VolumeSequence
+    seconds: dict[str, float]
+    fallback: str | None = None
+
+    def answer(self, output: Path) -> dict[str, Any]:
+        """The command's JSON answer."""
+        return {
+            "output": str(output),
+            "init_time": self.forecast.init_time,
+            "lead_minutes": [units.minutes(lead) for lead in self.forecast.lead_times],
+            "input_times": list(self.volumes.times),
+            "method": self.forecast.method,
+            "fallback": self.fallback is not None,
+            "fallback_reason": self.fallback,
+            "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
+        }
+
+
+def run_forecast(
+    request: ForecastRequest, output: Path, *, history: str = "", progress: Progress | None = None
+) -> ForecastRun:
+    """Read, fit, forecast, write.
+
+    Raises
+    ------
+    InputError
+        No usable volume at or before ``request.at``.
+    OutputError
+        The file cannot be written.
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "read"):
+        volumes = load_sequence(
+            request.source,
+            at=request.at,
+            frames=request.frames,
+            grid=request.grid,
+            site=request.site,
+            clutter=request.clutter,
+        )
+    leads = lead_times(volumes, request.leads, request.step_minutes)
+    method, values, fallback = _forecast_or_fallback(request, volumes, leads, seconds, progress)
+    mask = observed_now(volumes)
+    values[:, ~mask] = np.nan
+    provenance = _provenance(request, volumes, method, fallback)
+    forecast = Forecast(volumes.times[-1], leads, values[None], mask, volumes.grid, method, provenance)
+    with _timed(seconds, "write"):
+        write_forecast(forecast, output, history=history)
+    seconds["total"] = sum(seconds.values())
+    return ForecastRun(forecast, volumes, seconds, fallback)
+
+
+def _forecast_or_fallback(
+    request: ForecastRequest,
+    volumes: VolumeSequence,
+    leads: np.ndarray,
+    seconds: dict[str, float],
+    progress: Progress | None,
+) -> tuple[str, np.ndarray, str | None]:
+    """The forecast asked for or, where the model or the fit fails, the next simpler one and the reason."""
+    reason = None
+    case = Case(volumes, request.fit, progress=progress)
+    if request.model is not None:
+        try:
+            with _timed(seconds, "model"):
+                case = Case(volumes, request.fit, _load(request.model), progress)
+            with _timed(seconds, "fit"):
+                _ = case.fitted
+            with _timed(seconds, "forecast"):
+                return "gaumamba", forecast_by("gaumamba", case, leads), None
+        except Exception as error:  # noqa: BLE001 - whatever the learned part does, the desk gets a forecast
+            reason = _reason("the model", error)
+    try:
+        with _timed(seconds, "fit"):
+            _ = case.fitted
+        with _timed(seconds, "forecast"):
+            return "advection", forecast_by("advection", case, leads), reason
+    except Exception as error:  # noqa: BLE001 - as above, for the fit
+        reason = _reason("the fit", error)
+    with _timed(seconds, "forecast"):
+        return "extrapolation", forecast_by("extrapolation-levels", case, leads), reason
+
+
+def _reason(what: str, error: Exception) -> str:
+    logger.debug("%s failed", what, exc_info=error)
+    return f"{what} failed: {str(error) or type(error).__name__}"
+
+
+def _load(path: Path) -> GauMamba:
+    from nowcast.models import load_checkpoint
+
+    return load_checkpoint(path)
+
+
+def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None = None) -> np.ndarray:
+    """``count`` lead times, ``step_minutes`` apart or the median step of the volumes (to the nearest half minute).
+
+    Raises UsageError when there is one volume only and no step is given.
+    """
+    if step_minutes is None:
+        if len(volumes) < 2:
+            raise UsageError("one volume has no time step to take the lead times from: give --step MINUTES")
+        median = np.median(np.diff(volumes.times).astype("timedelta64[s]").astype(float))
+        step_minutes = max(round(median / 30.0), 1) / 2
+    if not step_minutes > 0:
+        raise UsageError(f"--step {step_minutes} minutes: expected a positive number")
+    step = np.timedelta64(round(step_minutes * 60e9), "ns")
+    return step * np.arange(1, count + 1)
+
+
+def observed_now(volumes: VolumeSequence) -> Bool:
+    """``[Z, Y, X]`` voxels that any of the input volumes observed: where a forecast is meant to be used."""
+    return volumes.mask.any(axis=0)
+
+
+def _provenance(request: ForecastRequest, volumes: VolumeSequence, method: str, fallback: str | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "version": nowcast.__version__,
+        "method": method,
+        "input_files": [Path(s).name for s in volumes.sources],
+        "input_times": [str(t.astype("datetime64[s]")) for t in volumes.times],
+        "gaussians": request.fit.gaussians,
+    }
+    if request.model is not None and request.model.is_file():
+        facts["model"] = request.model.name
+        facts["model_sha256"] = hashlib.sha256(request.model.read_bytes()).hexdigest()
+    if request.clutter is not None:
+        facts["clutter_map"] = request.clutter.name
+    if fallback:
+        facts["fallback_reason"] = fallback
+    return facts
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start

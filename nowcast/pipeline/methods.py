@@ -1,0 +1,101 @@
+"""The forecast methods side by side: the same volumes in, the same lead times out.
+
+``persistence``, ``extrapolation`` and ``extrapolation-levels`` work on the voxels; ``advection`` and ``gaumamba`` on
+the Gaussians fitted to them. A :class:`Case` holds the volumes of one initial time and fits them once for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast import units
+from nowcast.baselines import extrapolation, extrapolation_levels, persistence
+from nowcast.errors import UsageError
+from nowcast.types import Float32, GaussianSequence, VolumeSequence
+
+if TYPE_CHECKING:
+    from nowcast.gaussians import FitConfig
+    from nowcast.models import GauMamba
+
+LeadTimes = NDArray[np.timedelta64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """The volumes up to one initial time and what is derived from them, at most once.
+
+    Attributes
+    ----------
+    volumes
+        The input volumes; nothing later than their last time may enter a forecast.
+    fit_config
+        Settings of the Gaussian fit.
+    model
+        The loaded model, or None where ``gaumamba`` is not asked for.
+    """
+
+    volumes: VolumeSequence
+    fit_config: FitConfig
+    model: GauMamba | None = None
+    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+
+    @cached_property
+    def fitted(self) -> GaussianSequence:
+        """The causal fit of the volumes."""
+        from nowcast.gaussians import fit_sequence
+
+        return fit_sequence(self.volumes, self.fit_config, progress=self.progress)
+
+
+def _advection(case: Case, lead_times: LeadTimes) -> Float32:
+    from nowcast.gaussians import advect, render
+
+    sets = advect(case.fitted, _lead_seconds(lead_times))
+    return np.stack([render(gaussians, case.volumes.grid)[0] for gaussians in sets])
+
+
+def _gaumamba(case: Case, lead_times: LeadTimes) -> Float32:
+    from nowcast.gaussians import render
+    from nowcast.models import roll_out
+
+    if case.model is None:
+        raise UsageError("method gaumamba needs a model: give --model PATH")
+    sets = roll_out(case.model, case.fitted, _lead_seconds(lead_times))
+    return np.stack([render(gaussians, case.volumes.grid)[0] for gaussians in sets])
+
+
+_METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {
+    "persistence": lambda case, leads: persistence(case.volumes, leads),
+    "extrapolation": lambda case, leads: extrapolation(case.volumes, leads),
+    "extrapolation-levels": lambda case, leads: extrapolation_levels(case.volumes, leads),
+    "advection": _advection,
+    "gaumamba": _gaumamba,
+}
+METHODS = tuple(_METHODS)
+
+
+def check_methods(names: list[str]) -> list[str]:
+    """The names, if all are known; raises UsageError with the known ones otherwise."""
+    unknown = [name for name in names if name not in _METHODS]
+    if unknown or not names:
+        raise UsageError(f"unknown method {', '.join(unknown) or '(none)'}: choose from {', '.join(METHODS)}")
+    return names
+
+
+def forecast_by(method: str, case: Case, lead_times: LeadTimes) -> Float32:
+    """Forecast reflectivity ``[L, Z, Y, X]`` in dBZ, within 0..80, at each lead time (timedelta64).
+
+    Every voxel has a value; which of them the radar observes is the caller's to say.
+    """
+    check_methods([method])
+    return units.clip_dbz(_METHODS[method](case, lead_times)).astype(np.float32, copy=False)
+
+
+def _lead_seconds(lead_times: LeadTimes) -> list[float]:
+    return [units.seconds(lead) for lead in lead_times]
