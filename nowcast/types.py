@@ -313,7 +313,7 @@ class Forecast:
     lead_times
         ``[L]`` timedelta64[ns], rising.
     values
-        ``[M, L, Z, Y, X]`` float32 dBZ within 0..80 for M members (one when deterministic); NaN where ``mask`` is False.
+        ``[M, L, Z, Y, X]`` float32 dBZ within 0..80 for M members (one when deterministic); NaN outside ``mask``.
     mask
         ``[Z, Y, X]`` bool: voxels the radar observes, where the forecast is meant to be used.
     method

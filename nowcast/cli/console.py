@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,11 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return None
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def command_line() -> str:
+    """The command as typed, for a file's history."""
+    return shlex.join(["nowcast", *sys.argv[1:]])
 
 
 def iso_time(time: Any) -> str:

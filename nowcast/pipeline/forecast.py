@@ -62,17 +62,23 @@ class ForecastRequest:
 
 @dataclass(frozen=True)
 class ForecastRun:
-    """A forecast and how it came about: ``fallback`` says why a simpler method took over, None where none did."""
+    """A forecast and how it came about.
+
+    ``outputs`` are the files written, the forecast first; ``fallback`` says why a simpler method took over, None where
+    none did; ``seconds`` by stage.
+    """
 
     forecast: Forecast
     volumes: VolumeSequence
+    outputs: tuple[Path, ...]
     seconds: dict[str, float]
     fallback: str | None = None
 
-    def answer(self, output: Path) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
         """The command's JSON answer."""
         return {
-            "output": str(output),
+            "output": str(self.outputs[0]),
+            "pictures": [str(path) for path in self.outputs[1:]],
             "init_time": self.forecast.init_time,
             "lead_minutes": [units.minutes(lead) for lead in self.forecast.lead_times],
             "input_times": list(self.volumes.times),
@@ -84,9 +90,14 @@ class ForecastRun:
 
 
 def run_forecast(
-    request: ForecastRequest, output: Path, *, history: str = "", progress: Progress | None = None
+    request: ForecastRequest,
+    output: Path,
+    *,
+    history: str = "",
+    pictures: bool = False,
+    progress: Progress | None = None,
 ) -> ForecastRun:
-    """Read, fit, forecast, write.
+    """Read, fit, forecast, write and, with ``pictures``, draw the forecast beside its file.
 
     Raises
     ------
@@ -113,8 +124,12 @@ def run_forecast(
     forecast = Forecast(volumes.times[-1], leads, values[None], mask, volumes.grid, method, provenance)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
+    outputs = [output]
+    if pictures:
+        with _timed(seconds, "pictures"):
+            outputs.append(_draw(forecast, volumes, output.with_suffix(".png")))
     seconds["total"] = sum(seconds.values())
-    return ForecastRun(forecast, volumes, seconds, fallback)
+    return ForecastRun(forecast, volumes, tuple(outputs), seconds, fallback)
 
 
 def _forecast_or_fallback(
@@ -157,6 +172,13 @@ def _load(path: Path) -> GauMamba:
     from nowcast.models import load_checkpoint
 
     return load_checkpoint(path)
+
+
+def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> Path:
+    from nowcast.plot import forecast_figure, save_figure
+
+    save_figure(forecast_figure(forecast, volumes), path)
+    return path
 
 
 def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None = None) -> np.ndarray:

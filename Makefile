@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test lint format type imports wheel docs-figures bench check clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "nowcast needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "cannot make $(VENV): install your system's python3-venv package"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/nowcast demo
+
+test: install
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+wheel: install
+	$(BIN)/python -m build --wheel --outdir build/wheel . >/dev/null
+	$(BIN)/python tests/check_wheel.py build/wheel
+
+bench: install
+	$(BIN)/python kernels/benchmarks/run.py --out build/bench
+	$(BIN)/python tests/benchmarks/system.py --out build/bench
+
+check: lint type imports wheel test
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache

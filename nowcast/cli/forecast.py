@@ -1,0 +1,83 @@
+"""``nowcast forecast``: one operational cycle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, iso_time, print_json, print_note, print_result, progress_bar
+from nowcast.cli.options import (
+    AtOption,
+    ClutterOption,
+    ExtentOption,
+    Frames,
+    Gaussians,
+    Input,
+    Json,
+    Leads,
+    LevelsOption,
+    SiteOption,
+    SpacingOption,
+    grid_config,
+    parse_site,
+    parse_time,
+)
+
+
+def forecast(
+    source: Input,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Forecast file to write.")],
+    at: AtOption = None,
+    leads: Leads = 6,
+    step: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Minutes between lead times. [median step of the input]")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(metavar="PATH|none", help="Trained model; none moves the Gaussians along without one.")
+    ] = "none",
+    frames: Frames = 4,
+    gaussians: Gaussians = 2048,
+    pictures: Annotated[bool, typer.Option(help="Also draw the forecast into FILE.png.")] = True,
+    site: SiteOption = None,
+    clutter: ClutterOption = None,
+    spacing: SpacingOption = 2500.0,
+    extent: ExtentOption = 145000.0,
+    levels: LevelsOption = "1000,15000,500",
+    as_json: Json = False,
+) -> None:
+    """Forecast the 3D reflectivity from the newest volumes.
+
+    Example: nowcast forecast archive/ --at 2005-11-27T04:41 --leads 6 -o forecast.nc
+    """
+    from nowcast.errors import FallbackPublished
+    from nowcast.gaussians import FitConfig
+    from nowcast.pipeline.forecast import ForecastRequest, run_forecast
+
+    request = ForecastRequest(
+        source=source,
+        fit=FitConfig(gaussians=gaussians),
+        at=parse_time(at),
+        frames=frames,
+        leads=leads,
+        step_minutes=step,
+        model=None if model == "none" else Path(model),
+        grid=grid_config(spacing, extent, levels),
+        site=parse_site(site),
+        clutter=clutter,
+    )
+    with progress_bar("Fitting Gaussians") as progress:
+        run = run_forecast(request, output, history=command_line(), pictures=pictures, progress=progress)
+    if as_json:
+        print_json(run.answer())
+    else:
+        for path in run.outputs:
+            print_result(str(path))
+    first, last = run.volumes.times[0], run.volumes.times[-1]
+    print_note(
+        f"{run.forecast.method} forecast for {len(run.forecast.lead_times)} lead times "
+        f"from {len(run.volumes)} volumes {iso_time(first)} to {iso_time(last)} in {run.seconds['total']:.1f} s"
+    )
+    if run.fallback is not None:
+        raise FallbackPublished(f"{run.fallback}; published the {run.forecast.method} forecast in its place")
