@@ -26,7 +26,7 @@ def real_data(*parts: str) -> Path:
 
 def small_grid(shape: tuple[int, int, int] = (8, 40, 48), spacing_m: float = 2500.0) -> GridSpec:
     """A grid centred on its origin, levels 1 km apart from 1 km up."""
-    nz, ny, nx = shape
+    _, ny, nx = shape
     first = (1000.0, -spacing_m * (ny - 1) / 2, -spacing_m * (nx - 1) / 2)
     return GridSpec(-27.6, 152.5, shape, first, (1000.0, spacing_m, spacing_m))
 
@@ -64,8 +64,6 @@ def moving_cells(
             height = np.exp(-0.5 * ((z - 3e3) / (0.4 * top[k])) ** 2)[:, None, None]
             cell = (peak[k] + growth_dbz * t) * height * np.exp(-0.5 * (dx**2 + dy**2) / radius[k] ** 2)
             values[t, 0] = np.maximum(values[t, 0], cell)
-    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(steps) * step_s * 1e9).astype(
-        "timedelta64[ns]"
-    )
+    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(steps) * step_s * 1e9).astype("timedelta64[ns]")
     mask = np.ones((steps, *grid.shape), bool)
     return VolumeSequence(clip_dbz(values), mask, times, grid)

@@ -1,0 +1,131 @@
+"""One forecast from files to a file: what it holds, what it may not see, what it does when a part fails."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import helpers
+import numpy as np
+import pytest
+import xarray as xr
+
+from nowcast.errors import InputError, UsageError
+from nowcast.gaussians import FitConfig
+from nowcast.io.forecasts import read_forecast
+from nowcast.io.volumes import write_volumes
+from nowcast.pipeline.forecast import ForecastRequest, lead_times, run_forecast
+from nowcast.types import VolumeSequence
+
+SMALL_FIT = FitConfig(gaussians=64)
+
+
+def archive(folder: Path, steps: int = 6, **kwargs: float) -> VolumeSequence:
+    """Write one gridded file a volume, as an archive of already gridded data, and return the volumes."""
+    sequence = helpers.moving_cells(helpers.small_grid((6, 24, 28)), steps=steps, **kwargs)  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(steps):
+        write_volumes(sequence.select([i]), folder / f"volume_{i:02d}.nc")
+    return sequence
+
+
+def test_forecast_file_says_what_was_asked(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "in")
+    request = ForecastRequest(tmp_path / "in", SMALL_FIT, at=sequence.times[4], leads=3)
+    run = run_forecast(request, tmp_path / "f.nc", pictures=True)
+    assert run.fallback is None and run.forecast.method == "advection"
+    assert list(run.volumes.times) == list(sequence.times[1:5])
+    assert all(path.is_file() for path in run.outputs) and len(run.outputs) == 2
+    back = read_forecast(tmp_path / "f.nc")
+    assert back.init_time == sequence.times[4]
+    np.testing.assert_array_equal(back.lead_times, np.array([10, 20, 30], "timedelta64[m]"))
+    answer = run.answer()
+    assert answer["lead_minutes"] == [10, 20, 30] and answer["fallback"] is False
+
+
+def test_advection_beats_persistence_where_cells_move(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "in", steps=7)
+    request = ForecastRequest(tmp_path / "in", FitConfig(gaussians=256), at=sequence.times[3], leads=3)
+    forecast = run_forecast(request, tmp_path / "f.nc").forecast
+    truth = sequence.reflectivity[4:7]
+    error = np.abs(forecast.values[0] - truth).mean()
+    assert error < 0.5 * np.abs(sequence.reflectivity[3] - truth).mean()
+
+
+@pytest.mark.parametrize("future", ["deleted", "corrupted", "replaced"])
+def test_forecast_does_not_see_the_future(tmp_path: Path, future: str) -> None:
+    sequence = archive(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    other = helpers.moving_cells(sequence.grid, steps=6, seed=9, peak_dbz=70.0)
+    for i in (4, 5):
+        path = tmp_path / "b" / f"volume_{i:02d}.nc"
+        if future == "deleted":
+            path.unlink()
+        elif future == "corrupted":
+            path.write_bytes(path.read_bytes()[:1000])
+        else:
+            write_volumes(other.select([i]), path)
+    made = []
+    for name in ("a", "b"):
+        request = ForecastRequest(tmp_path / name, SMALL_FIT, at=sequence.times[3], leads=2)
+        run_forecast(request, tmp_path / f"{name}.nc")
+        with xr.open_dataset(tmp_path / f"{name}.nc", decode_timedelta=True) as dataset:
+            made.append(dataset.reflectivity.values)
+    np.testing.assert_array_equal(made[0], made[1])
+
+
+def test_dry_in_dry_out(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "in", peak_dbz=-20.0)
+    assert sequence.values.max() == 0
+    forecast = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT), tmp_path / "f.nc").forecast
+    assert np.nanmax(forecast.values) == 0 and np.isfinite(forecast.values).any()
+
+
+def test_not_observed_voxels_are_missing_in_the_forecast(tmp_path: Path) -> None:
+    sequence = helpers.moving_cells(helpers.small_grid((6, 24, 28)))
+    mask = sequence.mask.copy()
+    mask[:, 0, :5] = False
+    values = np.where(mask[:, None], sequence.values, np.float32("nan"))
+    write_volumes(VolumeSequence(values, mask, sequence.times, sequence.grid), tmp_path / "v.nc")
+    forecast = run_forecast(ForecastRequest(tmp_path / "v.nc", SMALL_FIT, leads=1), tmp_path / "f.nc").forecast
+    assert np.isnan(forecast.values[..., 0, :5, :]).all() and np.isfinite(forecast.values[..., 1:, :, :]).all()
+
+
+def test_unusable_model_publishes_the_fallback(tmp_path: Path) -> None:
+    archive(tmp_path / "in")
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    request = ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1, model=tmp_path / "model.safetensors")
+    run = run_forecast(request, tmp_path / "f.nc")
+    assert run.forecast.method == "advection" and "model" in (run.fallback or "")
+    assert "model" in read_forecast(tmp_path / "f.nc").provenance["fallback_reason"]
+
+
+def test_failing_fit_publishes_extrapolation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive(tmp_path / "in")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("nowcast.gaussians.fit_sequence", broken)
+    run = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1), tmp_path / "f.nc")
+    assert run.forecast.method == "extrapolation" and "out of luck" in (run.fallback or "")
+
+
+def test_one_volume_needs_a_step(tmp_path: Path) -> None:
+    archive(tmp_path / "in", steps=1)
+    with pytest.raises(UsageError, match="--step"):
+        run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT), tmp_path / "f.nc")
+    run = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, step_minutes=5, leads=2), tmp_path / "f.nc")
+    assert run.answer()["lead_minutes"] == [5, 10]
+
+
+def test_nothing_before_the_time_asked_for(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "in", steps=2)
+    before = sequence.times[0] - np.timedelta64(1, "h")
+    with pytest.raises(InputError):
+        run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, at=before), tmp_path / "f.nc")
+
+
+def test_lead_times_follow_the_median_step() -> None:
+    sequence = helpers.moving_cells(helpers.small_grid((2, 8, 8)), steps=5, step_s=297.0).select([0, 1, 2, 4])
+    np.testing.assert_array_equal(lead_times(sequence, 2), np.array([5, 10], "timedelta64[m]"))
