@@ -1,0 +1,8 @@
+"""Sum of 3D Gaussians on a regular grid, differentiable in every parameter."""
+
+from __future__ import annotations
+
+from nowcast_kernels.voxelize.api import voxelize
+from nowcast_kernels.voxelize.grid import RegularGrid, VoxelGrid
+
+__all__ = ["RegularGrid", "VoxelGrid", "voxelize"]
