@@ -1,0 +1,31 @@
+"""Help is quick, complete and light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = ("demo", "info", "grid", "clutter", "fit", "train", "forecast", "evaluate", "verify", "plot", "simulate")
+
+
+def run(*arguments: str) -> str:
+    command = [sys.executable, "-m", "nowcast", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_command_is_listed() -> None:
+    text = run("--help")
+    assert all(f" {name} " in text for name in (*COMMANDS, "config"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_gives_an_example(command: str) -> None:
+    assert f"nowcast {command}" in run(command, "--help").split("Usage:", 1)[1].split("\n", 1)[1]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, nowcast.cli; print([m for m in ('torch', 'numpy', 'pyart', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
