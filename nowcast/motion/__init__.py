@@ -1,0 +1,7 @@
+"""How echo moves: dense motion estimation and semi-Lagrangian advection."""
+
+from nowcast.motion.advect import advect_semilagrangian
+from nowcast.motion.estimate import MotionConfig, estimate_motion, estimate_motion_2d
+from nowcast.motion.field import MotionField
+
+__all__ = ["MotionConfig", "MotionField", "advect_semilagrangian", "estimate_motion", "estimate_motion_2d"]

@@ -1,0 +1,142 @@
+"""Compiled inner loops of motion estimation and advection.
+
+Each runs level by level in parallel and sums within a level in a fixed order, so results do not depend on the
+number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+
+@njit(cache=True, inline="always")
+def _bilinear(image: Float32, y: float, x: float) -> float:
+    """Value of ``image`` at a fractional index inside it."""
+    ny, nx = image.shape
+    i, j = min(int(y), max(ny - 2, 0)), min(int(x), max(nx - 2, 0))
+    fy, fx = y - i, x - j
+    i1, j1 = min(i + 1, ny - 1), min(j + 1, nx - 1)
+    low = image[i, j] * (1 - fx) + image[i, j1] * fx
+    high = image[i1, j] * (1 - fx) + image[i1, j1] * fx
+    return low * (1 - fy) + high * fy
+
+
+@njit(cache=True, parallel=True)
+def warp_to_newest(
+    frames: Float32, mask: Bool, velocity: Float32, age_s: Float32, spacing_m: Float32
+) -> tuple[Float32, Bool]:
+    """Carry earlier frames to the place where a constant velocity would have them at the newest time.
+
+    ``frames`` and ``mask`` ``[T, Z, Y, X]``, ``velocity`` ``[Z, 2, Y, X]`` m/s, ``age_s`` ``[T]`` seconds before the
+    newest frame, ``spacing_m`` (dy, dx). Returns the warped frames and where they rest on observed voxels only.
+    """
+    nt, nz, ny, nx = frames.shape
+    out = np.zeros((nt, nz, ny, nx), np.float32)
+    known = np.zeros((nt, nz, ny, nx), np.bool_)
+    for z in prange(nz):
+        for t in range(nt):
+            for i in range(ny):
+                for j in range(nx):
+                    y = i - velocity[z, 1, i, j] * age_s[t] / spacing_m[0]
+                    x = j - velocity[z, 0, i, j] * age_s[t] / spacing_m[1]
+                    if y < 0.0 or x < 0.0 or y > ny - 1 or x > nx - 1:
+                        continue
+                    i0, j0 = int(y), int(x)
+                    i1, j1 = min(i0 + 1, ny - 1), min(j0 + 1, nx - 1)
+                    known[t, z, i, j] = (
+                        mask[t, z, i0, j0] and mask[t, z, i0, j1] and mask[t, z, i1, j0] and mask[t, z, i1, j1]
+                    )
+                    out[t, z, i, j] = _bilinear(frames[t, z], y, x)
+    return out, known
+
+
+@njit(cache=True, parallel=True)
+def normal_equations(
+    warped: Float32,
+    known: Bool,
+    velocity: Float32,
+    pairs: NDArray[np.int64],
+    interval_s: Float32,
+    weight: Float32,
+    spacing_m: Float32,
+    robust_dbz: float,
+    cell: int,
+) -> Float32:
+    """Least-squares terms of the velocity, summed over frame pairs and over square cells of voxels.
+
+    For an earlier frame a and a later frame b, both carried to the newest time with the velocity v, a better one
+    v' satisfies ``b - a + dt grad . (v' - v) = c dt``: grad is the gradient of their mean, c a local growth.
+    Returns ``[9, Z, ceil(Y / cell), ceil(X / cell)]``: the matrix xx, xy, yy, the right-hand side x, y (for v'
+    itself, not for the correction), then the couplings of the growth: x, y, difference, count. Pairs where a frame
+    is not known have no say.
+    """
+    _, nz, ny, nx = warped.shape
+    terms = np.zeros((9, nz, (ny + cell - 1) // cell, (nx + cell - 1) // cell), np.float32)
+    for z in prange(nz):
+        for i in range(1, ny - 1):
+            for j in range(1, nx - 1):
+                ci, cj = i // cell, j // cell
+                for p in range(pairs.shape[0]):
+                    a, b = warped[pairs[p, 0], z], warped[pairs[p, 1], z]
+                    ka, kb = known[pairs[p, 0], z], known[pairs[p, 1], z]
+                    if a[i, j] <= 0.0 and b[i, j] <= 0.0:
+                        continue
+                    if not (ka[i, j] and kb[i, j] and ka[i - 1, j] and kb[i - 1, j] and ka[i + 1, j]):
+                        continue
+                    if not (kb[i + 1, j] and ka[i, j - 1] and kb[i, j - 1] and ka[i, j + 1] and kb[i, j + 1]):
+                        continue
+                    gx = (a[i, j + 1] - a[i, j - 1] + b[i, j + 1] - b[i, j - 1]) / (4 * spacing_m[1])
+                    gy = (a[i + 1, j] - a[i - 1, j] + b[i + 1, j] - b[i - 1, j]) / (4 * spacing_m[0])
+                    difference = b[i, j] - a[i, j]
+                    # Cauchy weight: growth and decay that no motion explains loses its say.
+                    w = weight[p] / (1.0 + (difference / robust_dbz) ** 2)
+                    gx *= interval_s[p]
+                    gy *= interval_s[p]
+                    rest = gx * velocity[z, 0, i, j] + gy * velocity[z, 1, i, j] - difference
+                    terms[0, z, ci, cj] += w * gx * gx
+                    terms[1, z, ci, cj] += w * gx * gy
+                    terms[2, z, ci, cj] += w * gy * gy
+                    terms[3, z, ci, cj] += w * gx * rest
+                    terms[4, z, ci, cj] += w * gy * rest
+                    terms[5, z, ci, cj] += w * gx
+                    terms[6, z, ci, cj] += w * gy
+                    terms[7, z, ci, cj] += w * rest
+                    terms[8, z, ci, cj] += w
+    return terms
+
+
+@njit(cache=True, parallel=True)
+def advect_levels(field: Float32, velocity: Float32, lead_s: Float32, spacing_m: Float32, max_step_s: float) -> Float32:
+    """``[L, Z, Y, X]``: the field carried along backward trajectories in a velocity that stays as it is.
+
+    ``field`` ``[Z, Y, X]``, ``velocity`` ``[Z, 2, Y, X]`` m/s, ``lead_s`` ``[L]`` rising. Trajectories go on from
+    lead to lead; each lead takes one interpolation of the original field.
+    """
+    nz, ny, nx = field.shape
+    out = np.zeros((lead_s.size, nz, ny, nx), np.float32)
+    for z in prange(nz):
+        u, v = velocity[z, 0], velocity[z, 1]
+        for i in range(ny):
+            for j in range(nx):
+                y, x, now = float(i), float(j), 0.0
+                for lead in range(lead_s.size):
+                    span = lead_s[lead] - now
+                    steps = max(1, int(np.ceil(span / max_step_s)))
+                    for _ in range(steps):
+                        half_y, half_x = 0.5 * span / steps / spacing_m[0], 0.5 * span / steps / spacing_m[1]
+                        dy, dx = 0.0, 0.0
+                        for _ in range(3):
+                            my = min(max(y - dy, 0.0), ny - 1.0)
+                            mx = min(max(x - dx, 0.0), nx - 1.0)
+                            dy, dx = half_y * _bilinear(v, my, mx), half_x * _bilinear(u, my, mx)
+                        y -= 2 * dy
+                        x -= 2 * dx
+                    now = lead_s[lead]
+                    if 0.0 <= y <= ny - 1 and 0.0 <= x <= nx - 1:
+                        out[lead, z, i, j] = _bilinear(field[z], y, x)
+    return out
