@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nowcast.types import Float32
+from nowcast.types import Bool, Float32
 
 
-def block_mean(values: NDArray[np.generic], factor: int) -> Float32:
-    """Means over ``factor`` x ``factor`` blocks of the last two axes; the last block repeats the edge where it sticks out."""
-    values = np.asarray(values, np.float32)
+def block_mean(values: Float32 | Bool, factor: int) -> Float32:
+    """Means over ``factor`` x ``factor`` blocks of the last two axes; blocks that stick out repeat the edge."""
+    values = values.astype(np.float32, copy=False)
     if factor == 1:
         return values
     ny, nx = values.shape[-2:]

@@ -21,8 +21,8 @@ def solve_by_scale(
 
     First one velocity for the whole grid, then, from wide to narrow, the velocity that fits best within a Gaussian
     neighbourhood (standard deviations in cells and in levels), held by ``ridge`` to the one from the next wider
-    neighbourhood. So cells and levels with little echo take what their surroundings, then the whole grid tell; without any
-    echo the answer is zero. ``growth`` is the strength that holds the local growth to zero.
+    neighbourhood. So cells and levels with little echo take what their surroundings, then the whole grid tell;
+    without any echo the answer is zero. ``growth`` is the strength that holds the local growth to zero.
     """
     whole = terms.mean((1, 2, 3), dtype=np.float64)[:, None, None, None]
     velocity = _solve(whole, np.zeros((2, 1, 1, 1)), 1e-3 * ridge, growth)

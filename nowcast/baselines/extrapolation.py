@@ -1,0 +1,40 @@
+"""Lagrangian extrapolation: the newest volume moves on as it did, without growth or decay."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.motion import advect_semilagrangian, estimate_motion, estimate_motion_2d
+from nowcast.types import Float32, VolumeSequence
+
+
+def extrapolation(volumes: VolumeSequence, lead_times: NDArray[np.timedelta64]) -> Float32:
+    """Extrapolate with one horizontal motion for all levels, that of the column maximum.
+
+    Parameters
+    ----------
+    volumes
+        The newest few volumes; the motion comes from all of them. A single one stays where it is.
+    lead_times
+        ``[L]`` timedelta64, rising.
+
+    Returns
+    -------
+    ``[L, Z, Y, X]`` float32 dBZ; 0 where echo would have to come from outside the grid or from where the newest
+    volume was not observed.
+    """
+    filled = volumes.filled()
+    motion = estimate_motion_2d(filled, volumes.times, volumes.grid, mask=volumes.mask)
+    return advect_semilagrangian(filled[-1], motion, _seconds(lead_times))
+
+
+def extrapolation_levels(volumes: VolumeSequence, lead_times: NDArray[np.timedelta64]) -> Float32:
+    """Extrapolate each level with a motion of its own; otherwise as :func:`extrapolation`."""
+    filled = volumes.filled()
+    motion = estimate_motion(filled, volumes.times, volumes.grid, mask=volumes.mask)
+    return advect_semilagrangian(filled[-1], motion, _seconds(lead_times))
+
+
+def _seconds(lead_times: NDArray[np.timedelta64]) -> list[float]:
+    return [float(lead / np.timedelta64(1, "s")) for lead in lead_times]
