@@ -1,0 +1,303 @@
+"""Gridded radar files of others: Py-ART Grid NetCDF, and CF NetCDF with reflectivity on z, y, x.
+
+Such files mostly write one value for both "no echo" and "not observed". Then every voxel is taken as observed and as
+no echo where it has no value, and ``coverage`` marks the voxels that held a value at least once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.errors import InputError
+from nowcast.types import Bool, Float32, GridSpec, Times, VolumeSequence
+from nowcast.units import ECHO_FLOOR_DBZ, clip_dbz
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+REFLECTIVITY_NAMES = (
+    "reflectivity", "corrected_reflectivity", "DBZH", "DBZ", "REF", "reflectivity_horizontal", "corrected_reflectivity_horizontal",
+    "equivalent_reflectivity_factor", "dbz", "refl", "ZH", "DZ", "CZ", "MREFL", "MergedReflectivityQC",
+)  # fmt: skip
+MASK_NAMES = ("mask", "observed", "valid_mask", "coverage_mask", "observed_mask")
+AXIS_NAMES = {
+    "z": ("z", "height", "altitude", "level", "lev", "z0"),
+    "y": ("y", "y0", "projection_y_coordinate", "north"),
+    "x": ("x", "x0", "projection_x_coordinate", "east"),
+}
+LENGTH_UNITS = {"m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0, "": 1.0, "1": 1.0}
+LENGTH_UNITS |= {"km": 1000.0, "kilometer": 1000.0, "kilometers": 1000.0, "kilometre": 1000.0, "kilometres": 1000.0}
+SUSPECT_KM = 200.0
+"""An axis without units whose values stay below this is in kilometres."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where a file keeps what we need: names of the variables and of the dimensions."""
+
+    reflectivity: str
+    mask: str | None
+    time: str | None
+    dims: tuple[str, str, str]
+
+
+def gridded_times(path: Path | str) -> Times:
+    """Valid times ``[T]`` of a gridded file, without reading its volumes; raises InputError as :func:`read_gridded`."""
+    with _opened(Path(path)) as dataset:
+        return _times(Path(path), dataset, _layout(Path(path), dataset))
+
+
+def read_gridded(
+    paths: Sequence[Path | str],
+    *,
+    bottom_m: float = 0.0,
+    top_m: float = 20_000.0,
+    level_spacing_m: float = 500.0,
+    keep: Callable[[np.datetime64], bool] | None = None,
+    progress: Progress | None = None,
+) -> VolumeSequence:
+    """Read gridded files as one volume sequence.
+
+    Parameters
+    ----------
+    paths
+        Files of one or several times each, all on the same grid, in any order.
+    bottom_m, top_m
+        Only levels within are kept, in the file's own datum of height.
+    level_spacing_m
+        Levels that are not evenly spaced are interpolated to this spacing.
+    keep
+        Only times for which this is true are read; default all.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, has no reflectivity on z, y, x, no times, no origin, another grid than the first, or a
+        time that another one has too.
+    """
+    found: list[tuple[np.datetime64, Float32, Bool | None, str]] = []
+    grid: GridSpec | None = None
+    for done, path in enumerate(map(Path, paths)):
+        own, volumes = _read_file(path, (bottom_m, top_m, level_spacing_m), keep)
+        if grid is not None and not grid.matches(own):
+            raise InputError(f"{path} is on another grid than {Path(paths[0]).name}: {own} instead of {grid}")
+        grid = grid or own
+        found += [(time, values, mask, path.name) for time, values, mask in volumes]
+        if progress is not None:
+            progress(done + 1, len(paths))
+    if not found or grid is None:
+        raise InputError("no gridded volume is left to read")
+    return _sequence(sorted(found, key=lambda item: item[0]), grid)
+
+
+def _sequence(found: list[tuple[np.datetime64, Float32, Bool | None, str]], grid: GridSpec) -> VolumeSequence:
+    times = np.array([item[0] for item in found], "datetime64[ns]")
+    values = np.stack([item[1] for item in found])[:, None]
+    finite = np.isfinite(values[:, 0])
+    told = all(item[2] is not None for item in found)
+    mask = np.stack([item[2] for item in found]) if told else np.ones_like(finite)  # type: ignore[misc]
+    values = np.where(finite[:, None], clip_dbz(values), np.float32(ECHO_FLOOR_DBZ)).astype(np.float32)
+    values[~mask[:, None]] = np.nan
+    sources = tuple(item[3] for item in found)
+    coverage = None if told else finite.any(axis=0)
+    return VolumeSequence(values, mask, times, grid, sources=sources, coverage=coverage)
+
+
+def _read_file(
+    path: Path, levels: tuple[float, float, float], keep: Callable[[np.datetime64], bool] | None
+) -> tuple[GridSpec, list[tuple[np.datetime64, Float32, Bool | None]]]:
+    with _opened(path) as dataset:
+        layout = _layout(path, dataset)
+        times = _times(path, dataset, layout)
+        axes = [_axis(path, dataset, dim) for dim in layout.dims]
+        order = [np.argsort(axis) for axis in axes]
+        axes = [axis[o] for axis, o in zip(axes, order, strict=True)]
+        lat, lon, alt = _origin(path, dataset, layout)
+        resample = _Levels.choose(path, axes[0], *levels)
+        volumes = []
+        for k, time in enumerate(times):
+            if keep is not None and not keep(time):
+                continue
+            values = _volume(dataset, layout.reflectivity, layout, k)[np.ix_(*order)]
+            mask = None
+            if layout.mask is not None:
+                mask = resample.of_mask(_volume(dataset, layout.mask, layout, k)[np.ix_(*order)] > 0.5)
+            volumes.append((time, resample.of_values(values), mask))
+        grid = GridSpec.from_axes(lat, lon, resample.target, axes[1], axes[2], alt)  # type: ignore[arg-type]
+    return grid, volumes
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """How a file's levels become evenly spaced ones: level ``i`` mixes ``lower[i]`` and the one above it."""
+
+    target: NDArray[np.float64]
+    lower: NDArray[np.intp]
+    part: Float32
+
+    @staticmethod
+    def choose(path: Path, z: NDArray[np.float64], bottom: float, top: float, spacing: float) -> _Levels:
+        inside = (z >= bottom - 1.0) & (z <= top + 1.0)
+        if not inside.any():
+            raise InputError(
+                f"{path} has levels from {z[0]:.0f} to {z[-1]:.0f} m, none within {bottom:.0f} to {top:.0f} m"
+            )
+        target = z[inside]
+        steps = np.diff(target)
+        if steps.size and np.ptp(steps) > 1e-3 * steps[0]:
+            low, high = max(bottom, z[0]), min(top, z[-1])
+            target = low + spacing * np.arange(int((high - low) / spacing + 1e-6) + 1)
+        lower = np.clip(np.searchsorted(z, target + 0.5, side="right") - 1, 0, max(z.size - 2, 0))
+        width = np.maximum(z[np.minimum(lower + 1, z.size - 1)] - z[lower], 1e-6)
+        return _Levels(target, lower, np.clip((target - z[lower]) / width, 0.0, 1.0).astype(np.float32))
+
+    def of_values(self, values: Float32) -> Float32:
+        """Levels interpolated linearly; where one of the two has no value the nearer counts."""
+        upper = np.minimum(self.lower + 1, values.shape[0] - 1)
+        low, high, part = values[self.lower], values[upper], self.part[:, None, None]
+        mixed = np.where(part < 1e-6, low, np.where(part > 1 - 1e-6, high, low + part * (high - low)))
+        return np.where(np.isfinite(mixed), mixed, np.where(part < 0.5, low, high)).astype(np.float32)
+
+    def of_mask(self, mask: Bool) -> Bool:
+        """A level is observed where the nearer of the two is."""
+        upper = np.minimum(self.lower + 1, mask.shape[0] - 1)
+        return np.where(self.part[:, None, None] < 0.5, mask[self.lower], mask[upper])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
+    import xarray as xr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks on unusual files are not for the user
+        try:
+            dataset = xr.open_dataset(path, decode_timedelta=False)
+        except Exception as error:  # a third party's parser on a user's file may raise anything
+            raise InputError(f"{path} cannot be read as a NetCDF grid: {error}") from error
+        with dataset:
+            try:
+                yield dataset
+            except (OSError, RuntimeError) as error:
+                raise InputError(f"{path} is damaged: {error}") from error
+
+
+def _layout(path: Path, dataset: xr.Dataset) -> _Layout:
+    name = _reflectivity_name(dataset)
+    if name is None:
+        raise InputError(
+            f"{path} has no reflectivity on z, y, x; its variables are {', '.join(map(str, dataset.data_vars))}"
+        )
+    found = [d for axis in ("z", "y", "x") if (d := _dimension(dataset, name, axis)) is not None]
+    if len(found) != 3:
+        raise InputError(f"{path}: {name} has dimensions {dataset[name].dims}, not (time, z, y, x)")
+    others = [str(d) for d in dataset[name].dims if d not in found]
+    time = others[0] if others else None
+    if len(others) > 1 and any(dataset.sizes[d] > 1 for d in others[1:]):
+        raise InputError(f"{path}: {name} has dimensions {dataset[name].dims}, not (time, z, y, x)")
+    mask = next((n for n in MASK_NAMES if n in dataset and dataset[n].dims == dataset[name].dims), None)
+    return _Layout(name, mask, time, (found[0], found[1], found[2]))
+
+
+def _reflectivity_name(dataset: xr.Dataset) -> str | None:
+    cubes = [str(n) for n, v in dataset.data_vars.items() if v.ndim >= 3]
+    for name in REFLECTIVITY_NAMES:
+        if name in cubes:
+            return name
+    for name in cubes:
+        attributes = dataset[name].attrs
+        if (
+            "reflectivity" in str(attributes.get("standard_name", ""))
+            or str(attributes.get("units", "")).lower() == "dbz"
+        ):
+            return name
+    return None
+
+
+def _dimension(dataset: xr.Dataset, name: str, axis: str) -> str | None:
+    dims = [str(d) for d in dataset[name].dims]
+    for dim in dims:
+        if dim in dataset.coords and str(dataset[dim].attrs.get("axis", "")).lower() == axis:
+            return dim
+    lower = {d.lower(): d for d in dims}
+    return next((lower[a] for a in AXIS_NAMES[axis] if a in lower), None)
+
+
+def _axis(path: Path, dataset: xr.Dataset, dim: str) -> NDArray[np.float64]:
+    """Coordinates along a dimension in metres."""
+    if dim not in dataset.variables:
+        raise InputError(f"{path} has no coordinates along {dim}")
+    values = dataset[dim].values.astype(np.float64)
+    units = str(dataset[dim].attrs.get("units", "")).strip().lower()
+    if units.startswith("degree"):
+        raise InputError(f"{path}: {dim} is in degrees; a grid in metres on a projection plane is needed")
+    if units not in LENGTH_UNITS:
+        raise InputError(f"{path}: {dim} is in {units!r}; expected metres or kilometres")
+    in_km = units == "" and bool(np.abs(values).max() < SUSPECT_KM)
+    return values * (1000.0 if in_km else LENGTH_UNITS[units])
+
+
+def _times(path: Path, dataset: xr.Dataset, layout: _Layout) -> Times:
+    names = [layout.time, "time", "valid_time", "time0"]
+    name = next((n for n in names if n is not None and n in dataset.variables), None)
+    if name is not None and np.issubdtype(dataset[name].dtype, np.datetime64):
+        times = np.atleast_1d(dataset[name].values).astype("datetime64[ns]")
+        expected = dataset.sizes[layout.time] if layout.time is not None else 1
+        if times.size == expected and not np.isnat(times).any():
+            return times
+    stamp = str(dataset.attrs.get("time_coverage_start", "")).rstrip("Z")
+    try:
+        return np.array([np.datetime64(stamp, "ns")]) if stamp else _no_time(path)
+    except ValueError:
+        return _no_time(path)
+
+
+def _no_time(path: Path) -> Times:
+    raise InputError(f"{path} has no time coordinate that can be understood")
+
+
+def _volume(dataset: xr.Dataset, name: str, layout: _Layout, k: int) -> Any:
+    array = dataset[name].isel({layout.time: k}) if layout.time is not None else dataset[name]
+    extra = [d for d in array.dims if d not in layout.dims]
+    return array.isel(dict.fromkeys(extra, 0)).transpose(*layout.dims).values.astype(np.float32)
+
+
+def _origin(path: Path, dataset: xr.Dataset, layout: _Layout) -> tuple[float, float, float]:
+    """Latitude, longitude and altitude of the point where x, y and z are 0."""
+    alt = _scalar(dataset, "origin_altitude")
+    lat, lon = _scalar(dataset, "origin_latitude"), _scalar(dataset, "origin_longitude")
+    if lat is None or lon is None:
+        named = str(
+            dataset[layout.reflectivity].attrs.get(
+                "grid_mapping", dataset[layout.reflectivity].encoding.get("grid_mapping", "")
+            )
+        )
+        for name in (named, *(str(v) for v in dataset.variables)):
+            attributes = dataset[name].attrs if name in dataset.variables else {}
+            if "latitude_of_projection_origin" in attributes:
+                lat = float(np.ravel(attributes["latitude_of_projection_origin"])[0])
+                east = attributes.get("longitude_of_projection_origin", attributes.get("longitude_of_central_meridian"))
+                lon = None if east is None else float(np.ravel(east)[0])
+                alt = float(attributes["origin_altitude"]) if "origin_altitude" in attributes else alt
+                break
+    if lat is None or lon is None or not np.isfinite([lat, lon]).all():
+        raise InputError(f"{path} does not tell the origin of its grid: no origin_latitude and no grid mapping")
+    return lat, lon, alt or 0.0
+
+
+def _scalar(dataset: xr.Dataset, name: str) -> float | None:
+    if name in dataset.variables:
+        return float(np.ravel(dataset[name].values)[0])
+    try:
+        return float(dataset.attrs[name])
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,142 @@
+"""What an archive of radar files holds: the time of each file, without reading the volumes."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.errors import InputError
+from nowcast.io.gridded import gridded_times
+from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, sniff
+from nowcast.radar.head import VolumeHead
+from nowcast.radar.reader import read_volume_head
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+NEIGHBOURS = 6
+COMPLETE_SHARE = 0.8
+SAME_ANGLE_DEG = 0.15
+SAME_PLACE_M = 2000.0
+_STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[_\-T.]?(\d{4}(?:\d{2})?)?(?!\d)")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One valid time of one file: its header when it is a polar volume, None when it is gridded."""
+
+    path: Path
+    time: np.datetime64
+    head: VolumeHead | None
+
+    @property
+    def radar(self) -> str:
+        """What tells this radar from another: its name, else its position."""
+        if self.head is None:
+            return ""
+        return self.head.radar or (str(self.head.site) if self.head.site else "")
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file that cannot be used, why, and the time that its name tells, if any."""
+
+    path: Path
+    reason: str
+    time: np.datetime64 | None
+
+
+def list_archive(folder: Path, progress: Progress | None = None) -> tuple[list[Entry], list[Unread]]:
+    """The volumes of a folder by time, then by name; and the files that are none.
+
+    Raises
+    ------
+    InputError
+        The folder is empty.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise InputError(f"{folder} holds no files: expected radar volumes or gridded files")
+    entries: list[Entry] = []
+    unread: list[Unread] = []
+    for done, path in enumerate(files):
+        try:
+            entries += read_entries(path)
+        except InputError as error:
+            unread.append(Unread(path, str(error), time_in_name(path.name)))
+        if progress is not None:
+            progress(done + 1, len(files))
+    return sorted(entries, key=lambda e: (e.time, e.path.name)), unread
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """The valid times of one file; raises InputError when it is neither a polar volume nor gridded."""
+    kind = sniff(path)
+    if kind in POLAR_FORMATS:
+        head = read_volume_head(path)
+        return [Entry(path, head.time, head)]
+    if kind in GRID_FORMATS:
+        return [Entry(path, time, None) for time in gridded_times(path)]
+    raise InputError(f"{path} is a {kind} file, not a radar volume")
+
+
+def time_in_name(name: str) -> np.datetime64 | None:
+    """The time that a file name such as ``KHTX20080411_181144.gz`` tells, or None."""
+    match = _STAMP.search(name)
+    if match is None:
+        return None
+    day, clock = match.group(1), (match.group(2) or "").ljust(6, "0")
+    try:
+        return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{clock[:2]}:{clock[2:4]}:{clock[4:]}", "ns")
+    except ValueError:
+        return None
+
+
+def incomplete(entries: list[Entry], index: int) -> str:
+    """Why a polar volume counts as partial, or an empty text.
+
+    ``entries`` rise in time. A volume is partial when the file says so itself, or when one of the few volumes before
+    it has the same scan with more sweeps: all of this one's elevations and others. A reduced scan that comes
+    twice alike is a new scan strategy, not a defect. Only earlier volumes are looked at, so that the verdict
+    on a volume never changes when later ones arrive.
+    """
+    head = entries[index].head
+    if head is None:
+        return ""
+    if head.defect:
+        return head.defect
+    own = head.elevations_deg
+    earlier = [e for e in entries[max(index - NEIGHBOURS, 0) : index] if e.time < entries[index].time]
+    heads = [e.head for e in earlier if e.head is not None and e.head.elevations_deg is not None]
+    if own is None or not heads:
+        return ""
+    if _alike(own, heads[-1].elevations_deg or ()):
+        return ""
+    full = max(heads, key=lambda h: len(_distinct(h.elevations_deg or ())))
+    fuller = full.elevations_deg or ()
+    few = len(_distinct(own)) < COMPLETE_SHARE * len(_distinct(fuller))
+    if few and full.scan == head.scan and _within(own, fuller):
+        return f"{len(_distinct(own))} of {len(_distinct(fuller))} elevations"
+    return ""
+
+
+def _distinct(angles: tuple[float, ...]) -> list[float]:
+    found: list[float] = []
+    for angle in sorted(angles):
+        if not found or angle - found[-1] > SAME_ANGLE_DEG:
+            found.append(angle)
+    return found
+
+
+def _within(some: tuple[float, ...], all_: tuple[float, ...]) -> bool:
+    return all(min(abs(a - b) for b in all_) <= SAME_ANGLE_DEG for a in some)
+
+
+def _alike(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return bool(a) and bool(b) and len(a) == len(b) and _within(a, b) and _within(b, a)

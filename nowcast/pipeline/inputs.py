@@ -1,0 +1,214 @@
+"""From a folder of radar files to a volume sequence: the newest good volumes at or before a time.
+
+Nothing valid later than the requested time is read, nor does it influence what is said of earlier volumes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.errors import InputError
+from nowcast.io.gridded import read_gridded
+from nowcast.io.volumes import read_volumes
+from nowcast.pipeline.archive import SAME_PLACE_M, Entry, Progress, Unread, incomplete, list_archive, read_entries
+from nowcast.radar.content import OWN_FORMATS, sniff
+from nowcast.radar.gridding import GridConfig, grid_volume
+from nowcast.radar.polar import Site
+from nowcast.radar.reader import read_volume
+from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
+
+__all__ = ["GridConfig", "list_inputs", "load_sequence"]
+
+logger = logging.getLogger(__name__)
+
+
+def load_sequence(
+    source: Path | str,
+    *,
+    at: np.datetime64 | None = None,
+    frames: int | None = None,
+    grid: GridConfig | None = None,
+    site: Site | None = None,
+    clutter: Path | None = None,
+    progress: Progress | None = None,
+) -> VolumeSequence:
+    """Load gridded radar volumes, newest last.
+
+    Parameters
+    ----------
+    source
+        A folder of polar radar files, a folder of gridded files, one such file, or a volume-sequence file.
+    at
+        Only volumes valid at or before this time, UTC; default: all.
+    frames
+        Only so many newest volumes; default: all. Volumes that cannot be used are skipped with a warning and older ones
+        taken instead.
+    grid
+        The grid for polar volumes. Gridded input keeps its own grid and is cropped to these levels.
+    site
+        Position of the radar in place of the one in the files.
+    clutter
+        A clutter map of ``nowcast clutter`` for this radar.
+    progress
+        Called with (done, total).
+
+    Raises
+    ------
+    InputError
+        There is nothing to load, or the files come from several radars.
+    """
+    source, grid = Path(source), grid or GridConfig()
+    if not source.exists():
+        raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
+    if source.is_file() and sniff(source) in OWN_FORMATS:
+        return _newest(read_volumes(source), source, at, frames)
+    entries, unread = _entries(source)
+    past = [e for e in entries if at is None or e.time <= at]
+    if not past:
+        raise _nothing(source, entries, unread, at)
+    _refuse_mixture(source, past)
+    if past[0].head is None:
+        sequence = _load_gridded(past, frames, grid, progress)
+    else:
+        sequence = _load_polar(source, past, frames, grid, site, clutter, progress)
+    _tell_unread(unread, sequence.times[0], at)
+    return sequence
+
+
+def list_inputs(source: Path | str, *, at: np.datetime64 | None = None) -> np.ndarray:
+    """Valid times of all volumes of a source at or before ``at``, rising, without reading them."""
+    source = Path(source)
+    if source.is_file() and sniff(source) in OWN_FORMATS:
+        times = read_volumes(source).times
+    else:
+        times = np.unique(np.array([e.time for e in _entries(source)[0]], "datetime64[ns]"))
+    return times if at is None else times[times <= at]
+
+
+def _entries(source: Path) -> tuple[list[Entry], list[Unread]]:
+    return list_archive(source) if source.is_dir() else (read_entries(source), [])
+
+
+def _newest(sequence: VolumeSequence, source: Path, at: np.datetime64 | None, frames: int | None) -> VolumeSequence:
+    past = sequence if at is None else sequence.until(at)
+    if len(past) == 0:
+        raise InputError(f"{source} holds no volume at or before {at}; its first is {sequence.times[:1]}")
+    return past if frames is None else past.select(slice(-frames, None))
+
+
+def _nothing(source: Path, entries: list[Entry], unread: list[Unread], at: np.datetime64 | None) -> InputError:
+    if entries:
+        first = np.datetime_as_string(entries[0].time, unit="s")
+        return InputError(f"{source} holds no volume at or before {at}; its first is {first}Z")
+    reason = f": {unread[0].reason}" if len(unread) == 1 else f"; the first: {unread[0].reason}"
+    return InputError(f"{source} holds no radar volume among its {len(unread)} files{reason}")
+
+
+def _refuse_mixture(source: Path, entries: list[Entry]) -> None:
+    kinds = {e.head is None for e in entries}
+    if len(kinds) > 1:
+        raise InputError(f"{source} mixes polar and gridded files: put them in folders of their own")
+    radars = sorted({e.radar for e in entries})
+    if len(radars) > 1:
+        raise InputError(
+            f"{source} mixes volumes of {len(radars)} radars ({', '.join(r or 'unnamed' for r in radars[:6])}): "
+            "put each radar in a folder of its own"
+        )
+
+
+def _tell_unread(unread: list[Unread], first: np.datetime64, at: np.datetime64 | None) -> None:
+    for file in unread:
+        known = file.time
+        if known is None or (known >= first and (at is None or known <= at)):
+            logger.warning("skipped: %s", file.reason)
+
+
+def _load_gridded(
+    entries: list[Entry], frames: int | None, grid: GridConfig, progress: Progress | None
+) -> VolumeSequence:
+    chosen: dict[np.datetime64, Path] = {}
+    for entry in reversed(entries):
+        if frames is not None and len(chosen) == frames:
+            break
+        if entry.time in chosen:
+            logger.warning("skipped: %s has the same time as %s", entry.path.name, chosen[entry.time].name)
+            continue
+        chosen[entry.time] = entry.path
+    paths = sorted(set(chosen.values()))
+    levels = {"bottom_m": grid.bottom_m, "top_m": grid.top_m, "level_spacing_m": grid.level_spacing_m}
+    return read_gridded(paths, keep=lambda t: t in chosen, progress=progress, **levels)
+
+
+def _load_polar(
+    source: Path,
+    entries: list[Entry],
+    frames: int | None,
+    config: GridConfig,
+    site: Site | None,
+    clutter: Path | None,
+    progress: Progress | None,
+) -> VolumeSequence:
+    place = site or _usual_site(entries)
+    grid = config.around(place)
+    prepare = _preparation(clutter)
+    found: list[tuple[Entry, Float32, Bool]] = []
+    total = len(entries) if frames is None else min(frames, len(entries))
+    for entry in _usable(entries, place if site is None else None):
+        if found and entry.time == found[-1][0].time:
+            logger.warning("skipped: %s has the same time as %s", entry.path.name, found[-1][0].path.name)
+            continue
+        try:
+            values, mask = grid_volume(prepare(read_volume(entry.path, site=site or place)), grid)
+        except InputError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        if not mask.any():
+            logger.warning("skipped: %s observed nothing within the grid", entry.path.name)
+            continue
+        found.append((entry, values, mask))
+        if progress is not None:
+            progress(len(found), total)
+        if len(found) == frames:
+            break
+    if not found:
+        raise InputError(f"{source} holds no usable radar volume among {len(entries)}")
+    found.reverse()
+    values = np.stack([f[1] for f in found])[:, None]
+    times = np.array([f[0].time for f in found], "datetime64[ns]")
+    return VolumeSequence(
+        values, np.stack([f[2] for f in found]), times, grid, sources=tuple(f[0].path.name for f in found)
+    )
+
+
+def _usual_site(entries: list[Entry]) -> Site:
+    """The radar's position: the one that most of the volumes give."""
+    sites = [e.head.site for e in entries if e.head is not None and e.head.site is not None]
+    if not sites:
+        raise InputError(
+            f"{entries[-1].path} does not tell where the radar stands: give its position with --site LAT,LON,ALT"
+        )
+    return Counter(sites).most_common(1)[0][0]
+
+
+def _usable(entries: list[Entry], place: Site | None) -> Iterator[Entry]:
+    """The volumes worth reading, newest first; of the others it is said why not."""
+    for index in reversed(range(len(entries))):
+        entry = entries[index]
+        reason = incomplete(entries, index)
+        if reason:
+            logger.warning("skipped: %s is a partial volume (%s)", entry.path.name, reason)
+            continue
+        own = entry.head.site if entry.head is not None else None
+        if place is not None and own is not None and own.distance_m(place) > SAME_PLACE_M:
+            logger.warning("skipped: %s places the radar at %s instead of %s", entry.path.name, own, place)
+            continue
+        yield entry
+
+
+def _preparation(clutter: Path | None) -> Callable[..., object]:
+    return lambda volume: volume

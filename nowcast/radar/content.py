@@ -1,0 +1,145 @@
+"""What a file is, by its content: names and extensions lie."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from pathlib import Path
+
+from nowcast.errors import InputError
+
+GZIP, BZIP2, HDF5 = b"\x1f\x8b", b"BZh", b"\x89HDF\r\n\x1a\n"
+POLAR_FORMATS = ("odim", "nexrad", "cfradial", "cfradial2", "iris", "uf", "rainbow")
+GRID_FORMATS = ("grid",)
+OWN_FORMATS = ("volumes", "gaussians", "forecast")
+_HEAD = 4096
+
+
+def sniff(path: Path | str) -> str:
+    """Name a file's format by its content.
+
+    Returns
+    -------
+    One of ``odim``, ``nexrad``, ``cfradial``, ``cfradial2``, ``iris``, ``uf``, ``rainbow`` (polar volumes); ``grid`` (a gridded
+    NetCDF); ``volumes``, ``gaussians``, ``forecast`` and their like (files that nowcast wrote); ``clutter`` (a clutter map).
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, a text, a damaged archive, or of no kind that can be read.
+    """
+    path = Path(path)
+    head = read_head(path)
+    if not head:
+        raise InputError(f"{path} is empty (0 bytes)")
+    if head.startswith(HDF5) or head.startswith(b"CDF"):
+        return _netcdf_kind(path, head)
+    if head.startswith((b"AR2V", b"ARCHIVE2")):
+        return "nexrad"
+    if b"<volume" in head[:512]:
+        return "rainbow"
+    if head[:2] == b"UF" or head[4:6] == b"UF" or head[2:4] == b"UF":
+        return "uf"
+    if len(head) >= 24 and head[0:2] == b"\x1b\x00" and head[12:14] in (b"\x1a\x00", b"\x1b\x00"):
+        return "iris"
+    raise InputError(f"{path} is {_looks_like(head)}, not a radar or gridded file")
+
+
+def read_head(path: Path, size: int = _HEAD) -> bytes:
+    """The first bytes of a file, of what is inside when it is compressed."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(size)
+            if not head.startswith((GZIP, BZIP2)):
+                return head
+        opener = gzip.open if head.startswith(GZIP) else bz2.open
+        with opener(path) as packed:
+            return bytes(packed.read(size))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path} is a directory, not a file") from error
+    except (EOFError, zlib.error, OSError) as error:
+        raise InputError(f"{path} cannot be read: {_damage(error)}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file, unpacked when it is gzip or bzip2 inside or out; raises InputError when it is damaged."""
+    try:
+        data = path.read_bytes()
+        if data.startswith(GZIP):
+            return gzip.decompress(data)
+        return bz2.decompress(data) if data.startswith(BZIP2) else data
+    except (EOFError, zlib.error, OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {_damage(error)}") from error
+
+
+def _damage(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, (EOFError, zlib.error)) or "CRC" in text or "end-of-stream" in text:
+        return "the compressed file is truncated or damaged; get it again"
+    return getattr(error, "strerror", None) or text
+
+
+def _looks_like(head: bytes) -> str:
+    printable = sum(32 <= b < 127 or b in (9, 10, 13) for b in head)
+    return "a text file" if printable > 0.95 * len(head) else "of an unknown format"
+
+
+def _netcdf_kind(path: Path, head: bytes) -> str:
+    """Tell HDF5 and NetCDF files apart by their attributes."""
+    import h5py
+
+    if head.startswith(b"CDF"):
+        return _netcdf3_kind(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return _hdf5_kind(path, file)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path} is a damaged HDF5 file: truncated or not fully written") from error
+
+
+def _hdf5_kind(path: Path, file: object) -> str:
+    attributes = {str(k): v for k, v in file.attrs.items()}  # type: ignore[attr-defined]
+    names = set(file)  # type: ignore[call-overload]
+    kind = _own_kind(attributes)
+    if kind:
+        return kind
+    conventions = _text(attributes.get("Conventions", attributes.get("conventions", "")))
+    if conventions.startswith("ODIM") or ("dataset1" in names and "what" in names):
+        return "odim"
+    if any(n.startswith("sweep_") for n in names) and "sweep_fixed_angle" in names | {"sweep_fixed_angle"}:
+        return "cfradial2"
+    return _kind_by_names(path, names, conventions)
+
+
+def _netcdf3_kind(path: Path) -> str:
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(path) as file:
+            attributes = {name: file.getncattr(name) for name in file.ncattrs()}
+            names = set(file.variables) | set(file.dimensions)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path} is a damaged NetCDF file") from error
+    return _own_kind(attributes) or _kind_by_names(path, names, _text(attributes.get("Conventions", "")))
+
+
+def _kind_by_names(path: Path, names: set[str], conventions: str) -> str:
+    if "azimuth" in names and ("elevation" in names or "fixed_angle" in names) and "range" in names:
+        return "cfradial"
+    if {"z", "y", "x"} <= names or ({"x", "y"} <= names and names & {"height", "altitude", "level", "lev"}):
+        return "grid"
+    if {"x0", "y0", "z0"} <= names or {"point_x", "point_y", "point_z"} <= names:
+        return "grid"
+    told = f" (Conventions {conventions})" if conventions else ""
+    raise InputError(f"{path}{told} is neither a polar radar volume nor a grid with z, y and x")
+
+
+def _own_kind(attributes: dict[str, object]) -> str:
+    return _text(attributes.get("nowcast_kind", ""))
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

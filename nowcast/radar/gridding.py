@@ -1,0 +1,166 @@
+"""From polar sweeps to a Cartesian volume with a mask of what was observed.
+
+In two steps. Each sweep is first seen from above: over every column of the grid the sweep is averaged over the
+footprint of a voxel, or interpolated between gates where these are coarser. Then each column is interpolated in
+height between the sweeps below and above. A field that is constant, or linear in height, comes out exact.
+
+Reflectivity is averaged in dBZ, no echo counting as ``ECHO_FLOOR_DBZ``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.errors import InputError
+from nowcast.radar import gridding_kernels as kernels
+from nowcast.radar.geometry import column_positions
+from nowcast.radar.polar import PolarVolume, Site, Sweep
+from nowcast.types import Bool, Float32, GridSpec
+from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
+
+SAME_ELEVATION_DEG = 0.12
+MAX_GAP_DEG = 10.0
+"""Between neighbouring sweeps farther apart than this nothing is interpolated."""
+MAX_RAY_STRETCH = 1.6
+"""A ray stands for at most this many times the usual distance between rays."""
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """The grid around a radar: a square of ``extent_m`` to each side, levels from ``bottom_m`` to ``top_m`` above sea level."""
+
+    spacing_m: float = 2500.0
+    extent_m: float = 145_000.0
+    bottom_m: float = 1000.0
+    top_m: float = 15_000.0
+    level_spacing_m: float = 500.0
+
+    def __post_init__(self) -> None:
+        if min(self.spacing_m, self.extent_m, self.level_spacing_m) <= 0 or self.top_m < self.bottom_m:
+            raise InputError(
+                f"grid {self} is impossible: spacings and extent must be positive, the top above the bottom"
+            )
+
+    def around(self, site: Site) -> GridSpec:
+        """The grid centred on a radar."""
+        half = round(self.extent_m / self.spacing_m)
+        levels = round((self.top_m - self.bottom_m) / self.level_spacing_m) + 1
+        side = -half * self.spacing_m
+        return GridSpec(
+            site.lat,
+            site.lon,
+            (levels, 2 * half + 1, 2 * half + 1),
+            (self.bottom_m, side, side),
+            (self.level_spacing_m, self.spacing_m, self.spacing_m),
+        )
+
+
+def grid_volume(volume: PolarVolume, grid: GridSpec) -> tuple[Float32, Bool]:
+    """Interpolate a polar volume to a grid.
+
+    Returns
+    -------
+    values
+        ``[Z, Y, X]`` float32 dBZ within 0..80, 0 where observed without echo, NaN where not observed.
+    mask
+        ``[Z, Y, X]`` bool, True where observed: between the lower edge of the lowest beam over the column and the
+        upper edge of the highest, not in a sector or gate without data, not beyond the recorded range.
+    """
+    sweeps = choose_sweeps(volume)
+    ground, azimuth = _columns(volume.site, grid)
+    layers = np.empty((len(sweeps), *ground.shape), np.float32)
+    heights = np.empty_like(layers)
+    footprint = 0.5 * (grid.spacing_m[1] + grid.spacing_m[2])
+
+    def sample(k: int) -> None:
+        _sample(sweeps[k], ground, azimuth, footprint, layers[k], heights[k])
+
+    _each(sample, range(len(sweeps)))
+    heights += np.float32(volume.site.alt - grid.origin_alt)
+    values = np.empty(grid.shape, np.float32)
+    elevations = np.array([s.elevation_deg for s in sweeps], np.float32)
+    levels = grid.z.astype(np.float32)
+    bridge = max(2.0 * volume.beam_width_deg, 1.0)
+
+    def interpolate(rows: slice) -> None:
+        columns = layers[:, rows], heights[:, rows], ground[rows]
+        kernels.interpolate_columns(
+            *columns, elevations, levels, 0.5 * volume.beam_width_deg, MAX_GAP_DEG, bridge, values[:, rows]
+        )
+
+    _each(interpolate, _blocks(grid.shape[1]))
+    return values, np.isfinite(values)
+
+
+def choose_sweeps(volume: PolarVolume) -> list[Sweep]:
+    """One sweep for each elevation: the one that reaches farthest, then the one with most rays, then the first.
+
+    NEXRAD repeats low elevations to measure Doppler velocity at shorter range, and other radars repeat them for time.
+    """
+    groups: list[list[Sweep]] = []
+    for sweep in volume.sweeps:
+        if groups and sweep.elevation_deg - groups[-1][0].elevation_deg < SAME_ELEVATION_DEG:
+            groups[-1].append(sweep)
+        elif sweep.elevation_deg < 85.0:  # a vertical calibration scan has no place on a map
+            groups.append([sweep])
+    if not groups:
+        raise InputError(f"{volume.source or 'the volume'} has no sweep below 85 degrees")
+    return [max(g, key=lambda s: (round(s.last_gate_m, -3), len(s.azimuth_deg))) for g in groups]
+
+
+@lru_cache(maxsize=8)
+def _columns(site: Site, grid: GridSpec) -> tuple[Float32, Float32]:
+    ground, azimuth = column_positions(site, grid)
+    return ground.astype(np.float32), azimuth.astype(np.float32)
+
+
+def _sample(
+    sweep: Sweep, ground: Float32, azimuth: Float32, footprint_m: float, layer: Float32, height: Float32
+) -> None:
+    ray_from, ray_to = ray_cells(sweep.azimuth_deg)
+    kernels.sample_sweep(
+        sweep.reflectivity,
+        ray_from,
+        ray_to,
+        np.deg2rad(sweep.elevation_deg),
+        sweep.first_gate_m - 0.5 * sweep.gate_m,
+        sweep.gate_m,
+        ground,
+        azimuth,
+        footprint_m,
+        ECHO_FLOOR_DBZ,
+        MAX_DBZ,
+        layer,
+        height,
+    )
+
+
+def ray_cells(azimuth_deg: Float32) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The azimuths between which each ray counts, degrees: half way to its neighbours, but no farther than its share.
+
+    Where rays are missing the cells leave a gap. ``azimuth_deg`` rises within 0..360; the cells may reach beyond.
+    """
+    azimuth = azimuth_deg.astype(np.float64)
+    step = np.diff(azimuth, append=azimuth[0] + 360.0)
+    share = 0.5 * MAX_RAY_STRETCH * float(np.median(step))
+    after = np.minimum(0.5 * step, share)
+    return azimuth - np.roll(after, 1), azimuth + after
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, start + 32) for start in range(0, rows, 32)]
+
+
+def _each(work: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Call ``work`` on each item on a few threads: the kernels release the GIL and each writes its own part."""
+    with ThreadPoolExecutor(max(min(os.cpu_count() or 1, 8), 1)) as pool:
+        for _ in pool.map(work, items):
+            pass

@@ -1,0 +1,73 @@
+"""Read a polar volume of any format into a :class:`PolarVolume`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from nowcast.errors import InputError
+from nowcast.radar.content import POLAR_FORMATS, sniff
+from nowcast.radar.head import VolumeHead
+from nowcast.radar.polar import PolarVolume, Site, Sweep
+
+logger = logging.getLogger(__name__)
+
+
+def read_volume(path: Path | str, *, site: Site | None = None) -> PolarVolume:
+    """Read a polar radar volume; the format is found by content.
+
+    Parameters
+    ----------
+    path
+        An ODIM_H5, NEXRAD Level II, CfRadial, IRIS, UF or Rainbow file, also gzipped.
+    site
+        Position of the radar, in place of the one in the file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, damaged, not a polar volume, has no reflectivity, no position (and ``site`` is not
+        given), or the radar marks it as a malfunction.
+    """
+    path = Path(path)
+    head, sweeps = _read(path, sniff(path))
+    place = site or head.site
+    if place is None:
+        raise InputError(f"{path} does not tell where the radar stands: give its position with --site LAT,LON,ALT")
+    return PolarVolume(
+        site=place,
+        time=head.time,
+        sweeps=tuple(sorted(sweeps, key=lambda s: s.elevation_deg)),
+        radar=head.radar,
+        beam_width_deg=head.beam_width_deg,
+        scan=head.scan,
+        source=path.name,
+        format=head.format,
+        defect=head.defect,
+    )
+
+
+def read_volume_head(path: Path | str) -> VolumeHead:
+    """Time, radar and elevations of a polar volume, without reading its data where the format allows that."""
+    path = Path(path)
+    kind = sniff(path)
+    if kind == "odim":
+        from nowcast.radar.odim import read_head
+
+        return read_head(path)
+    head, sweeps = _read(path, kind)
+    return replace(head, elevations_deg=tuple(s.elevation_deg for s in sweeps))
+
+
+def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
+    if kind not in POLAR_FORMATS:
+        what = {"grid": "an already gridded file", "volumes": "a volume-sequence file"}.get(kind, f"a {kind} file")
+        raise InputError(f"{path} is {what}, not a polar volume")
+    if kind == "odim":
+        from nowcast.radar.odim import read_odim
+
+        return read_odim(path)
+    from nowcast.radar.pyart_reader import read_with_pyart
+
+    return read_with_pyart(path, kind)
