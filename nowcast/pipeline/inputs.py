@@ -153,17 +153,19 @@ def _load_polar(
     clutter: Path | None,
     progress: Progress | None,
 ) -> VolumeSequence:
-    place = site or _usual_site(entries)
-    grid = config.around(place)
+    usual = _usual_site(entries) if site is None else None
+    place = site or usual
     prepare = _preparation(clutter)
     found: list[tuple[Entry, Float32, Bool]] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry in _usable(entries, place if site is None else None):
+    for entry in _usable(entries, usual):
         if found and entry.time == found[-1][0].time:
             logger.warning("skipped: %s has the same time as %s", entry.path.name, found[-1][0].path.name)
             continue
         try:
-            values, mask = grid_volume(prepare(read_volume(entry.path, site=site or place)), grid)
+            volume = read_volume(entry.path, site=place)
+            place = place or volume.site
+            values, mask = grid_volume(prepare(volume), config.around(place))
         except InputError as error:
             logger.warning("skipped: %s", error)
             continue
@@ -175,28 +177,28 @@ def _load_polar(
             progress(len(found), total)
         if len(found) == frames:
             break
-    if not found:
+    if not found or place is None:
         raise InputError(f"{source} holds no usable radar volume among {len(entries)}")
     found.reverse()
     values = np.stack([f[1] for f in found])[:, None]
+    grid = config.around(place)
     times = np.array([f[0].time for f in found], "datetime64[ns]")
     return VolumeSequence(
         values, np.stack([f[2] for f in found]), times, grid, sources=tuple(f[0].path.name for f in found)
     )
 
 
-def _usual_site(entries: list[Entry]) -> Site:
-    """The radar's position: the one that most of the volumes give."""
+def _usual_site(entries: list[Entry]) -> Site | None:
+    """The radar's position: the one that most headers give, None where the headers give none."""
     sites = [e.head.site for e in entries if e.head is not None and e.head.site is not None]
-    if not sites:
-        raise InputError(
-            f"{entries[-1].path} does not tell where the radar stands: give its position with --site LAT,LON,ALT"
-        )
-    return Counter(sites).most_common(1)[0][0]
+    return Counter(sites).most_common(1)[0][0] if sites else None
 
 
 def _usable(entries: list[Entry], place: Site | None) -> Iterator[Entry]:
-    """The volumes worth reading, newest first; of the others it is said why not."""
+    """The volumes worth reading, newest first; of the others it is said why not.
+
+    A header that gives another position than ``place`` is not believed; None believes all.
+    """
     for index in reversed(range(len(entries))):
         entry = entries[index]
         reason = incomplete(entries, index)

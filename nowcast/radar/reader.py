@@ -56,6 +56,10 @@ def read_volume_head(path: Path | str) -> VolumeHead:
         from nowcast.radar.odim import read_head
 
         return read_head(path)
+    if kind == "nexrad":
+        from nowcast.radar.nexrad import read_head as read_nexrad_head
+
+        return read_nexrad_head(path)
     head, sweeps = _read(path, kind)
     return replace(head, elevations_deg=tuple(s.elevation_deg for s in sweeps))
 
@@ -68,6 +72,10 @@ def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
         from nowcast.radar.odim import read_odim
 
         return read_odim(path)
+    if kind == "nexrad":
+        from nowcast.radar.nexrad import read_nexrad
+
+        return read_nexrad(path)
     from nowcast.radar.pyart_reader import read_with_pyart
 
     return read_with_pyart(path, kind)

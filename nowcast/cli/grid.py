@@ -1,0 +1,70 @@
+"""``nowcast grid``: radar volumes to a file of gridded volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, iso_time, print_json, print_note, print_result, progress_bar
+from nowcast.cli.options import (
+    AtOption,
+    ClutterOption,
+    ExtentOption,
+    Input,
+    Json,
+    LevelsOption,
+    SiteOption,
+    SpacingOption,
+    grid_config,
+    parse_site,
+    parse_time,
+)
+
+
+def grid(
+    source: Input,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Volume-sequence file to write.")],
+    at: AtOption = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Only so many newest volumes. [all]")] = None,
+    site: SiteOption = None,
+    clutter: ClutterOption = None,
+    spacing: SpacingOption = 2500.0,
+    extent: ExtentOption = 145000.0,
+    levels: LevelsOption = "1000,15000,500",
+    as_json: Json = False,
+) -> None:
+    """Quality-control radar volumes and grid them to one file.
+
+    Example: nowcast grid archive/ --site=-27.608,152.539,372 -o volumes.nc
+    """
+    import time
+
+    from nowcast.io.volumes import write_volumes
+    from nowcast.pipeline.inputs import load_sequence
+
+    start = time.perf_counter()
+    with progress_bar("Gridding volumes") as progress:
+        volumes = load_sequence(
+            source,
+            at=parse_time(at),
+            frames=frames,
+            grid=grid_config(spacing, extent, levels),
+            site=parse_site(site),
+            clutter=clutter,
+            progress=progress,
+        )
+    write_volumes(volumes, output, history=command_line())
+    seconds = time.perf_counter() - start
+    if as_json:
+        answer = {"output": str(output), "times": list(volumes.times), "sources": list(volumes.sources)}
+        shape = list(volumes.grid.shape)
+        print_json({**answer, "shape": shape, "observed": float(volumes.mask.mean()), "seconds": round(seconds, 3)})
+    else:
+        print_result(str(output))
+    nz, ny, nx = volumes.grid.shape
+    print_note(
+        f"{len(volumes)} volumes of {nz} x {ny} x {nx} from {iso_time(volumes.times[0])} to "
+        f"{iso_time(volumes.times[-1])} in {seconds:.1f} s"
+    )
