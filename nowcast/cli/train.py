@@ -1,0 +1,39 @@
+"""``nowcast train``: train GauMamba on fitted windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import print_json, print_result, progress_bar
+from nowcast.cli.options import Json
+
+
+def train(
+    fits: Annotated[list[Path], typer.Argument(help="Files of `nowcast fit --future N`.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the model and its log.")],
+    config: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Training settings. [the defaults]")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the state that an earlier run left in DIR.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Train GauMamba on fitted windows of at least two events; some events are held out to score it.
+
+    Example: nowcast train fits/*.nc --config configs/train-demo.yaml -o model/
+    """
+    from nowcast.io.gaussians import read_windows
+    from nowcast.pipeline.config import load_config
+    from nowcast.train import TrainConfig
+    from nowcast.train import train as run_training
+
+    settings = TrainConfig() if config is None else load_config(config, TrainConfig)
+    windows = [window for path in fits for window in read_windows(path)]
+    with progress_bar("Training GauMamba") as progress:
+        report = run_training(windows, settings, output, resume=resume, progress=progress)
+    if as_json:
+        print_json(vars(report))
+        return
+    print_result(f"held-out loss {report.untrained_loss:.4f} untrained, {report.best_loss:.4f} at epoch {report.best_epoch}")
+    for path in (report.checkpoint, report.log, report.picture):
+        print_result(str(path))
