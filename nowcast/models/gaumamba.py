@@ -1,0 +1,178 @@
+"""GauMamba: reads frames of Gaussians one by one and says how each will depart from being moved along.
+
+After STC-GS (arXiv 2502.14895). Tokens are Gaussians in Morton order, each layer pair reads them both ways and keeps
+a gated memory of the frame before. What differs: the answer is a set of rates, a *correction* to Lagrangian
+extrapolation, and the last layer starts at zero, so that an untrained model is exactly the extrapolation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nowcast.errors import ConfigError
+from nowcast.gaussians import morton_order
+from nowcast.models.features import Snapshot, axes_3d, feature_count, features
+from nowcast.models.memory import GatedPair
+from nowcast.models.ssd_block import SSDPair
+
+Memory = list[Tensor]
+
+_FEATURE_LIMIT = 5.0  # standard deviations; keeps an odd Gaussian from driving its neighbours
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Size of the model and the most it may correct.
+
+    Attributes
+    ----------
+    channels
+        Channels of the volumes; the first is reflectivity.
+    d_model
+        Width of a token.
+    pairs
+        Layer pairs, each a forward and a backward block.
+    d_state, head_dim, expand, conv_width
+        As in Mamba-2; ``expand * d_model`` is a multiple of ``head_dim``.
+    max_growth_per_min
+        Most that the logarithm of an intensity changes in a minute.
+    max_stretch_per_min
+        Most that the logarithm of a scale changes in a minute.
+    max_drift_ms
+        Most that a component of the velocity is corrected, m/s.
+    max_turn_deg_per_min
+        Most that a Gaussian turns about one axis in a minute, degrees.
+    """
+
+    channels: int = 1
+    d_model: int = 48
+    pairs: int = 2
+    d_state: int = 16
+    head_dim: int = 32
+    expand: int = 2
+    conv_width: int = 4
+    max_growth_per_min: float = 0.05
+    max_stretch_per_min: float = 0.03
+    max_drift_ms: float = 10.0
+    max_turn_deg_per_min: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "d_model", "pairs", "d_state", "head_dim", "expand", "conv_width"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model {name} is {getattr(self, name)}: expected at least 1")
+        if self.expand * self.d_model % self.head_dim:
+            inner = f"expand * d_model = {self.expand * self.d_model}"
+            raise ConfigError(f"model head_dim {self.head_dim} does not divide {inner}: change one of them")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast each of N Gaussians departs from extrapolation.
+
+    Attributes
+    ----------
+    growth
+        ``[N, C]`` change of the logarithm of the intensity, 1/min. Multiplicative: no echo stays no echo.
+    drift
+        ``[N, 3]`` added velocity, m/s as (x, y, z).
+    stretch
+        ``[N, 2]`` change of the logarithm of the horizontal and of the vertical extent, 1/min.
+    turn
+        ``[N, 3]`` rotation vector in grid axes, rad/min.
+    """
+
+    growth: Tensor
+    drift: Tensor
+    stretch: Tensor
+    turn: Tensor
+
+
+class GauMamba(nn.Module):
+    """The model. ``provenance`` says what it was trained on; it is saved with the weights.
+
+    Parameters
+    ----------
+    config
+        Its size.
+    seed
+        Of the start values; the caller's random state is left alone.
+    """
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(self, config: ModelConfig | None = None, *, seed: int = 0) -> None:
+        super().__init__()
+        self.config = c = config or ModelConfig()
+        self.provenance: dict[str, Any] = {}
+        width = feature_count(c.channels)
+        self.register_buffer("feature_mean", torch.zeros(width))
+        self.register_buffer("feature_std", torch.ones(width))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = nn.Sequential(
+                nn.Linear(width, 2 * c.d_model), nn.SiLU(), nn.Linear(2 * c.d_model, c.d_model)
+            )
+            self.pairs = nn.ModuleList(
+                GatedPair(SSDPair(c.d_model, c.d_state, c.head_dim, c.expand, c.conv_width), c.d_model)
+                for _ in range(c.pairs)
+            )
+            self.head = nn.Sequential(nn.RMSNorm(c.d_model), nn.Linear(c.d_model, c.channels + 8))
+        nn.init.zeros_(self.head[1].weight)
+        nn.init.zeros_(self.head[1].bias)
+
+    def normalise(self, mean: Tensor, std: Tensor) -> None:
+        """Set the mean and standard deviation ``[F]`` of the features, taken from training data."""
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(std.clamp_min(1e-3))
+
+    def forward(self, history: Sequence[Snapshot], memory: Memory | None, axes: Tensor) -> tuple[Rates, Memory]:
+        """Read the newest frame and tell what follows.
+
+        Parameters
+        ----------
+        history
+            The last frames' descriptors, oldest first, the newest to be read.
+        memory
+            What this function gave for the frame before, None for the first.
+        axes
+            ``[2, 2]`` orthogonal, the horizontal axes in which ``history`` was described.
+
+        Returns
+        -------
+        Rates in grid axes from the newest frame on, and the memory for the next frame.
+        """
+        tokens = (features(history) - self.feature_mean) / self.feature_std
+        x = self.encoder(tokens.clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT))
+        order = token_order(history[-1])
+        kept: Memory = []
+        for layer, pair in enumerate(self.pairs):
+            x = pair(x, order, memory[layer] if memory is not None else None)
+            kept.append(x)
+        return self._rates(self.head(x), axes), kept
+
+    def _rates(self, out: Tensor, axes: Tensor) -> Rates:
+        """Bound the head's output ``[N, C + 8]`` and turn its vectors from the model's axes to the grid's."""
+        c = self.config
+        growth, drift, stretch, turn = torch.tanh(out).split((c.channels, 3, 2, 3), dim=-1)
+        full = axes_3d(axes)
+        # A rotation vector is axial: mirrored axes reverse it.
+        spin = full * torch.det(axes)
+        return Rates(
+            growth=c.max_growth_per_min * growth,
+            drift=c.max_drift_ms * drift @ full,
+            stretch=c.max_stretch_per_min * stretch,
+            turn=math.radians(c.max_turn_deg_per_min) * turn @ spin,
+        )
+
+
+def token_order(snapshot: Snapshot) -> Tensor:
+    """Morton order ``[N]`` of the Gaussians, counted from their own corner: it moves along with the storm."""
+    corner = snapshot.means_km.amin(dim=0)
+    return morton_order((snapshot.means_km - corner) * 1e3)

@@ -1,0 +1,212 @@
+"""From observed frames to a forecast: the model's corrections, summed up on top of Lagrangian extrapolation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nowcast import units
+from nowcast.errors import InputError, UsageError
+from nowcast.gaussians import advect
+from nowcast.models.features import HISTORY, Frame, Snapshot, describe, rotation_matrices
+from nowcast.models.gaumamba import GauMamba, Memory, Rates
+from nowcast.types import GaussianSequence, GaussianSet
+
+MAX_STEP_S = 600.0
+"""Longest step of a roll-out; a longer gap between lead times is divided evenly."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the model has added to the extrapolation so far: zero, zero, zero and the unit quaternion at the start.
+
+    ``moved [N, 3]`` m; ``grown [N, C]`` and ``stretched [N, 3]`` (along the Gaussian's own axes) natural logarithms;
+    ``turned [N, 4]`` a quaternion (w, x, y, z) in grid axes.
+    """
+
+    moved: Tensor
+    grown: Tensor
+    stretched: Tensor
+    turned: Tensor
+
+    @staticmethod
+    def none(like: GaussianSet) -> Correction:
+        """No correction to these Gaussians."""
+        still = torch.zeros_like(like.quats)
+        still[:, 0] = 1.0
+        moved, stretched = torch.zeros_like(like.means), torch.zeros_like(like.log_scales)
+        return Correction(moved, torch.zeros_like(like.intensities), stretched, still)
+
+    def advance(self, rates: Rates, now: GaussianSet, minutes: float) -> Correction:
+        """The correction after ``minutes`` more at these rates; ``now`` tells how the Gaussians lie."""
+        upright = rotation_matrices(now.quats.detach())[:, 2].square()  # share of the vertical in each own axis
+        horizontal, vertical = rates.stretch[:, :1], rates.stretch[:, 1:]
+        return Correction(
+            moved=self.moved + rates.drift * (60 * minutes),
+            grown=self.grown + rates.growth * minutes,
+            stretched=self.stretched + (horizontal * (1 - upright) + vertical * upright) * minutes,
+            turned=_product(_rotation(rates.turn * minutes), self.turned),
+        )
+
+    def apply(self, base: GaussianSet) -> GaussianSet:
+        """The extrapolated Gaussians, corrected; bit for bit themselves where the correction is none."""
+        return GaussianSet(
+            means=base.means + self.moved,
+            log_scales=base.log_scales + self.stretched,
+            quats=_product(self.turned, base.quats),
+            intensities=base.intensities * torch.exp(self.grown),
+        )
+
+
+def _rotation(vector: Tensor) -> Tensor:
+    """Quaternion of a small rotation vector ``[N, 3]``, to second order; no angle gives exactly (1, 0, 0, 0)."""
+    half = vector / 2
+    return torch.cat([1 - half.square().sum(-1, keepdim=True) / 2, half], dim=-1)
+
+
+def _product(p: Tensor, q: Tensor) -> Tensor:
+    """Hamilton product of quaternions ``[N, 4]``: the rotation q, then the rotation p."""
+    pw, px, py, pz = p.unbind(-1)
+    qw, qx, qy, qz = q.unbind(-1)
+    parts = (
+        pw * qw - px * qx - py * qy - pz * qz,
+        pw * qx + px * qw + py * qz - pz * qy,
+        pw * qy - px * qz + py * qw + pz * qx,
+        pw * qz + px * qy - py * qx + pz * qw,
+    )
+    return torch.stack(parts, dim=-1)
+
+
+def roll_out(model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence[float]) -> list[GaussianSet]:
+    """Forecast the Gaussians.
+
+    Parameters
+    ----------
+    model
+        Trained or not; an untrained one gives :func:`nowcast.gaussians.advect` bit for bit.
+    sequence
+        The observed frames, fitted; the forecast starts from the last.
+    lead_seconds
+        Lead times after the last frame, rising, any number and any distance.
+
+    Returns
+    -------
+    For each lead time all N Gaussians, in the order of ``sequence``. One that is idle stays idle.
+
+    Raises
+    ------
+    UsageError
+        The lead times are none, not positive or not rising.
+    InputError
+        The sequence has other channels than the model.
+    """
+    with torch.no_grad():
+        steps = forecast_steps(lead_seconds)
+        sets = unroll(model, sequence, advect(sequence, steps), steps)
+    wanted = set(lead_seconds)
+    return [gaussians for step, gaussians in zip(steps, sets, strict=True) if step in wanted]
+
+
+def forecast_steps(lead_seconds: Sequence[float]) -> list[float]:
+    """The lead times, and times between them where they are more than ``MAX_STEP_S`` apart."""
+    leads = [0.0, *map(float, lead_seconds)]
+    if len(leads) < 2 or any(not later > earlier for earlier, later in pairwise(leads)):
+        raise UsageError(f"lead times {list(lead_seconds)} s: expected at least one, positive and rising")
+    steps: list[float] = []
+    for earlier, later in pairwise(leads):
+        parts = math.ceil((later - earlier) / MAX_STEP_S - 1e-6)
+        steps += [earlier + (later - earlier) * k / parts for k in range(1, parts)]
+        steps.append(later)
+    return steps
+
+
+def unroll(
+    model: GauMamba,
+    sequence: GaussianSequence,
+    base: Sequence[GaussianSet],
+    steps: Sequence[float],
+    axes: Tensor | None = None,
+) -> list[GaussianSet]:
+    """The forecast at every step, differentiable in the model's weights.
+
+    Gradients travel through the summed corrections and the memory; the forecast frames that are fed back count as
+    data, which keeps long roll-outs stable and cheap.
+
+    Parameters
+    ----------
+    model, sequence
+        As in :func:`roll_out`.
+    base
+        The extrapolation of ``sequence`` to each step.
+    steps
+        Seconds after the last frame, rising.
+    axes
+        ``[2, 2]`` orthogonal: the horizontal axes the model sees; None for east and north.
+    """
+    if len(sequence.channels) != model.config.channels:
+        expected = model.config.channels
+        raise InputError(f"the model forecasts {expected} channels, the sequence has {len(sequence.channels)}")
+    kept = torch.nonzero((sequence.intensities > 0).any(dim=2).any(dim=0)).squeeze(1)
+    if len(kept) == 0:
+        return list(base)
+    sequence, parts = _only(sequence, kept), [_rows(b, kept) for b in base]
+    axes = torch.eye(2, dtype=sequence.means.dtype, device=sequence.means.device) if axes is None else axes
+    history: list[Snapshot] = []
+    memory: Memory | None = None
+    for frame in observed_frames(sequence):
+        history = [*history[1 - HISTORY :], describe(frame, axes)]
+        rates, memory = model(history, memory, axes)
+    now, correction = sequence.at(-1), Correction.none(sequence.at(-1))
+    previous, start, out = now, 0.0, []
+    for part, step in zip(parts, steps, strict=True):
+        correction = correction.advance(rates, now, (step - start) / 60)
+        now = correction.apply(part)
+        out.append(now)
+        if len(out) < len(parts):
+            velocities = (part.means - previous.means) / (step - start) + rates.drift
+            frame = Frame(now, velocities, step, sequence.grid.origin_alt)
+            history = [*history[1 - HISTORY :], describe(frame, axes)]
+            rates, memory = model(history, memory, axes)
+        previous, start = part, step
+    return [_put(whole, kept, part) for whole, part in zip(base, out, strict=True)]
+
+
+def observed_frames(sequence: GaussianSequence) -> list[Frame]:
+    """The frames of a sequence, timed from its last."""
+    ages = [units.seconds(time - sequence.times[-1]) for time in sequence.times]
+    return [
+        Frame(sequence.at(t), sequence.velocities[t], ages[t], sequence.grid.origin_alt) for t in range(len(sequence))
+    ]
+
+
+def _only(sequence: GaussianSequence, kept: Tensor) -> GaussianSequence:
+    return replace(
+        sequence,
+        means=sequence.means[:, kept],
+        log_scales=sequence.log_scales[:, kept],
+        quats=sequence.quats[:, kept],
+        intensities=sequence.intensities[:, kept],
+        velocities=sequence.velocities[:, kept],
+        ids=sequence.ids[kept],
+    )
+
+
+def _rows(gaussians: GaussianSet, kept: Tensor) -> GaussianSet:
+    return GaussianSet(
+        gaussians.means[kept], gaussians.log_scales[kept], gaussians.quats[kept], gaussians.intensities[kept]
+    )
+
+
+def _put(whole: GaussianSet, kept: Tensor, part: GaussianSet) -> GaussianSet:
+    """``whole`` with the rows ``kept`` replaced by ``part``."""
+    return GaussianSet(
+        whole.means.index_copy(0, kept, part.means),
+        whole.log_scales.index_copy(0, kept, part.log_scales),
+        whole.quats.index_copy(0, kept, part.quats),
+        whole.intensities.index_copy(0, kept, part.intensities),
+    )

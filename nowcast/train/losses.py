@@ -1,0 +1,110 @@
+"""What training minimises, and the scores it reports.
+
+Squared error rewards a forecast for dimming whatever it cannot place; the soft CSI rewards echo of the right strength
+in the right place, at each of the thresholds that the forecast is judged by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nowcast.train.config import LossConfig
+from nowcast.types import GaussianSet, GridSpec
+from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
+from nowcast_kernels.voxelize import voxelize
+
+_FEW_VOXELS = 20.0  # a threshold that fewer voxels pass, seen or forecast, counts proportionally less
+
+# Differences that count as one in the parameter loss.
+_MEAN_M, _LOG_SCALE, _TURN, _INTENSITY = 2000.0, 0.3, 0.1, 5.0
+
+
+def render_reflectivity(gaussians: GaussianSet, grid: GridSpec) -> Tensor:
+    """Reflectivity ``[Z, Y, X]`` in dBZ within 0..80, differentiable."""
+    field = voxelize(gaussians.means, gaussians.log_scales, gaussians.quats, gaussians.intensities[:, :1], grid)[0]
+    return field.clamp(ECHO_FLOOR_DBZ, MAX_DBZ)
+
+
+def soft_csi_loss(forecast: Tensor, observed: Tensor, config: LossConfig) -> Tensor:
+    """One minus the soft critical success index, averaged over the thresholds.
+
+    With ``p = sigmoid((dBZ - q) / width)``, less its value at no echo so that dry voxels count nothing, the index is
+    ``sum(min(p_forecast, p_observed)) / sum(max(p_forecast, p_observed))`` over the voxels; sharp sigmoids make it
+    the CSI.
+
+    Parameters
+    ----------
+    forecast, observed
+        ``[V]`` dBZ at observed voxels, not below 0.
+    """
+    total = forecast.new_zeros(())
+    for q in config.thresholds_dbz:
+        p, o = (_passes(field, q, config.softness_dbz) for field in (forecast, observed))
+        hits, area = torch.minimum(p, o).sum(), torch.maximum(p, o).sum()
+        weight = (area.detach() / _FEW_VOXELS).clamp(max=1.0)
+        total = total + weight * (1 - hits / area.clamp_min(1e-6))
+    return total / len(config.thresholds_dbz)
+
+
+def _passes(field: Tensor, threshold: float, width: float) -> Tensor:
+    passed = torch.sigmoid((field - threshold) / width) - torch.sigmoid(field.new_tensor(-threshold / width))
+    return passed.clamp_min(0)  # the two sigmoids may round differently
+
+
+def relative_mae(forecast: Tensor, observed: Tensor) -> Tensor:
+    """Sum of absolute errors over the sum of what is observed or, if that is more, forecast; 0 where both are dry."""
+    echo = torch.maximum(observed.sum(), forecast.detach().sum())
+    return (forecast - observed).abs().sum() / echo.clamp_min(1e-6)
+
+
+def parameter_loss(forecast: GaussianSet, target: GaussianSet) -> Tensor:
+    """Huber distance of the Gaussians that live in both, in units of 2 km, 0.3 in log-scale, 18 degrees and 5 dBZ."""
+    both = (forecast.intensities > 0).any(-1) & (target.intensities > 0).any(-1)
+    if not bool(both.any()):
+        return forecast.means.new_zeros(())
+    units = F.normalize(forecast.quats[both], dim=-1), F.normalize(target.quats[both], dim=-1)
+    sine_squared = 1 - (units[0] * units[1]).sum(-1).square()
+    differences = (
+        (forecast.means - target.means)[both] / _MEAN_M,
+        (forecast.log_scales - target.log_scales)[both] / _LOG_SCALE,
+        sine_squared / _TURN,
+        (forecast.intensities - target.intensities)[both] / _INTENSITY,
+    )
+    parts = [F.huber_loss(d, torch.zeros_like(d)) for d in differences]
+    return torch.stack(parts).mean()
+
+
+@dataclass
+class Scores:
+    """Hits, misses, false alarms and errors pooled over voxels, for the training log. Thresholds as given."""
+
+    thresholds_dbz: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        self._counts = torch.zeros(len(self.thresholds_dbz), 3, dtype=torch.float64)
+        self._error, self._voxels = 0.0, 0
+
+    def add(self, forecast: Tensor, observed: Tensor) -> None:
+        """Count one forecast volume: ``[V]`` dBZ at observed voxels."""
+        for row, q in enumerate(self.thresholds_dbz):
+            f, o = forecast >= q, observed >= q
+            self._counts[row] += torch.stack([(f & o).sum(), (o & ~f).sum(), (f & ~o).sum()]).double()
+        self._error += float((forecast - observed).abs().sum(dtype=torch.float64))
+        self._voxels += forecast.numel()
+
+    def summary(self) -> dict[str, float]:
+        """CSI and frequency bias by threshold and MAE in dBZ; NaN where nothing was counted."""
+        hits, misses, false_alarms = self._counts.T
+        out = {"mae_dbz": self._error / self._voxels if self._voxels else float("nan")}
+        for q, csi, bias in zip(
+            self.thresholds_dbz,
+            (hits / self._counts.sum(1)).tolist(),
+            ((hits + false_alarms) / (hits + misses)).tolist(),
+            strict=True,
+        ):
+            out[f"csi_{q:g}"], out[f"bias_{q:g}"] = csi, bias
+        return out

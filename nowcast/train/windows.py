@@ -1,0 +1,115 @@
+"""Fitted windows as training meets them: frames in, the extrapolation of them, and what came."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nowcast import units
+from nowcast.errors import InputError
+from nowcast.gaussians import advect
+from nowcast.models import GauMamba
+from nowcast.models.features import HISTORY, alive, describe, features
+from nowcast.models.rollout import observed_frames, unroll
+from nowcast.train.config import LossConfig
+from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, soft_csi_loss
+from nowcast.types import FittedWindow, GaussianSequence, GaussianSet
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One window. The extrapolation depends on no weight and is computed once."""
+
+    window: FittedWindow
+
+    @cached_property
+    def inputs(self) -> GaussianSequence:
+        """The observed frames."""
+        return self.window.gaussians.select(slice(0, self.window.inputs))
+
+    @cached_property
+    def steps(self) -> list[float]:
+        """Seconds from the last observed frame to each later one."""
+        times = self.window.gaussians.times
+        return [units.seconds(time - self.inputs.times[-1]) for time in times[self.window.inputs :]]
+
+    @cached_property
+    def base(self) -> list[GaussianSet]:
+        """The observed frames, extrapolated to the later times."""
+        with torch.no_grad():
+            return advect(self.inputs, self.steps)
+
+    def observed(self, lead: int) -> tuple[Tensor, Tensor] | None:
+        """Reflectivity ``[Z, Y, X]`` in dBZ and the voxels to compare, of the volume at a lead; None without one."""
+        volumes = self.window.volumes
+        if volumes is None:
+            return None
+        t = self.window.inputs + lead
+        mask = volumes.mask[t] if volumes.coverage is None else volumes.mask[t] & volumes.coverage
+        return torch.from_numpy(np.nan_to_num(volumes.reflectivity[t])), torch.from_numpy(mask)
+
+    def forecast(self, model: GauMamba, leads: int, axes: Tensor | None = None) -> list[GaussianSet]:
+        """The model's forecast of the first ``leads`` later times, differentiable."""
+        return unroll(model, self.inputs, self.base[:leads], self.steps[:leads], axes)
+
+    def losses(
+        self,
+        forecast: Sequence[GaussianSet],
+        leads: Sequence[int],
+        config: LossConfig,
+        scores: Scores | None = None,
+    ) -> dict[str, Tensor]:
+        """Loss terms averaged over the given leads: ``csi``, ``mae``, ``parameters`` and their weighted ``loss``."""
+        total = {name: torch.zeros(()) for name in ("csi", "mae", "parameters")}
+        for lead in leads:
+            target = self.window.gaussians.at(self.window.inputs + lead)
+            total["parameters"] = total["parameters"] + parameter_loss(forecast[lead], target)
+            observed = self.observed(lead)
+            if observed is None:
+                continue
+            values, mask = observed
+            field = render_reflectivity(forecast[lead], self.window.gaussians.grid)[mask]
+            total["csi"] = total["csi"] + soft_csi_loss(field, values[mask], config)
+            total["mae"] = total["mae"] + relative_mae(field, values[mask])
+            if scores is not None:
+                scores.add(field, values[mask])
+        terms = {name: value / len(leads) for name, value in total.items()}
+        weighted = [getattr(config, name) * value for name, value in terms.items()]
+        return {"loss": torch.stack(weighted).sum(), **terms}
+
+
+def examples(windows: Sequence[FittedWindow]) -> list[Example]:
+    """The windows that have a later frame to learn from; raises InputError where none has."""
+    usable = [Example(window) for window in windows if window.inputs < len(window.gaussians)]
+    if skipped := len(windows) - len(usable):
+        logger.warning("%d of %d windows have no frame after their inputs and are skipped", skipped, len(windows))
+    if not usable:
+        raise InputError(
+            f"none of {len(windows)} windows has a frame after its inputs: fit longer sequences for training"
+        )
+    return usable
+
+
+def feature_statistics(some: Sequence[Example], most: int = 64) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``[F]`` of the features of living Gaussians in the last observed frames.
+
+    Columns that do not vary there, such as the lead time, keep a deviation of 1. Where nothing lives: 0 and 1.
+    """
+    rows = []
+    for example in [some[i] for i in np.unique(np.linspace(0, len(some) - 1, most).astype(int))]:
+        frames = observed_frames(example.inputs)[-HISTORY:]
+        history = [describe(frame, torch.eye(2)) for frame in frames]
+        rows.append(features(history)[alive(frames[-1].gaussians)])
+    columns = torch.cat(rows).double()
+    if len(columns) < 2:
+        return torch.zeros(columns.shape[1]), torch.ones(columns.shape[1])
+    mean, std = columns.mean(0), columns.std(0)
+    return mean.float(), torch.where(std < 1e-3, 1.0, std).float()

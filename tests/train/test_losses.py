@@ -1,0 +1,95 @@
+"""Loss terms with answers that can be worked out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from gaussian_cases import drifting
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nowcast.train.config import LossConfig
+from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, soft_csi_loss
+
+CONFIG = LossConfig()
+SHARP = LossConfig(thresholds_dbz=(35.0,), softness_dbz=0.01)
+
+
+def test_sharp_sigmoids_make_it_the_csi():
+    observed = torch.tensor([50.0] * 60 + [0.0] * 140)
+    forecast = torch.tensor([0.0] * 20 + [50.0] * 60 + [10.0] * 120)
+    assert soft_csi_loss(forecast, observed, SHARP).item() == pytest.approx(1 - 40 / 80, abs=1e-4)
+
+
+def test_a_perfect_forecast_loses_nothing():
+    field = torch.rand(500) * 60
+    assert soft_csi_loss(field, field, CONFIG).item() == pytest.approx(0, abs=1e-6)
+    assert relative_mae(field, field) == 0
+
+
+def test_dry_is_no_error_and_dry_voxels_count_nothing():
+    dry = torch.zeros(500)
+    assert soft_csi_loss(dry, dry, CONFIG) == 0
+    assert relative_mae(dry, dry) == 0
+    field, other = torch.rand(500) * 60, torch.rand(500) * 60
+    more = [torch.cat([f, torch.zeros(10_000)]) for f in (field, other)]
+    torch.testing.assert_close(soft_csi_loss(field, other, CONFIG), soft_csi_loss(*more, CONFIG))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 80), st.floats(0, 80)), min_size=1, max_size=50))
+def test_the_loss_lies_between_0_and_1(pairs):
+    forecast, observed = torch.tensor(pairs).T
+    loss = soft_csi_loss(forecast, observed, CONFIG)
+    assert -1e-6 <= loss <= 1 + 1e-6
+    assert soft_csi_loss(observed, forecast, CONFIG) == pytest.approx(loss.item(), abs=1e-6)
+    assert 0 <= relative_mae(forecast, observed) <= 2 + 1e-6
+
+
+def test_dimming_costs_where_squared_error_would_reward_it():
+    """Of a cell forecast in the wrong place half of the time, the soft CSI keeps the strength."""
+    observed = torch.zeros(400)
+    observed[:100] = 50
+    forecast = torch.zeros(400)
+    forecast[50:150] = 50
+    dimmed = forecast * 0.5
+    assert (dimmed - observed).square().mean() < (forecast - observed).square().mean()
+    assert soft_csi_loss(dimmed, observed, CONFIG) > soft_csi_loss(forecast, observed, CONFIG)
+
+
+def test_parameter_loss_counts_only_what_lives_in_both():
+    target = drifting(10, idle=5).at(-1)
+    assert parameter_loss(target, target) == pytest.approx(0, abs=1e-6)
+    moved = replace(target, means=target.means + torch.arange(10)[:, None].ge(5) * 1e5)
+    assert parameter_loss(moved, target) == pytest.approx(0, abs=1e-6)
+    everywhere = replace(target, means=target.means + 2000.0)
+    assert parameter_loss(everywhere, target).item() == pytest.approx(0.5 / 4, abs=1e-4)
+
+
+def test_a_quaternion_and_its_negative_are_one_rotation():
+    target = drifting(10).at(-1)
+    assert parameter_loss(replace(target, quats=-3 * target.quats), target) == pytest.approx(0, abs=1e-5)
+
+
+def test_the_rendered_loss_has_gradients_for_every_parameter():
+    sequence = drifting(20)
+    observed = render_reflectivity(sequence.at(-1), sequence.grid)
+    fields = {k: getattr(sequence.at(0), k).clone().requires_grad_() for k in ("means", "log_scales", "quats")}
+    fields["intensities"] = sequence.at(0).intensities.clone().requires_grad_()
+    forecast = render_reflectivity(replace(sequence.at(0), **fields), sequence.grid)
+    (soft_csi_loss(forecast, observed, CONFIG) + relative_mae(forecast, observed)).backward()
+    assert all(p.grad.abs().max() > 0 for p in fields.values())
+
+
+def test_scores_are_pooled_counts():
+    scores = Scores((35.0,))
+    scores.add(torch.tensor([40.0, 40, 0, 0]), torch.tensor([40.0, 0, 40, 0]))
+    scores.add(torch.tensor([40.0, 40]), torch.tensor([40.0, 0]))
+    assert scores.summary() == {"mae_dbz": 20.0, "csi_35": 2 / 5, "bias_35": pytest.approx(4 / 3)}
+
+
+def test_scores_of_nothing_are_nan():
+    assert all(math.isnan(value) for value in Scores((35.0,)).summary().values())

@@ -1,0 +1,176 @@
+"""Training on toy storms: it learns, it goes on after a kill, it repeats."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from gaussian_cases import window
+
+from nowcast.errors import ConfigError, InputError
+from nowcast.models import ModelConfig, load_checkpoint, roll_out
+from nowcast.train import TrainConfig, plot_log, train
+from nowcast.train.loop import schedule
+from nowcast.train.windows import Example, examples, feature_statistics
+
+CONFIG = TrainConfig(
+    epochs=3, learning_rate=1e-2, held_out=0.34, model=ModelConfig(d_model=16, d_state=8, head_dim=16, pairs=1)
+)
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return [window(f"storm {k}", seed=10 * k + i) for k in range(3) for i in range(4)]
+
+
+@pytest.fixture(scope="module")
+def trained(windows, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, train(windows, CONFIG, out)
+
+
+def test_it_beats_extrapolation_on_storms_held_out(trained):
+    _, report = trained
+    assert report.best_epoch > 0
+    assert report.best_loss < 0.9 * report.untrained_loss
+    assert report.best_scores["csi_35"] > report.untrained_scores["csi_35"]
+    assert not set(report.train_events) & set(report.held_out_events)
+
+
+def test_the_files_tell_how_it_went(trained):
+    out, report = trained
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in records] == [0, 1, 2, 3]
+    assert records[0]["loss"] == report.untrained_loss
+    assert min(r["loss"] for r in records) == report.best_loss
+    assert report.picture.read_bytes()[:4] == b"\x89PNG"
+    provenance = load_checkpoint(report.checkpoint).provenance
+    assert provenance["held_out_events"] == report.held_out_events
+    assert provenance["epoch"] == report.best_epoch
+    assert provenance["held_out_loss"] == report.best_loss
+
+
+def test_the_kept_model_has_the_kept_score(trained, windows):
+    _, report = trained
+    model = load_checkpoint(report.checkpoint)
+    losses = []
+    for example in examples([w for w in windows if w.event in report.held_out_events]):
+        forecast = roll_out(model, example.inputs, example.steps)
+        losses.append(example.losses(forecast, range(len(forecast)), CONFIG.loss)["loss"].item())
+    assert sum(losses) / len(losses) == pytest.approx(report.best_loss, rel=1e-6)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("when", [2, 13])
+def test_a_killed_run_goes_on_to_the_same_end(trained, windows, tmp_path, when, monkeypatch):
+    monkeypatch.setattr("nowcast.train.loop._SAVE_EVERY_S", 0.0)
+
+    def kill(done: int, total: int) -> None:
+        if done >= when:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(windows, CONFIG, tmp_path, progress=kill)
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) < 4
+    train(windows, CONFIG, tmp_path)
+    whole, _ = trained
+    for ours, theirs in zip(
+        (tmp_path / "log.jsonl").read_text().splitlines(), (whole / "log.jsonl").read_text().splitlines(), strict=True
+    ):
+        assert json.loads(ours) | {"seconds": 0} == json.loads(theirs) | {"seconds": 0}
+    one, other = (load_checkpoint(p / "model.safetensors").state_dict() for p in (tmp_path, whole))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_finished_run_is_not_repeated(trained, windows):
+    out, report = trained
+    calls: list[int] = []
+    again = train(windows, CONFIG, out, progress=lambda done, total: calls.append(done))
+    assert again == report
+    assert calls == []
+
+
+def test_progress_counts_windows(windows, tmp_path):
+    calls: list[tuple[int, int]] = []
+    train(windows, replace(CONFIG, epochs=1), tmp_path, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(2, 8), (4, 8), (6, 8), (8, 8)]
+
+
+def test_other_settings_do_not_go_on_from_a_state(trained, windows):
+    out, _ = trained
+    with pytest.raises(InputError, match=r"other settings or data.*--no-resume"):
+        train(windows, replace(CONFIG, seed=9), out)
+
+
+def test_a_damaged_state_is_told(windows, tmp_path):
+    (tmp_path / "train-state.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(InputError, match=r"train-state\.safetensors is damaged"):
+        train(windows, CONFIG, tmp_path)
+
+
+def test_windows_without_a_future_are_skipped_or_refused(windows, caplog):
+    blunt = replace(windows[0], inputs=6)
+    with caplog.at_level(logging.WARNING):
+        assert len(examples([blunt, windows[1]])) == 1
+    assert "1 of 2 windows" in caplog.text
+    with pytest.raises(InputError, match="none of 1 windows"):
+        examples([blunt])
+
+
+def test_windows_without_volumes_train_on_parameters(windows, tmp_path):
+    bare = [replace(w, volumes=None) for w in windows]
+    report = train(bare, replace(CONFIG, epochs=1), tmp_path)
+    assert report.best_loss < report.untrained_loss
+
+
+def test_dry_windows_are_no_trouble(windows, tmp_path):
+    def dried(w):
+        gaussians = replace(w.gaussians, intensities=torch.zeros_like(w.gaussians.intensities))
+        return replace(w, gaussians=gaussians, volumes=replace(w.volumes, values=0 * w.volumes.values))
+
+    report = train([dried(w) for w in windows], replace(CONFIG, epochs=1), tmp_path)
+    assert report.best_loss == report.untrained_loss == 0
+    assert report.best_epoch == 0
+
+
+def test_features_are_normalised_over_the_training_windows(windows):
+    mean, std = feature_statistics([Example(w) for w in windows])
+    assert torch.isfinite(mean).all() and (std > 0).all()
+    assert (mean[-1], std[-1]) == (0, 1)  # lead time: 0 in observed frames
+
+
+def test_the_rate_rises_and_falls():
+    rates = [schedule(step, 100, 0.1) for step in range(100)]
+    assert max(rates) == pytest.approx(1.0, abs=0.1)
+    assert rates.index(max(rates)) in (9, 10)
+    assert rates[0] < 0.1 and rates[-1] < 0.01
+    assert schedule(0, 1, 0.0) > 0
+
+
+def test_the_log_can_be_plotted(trained, tmp_path):
+    out, _ = trained
+    plot_log(out / "log.jsonl", tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 1000
+    with pytest.raises(InputError, match="no training log"):
+        plot_log(tmp_path / "picture.png", tmp_path / "other.png")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"held_out": 1.0},
+        {"ema": 1.0},
+        {"warmup": float("nan")},
+    ],
+)
+def test_senseless_settings_are_refused(bad):
+    with pytest.raises(ConfigError, match=next(iter(bad))):
+        TrainConfig(**bad)
