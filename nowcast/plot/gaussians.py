@@ -1,0 +1,141 @@
+"""Fitted Gaussians over the field that they stand for, seen from above and in a vertical section."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nowcast.errors import UsageError
+from nowcast.plot.ellipses import cut_by, draw_ellipses, from_above, mean_motion
+from nowcast.plot.frames import Frame, clock, datum, frame_at, origin_text, peak_of, utc
+from nowcast.plot.layout import GAP_IN, STRIP_IN, Sheet, Strip, new_sheet
+from nowcast.plot.maps import composite, draw_map, extent_km, label_axes, map_aspect
+from nowcast.plot.sections import Line, default_line, draw_line, draw_section, label_sections
+from nowcast.plot.style import LEVELS_DBZ, Palette, difference_scale, reflectivity_scale
+from nowcast.types import Float32, GaussianSequence, VolumeSequence
+
+MOST_ELLIPSES = 500
+ARROW_MINUTES = 30.0
+ARROWS_ACROSS = 14
+"""Motion is averaged over cells so large that about so many fit side by side."""
+MAP_IN, SECTION_IN = 3.5, 1.75
+
+
+def plot_gaussians(
+    sequence: GaussianSequence,
+    volumes: VolumeSequence | None = None,
+    index: int = -1,
+    *,
+    line: Line | None = None,
+    palette: Palette = "standard",
+) -> Figure:
+    """Observed, reconstructed and their difference, with the Gaussians as one-sigma ellipses and their motion.
+
+    The maps show column maxima; the sections below run along one line. Arrows are the motion of the Gaussians in
+    30 minutes, averaged over cells. At most 500 of the strongest ellipses are drawn.
+
+    Parameters
+    ----------
+    sequence
+        Fitted Gaussians.
+    volumes
+        The volumes that they were fitted to; None to draw the reconstruction alone.
+    index
+        Which time of the sequence.
+    line
+        Where to cut; None for :func:`nowcast.plot.sections.default_line`.
+
+    Raises
+    ------
+    UsageError
+        There is no such time.
+    """
+    from nowcast.gaussians import render
+
+    if not -len(sequence) <= index < len(sequence):
+        raise UsageError(f"there is no time {index} among {len(sequence)} fitted ones")
+    rendered = np.asarray(render(sequence.at(index), sequence.grid)[0], np.float32)
+    observed = frame_at(volumes, sequence.times[index], 1.0)
+    if observed is not None:
+        rendered = np.where(np.isnan(observed.field), np.float32(np.nan), rendered)
+    fitted = Frame(rendered, sequence.grid, sequence.times[index])
+    line = default_line(observed or fitted) if line is None else line
+    shown = [("GAUSSIANS", fitted)] if observed is None else [("OBSERVED", observed), ("GAUSSIANS", fitted)]
+    sheet, maps, sections = _blocks(len(shown) + (observed is not None), map_aspect(sequence.grid))
+    for (name, one), chart, cut in zip(shown, maps, sections, strict=False):
+        _draw_column(chart, cut, name, one, line, palette)
+    if observed is not None:
+        _draw_difference(maps[-1], sections[-1], fitted, observed, line)
+    _draw_gaussians(maps[len(shown) - 1], sections[len(shown) - 1], sequence, index, line)
+    _draw_motion(maps[0], sequence, index)
+    label_axes([maps])
+    label_sections([sections])
+    facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · heights {datum(fitted.grid)}"
+    note = f"ellipses: 1 sigma of the strongest · arrows: motion in {ARROW_MINUTES:.0f} min"
+    sheet.headline(f"{sequence.means.shape[1]} Gaussians", f"{facts} · {note}")
+    _draw_bars(sheet, maps, palette, difference=observed is not None)
+    sheet.key(certain=observed is None or observed.certain)
+    return sheet.figure
+
+
+def _blocks(columns: int, aspect: float) -> tuple[Sheet, list[Axes], list[Axes]]:
+    """A sheet with a row of maps above a row of sections, and room for colour bars below."""
+    width = columns * MAP_IN + (columns - 1) * GAP_IN
+    map_height, middle = MAP_IN * aspect + STRIP_IN, 0.52
+    sheet = new_sheet(width, map_height + middle + SECTION_IN, right=0.25, bottom=1.42)
+    left, bottom, _, _ = sheet.inner
+    [maps] = sheet.cells(1, columns, (left, bottom + SECTION_IN + middle, width, map_height))
+    [sections] = sheet.cells(1, columns, (left, bottom, width, SECTION_IN))
+    return sheet, maps, sections
+
+
+def _draw_column(chart: Axes, cut: Axes, name: str, shown: Frame, line: Line, palette: Palette) -> None:
+    scale = reflectivity_scale(palette)
+    top = composite(shown.field)
+    draw_map(chart, top, shown.grid, scale, detail=False)
+    draw_line(chart, line)
+    Strip(chart, f"{name} · {clock(shown.valid_time)}", peak_of(top), forecast=False)
+    draw_section(cut, shown.field, shown.grid, line, scale)
+    Strip(cut, name, forecast=False)
+
+
+def _draw_difference(chart: Axes, cut: Axes, fitted: Frame, observed: Frame, line: Line) -> None:
+    scale = difference_scale()
+    difference: Float32 = fitted.field - observed.field
+    top = composite(fitted.field) - composite(observed.field)
+    draw_map(chart, top, fitted.grid, scale, detail=False)
+    mean = float(np.nanmean(np.abs(difference))) if np.isfinite(difference).any() else float("nan")
+    Strip(chart, "GAUSSIANS − OBSERVED", f"mean |difference| {mean:.2f} dBZ, all voxels", forecast=False)
+    draw_section(cut, difference, fitted.grid, line, scale)
+    Strip(cut, "GAUSSIANS − OBSERVED", forecast=False)
+
+
+def _draw_gaussians(chart: Axes, cut: Axes, sequence: GaussianSequence, index: int, line: Line) -> None:
+    gaussians = sequence.at(index)
+    draw_ellipses(chart, from_above(gaussians).strongest(MOST_ELLIPSES, float(LEVELS_DBZ[0])))
+    draw_ellipses(cut, cut_by(gaussians, line).strongest(MOST_ELLIPSES, float(LEVELS_DBZ[0])))
+
+
+def _draw_motion(chart: Axes, sequence: GaussianSequence, index: int) -> None:
+    west, east, _, _ = extent_km(sequence.grid)
+    cell_km = (east - west) / ARROWS_ACROSS
+    velocities = sequence.velocities[index].detach().cpu().numpy()
+    places, motion = mean_motion(sequence.at(index), velocities, cell_km)
+    if not len(places):
+        return
+    shift_km = motion * ARROW_MINUTES * 60.0 / 1e3
+    chart.quiver(
+        *places.T, *shift_km.T, angles="xy", scale_units="xy", scale=1.0, width=0.006, color="black",
+        edgecolor="white", linewidth=0.5, zorder=4,
+    )  # fmt: skip
+
+
+def _draw_bars(sheet: Sheet, maps: list[Axes], palette: Palette, *, difference: bool) -> None:
+    left = sheet.inner[0]
+    y = 0.80
+    columns = len(maps) - 1 if difference else len(maps)
+    width = columns * MAP_IN + (columns - 1) * GAP_IN
+    sheet.colour_bar_below(reflectivity_scale(palette), (left, y, width))
+    if difference:
+        sheet.colour_bar_below(difference_scale(), (left + width + GAP_IN, y, MAP_IN))

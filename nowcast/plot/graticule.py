@@ -1,0 +1,96 @@
+"""Lines of latitude and longitude in the plane of a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.types import GridSpec
+
+Extent = tuple[float, float, float, float]
+STEPS_DEG = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+POLAR_DEG = 85.0
+"""Closer to a pole than this no graticule is drawn: meridians then run in all directions."""
+
+
+@dataclass(frozen=True)
+class GraticuleLine:
+    """A parallel or a meridian: ``points_km [P, 2]`` (x, y), its name, and where the name stands (None: nowhere)."""
+
+    points_km: NDArray[np.float64]
+    name: str
+    is_parallel: bool
+    label_km: tuple[float, float] | None
+
+
+@lru_cache(maxsize=16)
+def graticule(grid: GridSpec, extent_km: Extent) -> tuple[GraticuleLine, ...]:
+    """Parallels and meridians at a round step, three to six of each, with labels near the east and north edge."""
+    west, east, south, north = extent_km
+    edge = np.linspace(0.0, 1.0, 41)
+    x = np.concatenate([west + edge * (east - west)] * 2 + [np.full(41, west), np.full(41, east)])
+    y = np.concatenate([np.full(41, south), np.full(41, north)] + [south + edge * (north - south)] * 2)
+    lon, lat = to_degrees(grid, x, y)
+    if np.abs(lat).max() > POLAR_DEG:
+        return ()
+    # Degrees east of the origin never jump at the date line.
+    east_of = (lon - grid.origin_lon + 180.0) % 360.0 - 180.0 + grid.origin_lon
+    lat_step, lon_step = _step(np.ptp(lat)), _step(np.ptp(east_of))
+    lines = []
+    along = np.linspace(east_of.min(), east_of.max(), 61)
+    for value in _multiples(lat.min(), lat.max(), lat_step):
+        points = to_km(grid, along, np.full_like(along, value))
+        lines.append(_line(points, _degrees(value, "N", "S"), True, extent_km))
+    along = np.linspace(lat.min(), lat.max(), 61)
+    for value in _multiples(east_of.min(), east_of.max(), lon_step):
+        points = to_km(grid, np.full_like(along, value), along)
+        lines.append(_line(points, _degrees((value + 180.0) % 360.0 - 180.0, "E", "W"), False, extent_km))
+    return tuple(lines)
+
+
+def _line(points: NDArray[np.float64], name: str, is_parallel: bool, extent: Extent) -> GraticuleLine:
+    west, east, south, north = extent
+    width, height = east - west, north - south
+    # The label stands where the line crosses the inner side of the edge; lines near a corner go without.
+    if is_parallel:
+        x, y = east - 0.01 * width, float(np.interp(east, points[:, 0], points[:, 1]))
+        fits = south + 0.06 * height < y < north - 0.08 * height
+    else:
+        x, y = float(np.interp(north, points[:, 1], points[:, 0])), north - 0.01 * height
+        fits = west + 0.30 * width < x < east - 0.06 * width
+    return GraticuleLine(points, name, is_parallel, (x, y) if fits else None)
+
+
+def to_degrees(grid: GridSpec, x_km: NDArray[np.float64], y_km: NDArray[np.float64]) -> tuple[np.ndarray, np.ndarray]:
+    """Longitude and latitude of points in the grid's plane."""
+    lon, lat = _projection(grid.origin_lat, grid.origin_lon)(x_km * 1e3, y_km * 1e3, inverse=True)
+    return np.asarray(lon), np.asarray(lat)
+
+
+def to_km(grid: GridSpec, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``[P, 2]`` points (x, y) in km of longitudes and latitudes."""
+    return np.column_stack(_projection(grid.origin_lat, grid.origin_lon)(lon, lat)) / 1e3
+
+
+@lru_cache(maxsize=16)
+def _projection(lat: float, lon: float):  # type: ignore[no-untyped-def]
+    from pyproj import Proj
+
+    return Proj(proj="aeqd", lat_0=lat, lon_0=lon, ellps="WGS84")
+
+
+def _step(span: float) -> float:
+    return next((step for step in STEPS_DEG if span / step <= 6), STEPS_DEG[-1])
+
+
+def _multiples(low: float, high: float, step: float) -> NDArray[np.float64]:
+    return step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+
+
+def _degrees(value: float, positive: str, negative: str) -> str:
+    value = round(value, 4)
+    side = positive if value > 0 else negative if value < 0 else ""
+    return f"{abs(value):g}°{side}"

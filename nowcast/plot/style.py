@@ -1,0 +1,106 @@
+"""How every picture looks: the reflectivity colours, sizes, labels, and the one way to save a figure.
+
+Reflectivity is always drawn in classes of 5 dBZ. White is "observed, no echo" (below the first class); flat grey is
+"not observed". Figures are made with :class:`matplotlib.figure.Figure` and never through pyplot, so that nothing
+global changes and no window system is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import cmweather  # noqa: F401  (registers its colour maps with matplotlib)
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, to_hex
+from matplotlib.figure import Figure
+
+from nowcast.errors import UsageError
+from nowcast.io.atomic import atomic_path
+from nowcast.units import MAX_DBZ
+
+Palette = Literal["standard", "safe"]
+"""``"standard"``: the colours of the US weather service; ``"safe"``: HomeyerRainbow, for colour-blind eyes too."""
+
+PALETTES: dict[str, str] = {"standard": "NWSRef", "safe": "HomeyerRainbow"}
+LEVELS_DBZ = np.arange(5, 80, 5)
+"""Lower bounds of the reflectivity classes, dBZ; the last class is open."""
+DIFFERENCES_DBZ = np.array([-30, -25, -20, -15, -10, -5, 5, 10, 15, 20, 25, 30])
+
+NO_ECHO = "#ffffff"
+NOT_OBSERVED = "#c9c9c9"
+OBSERVED_INK = "#3c3c3c"
+FORECAST_INK = "#0b4f9e"
+TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 12.0, 9.5, 8.0
+DPI = 110
+FORMATS = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True)
+class ColourScale:
+    """Colours of a quantity: colour map, class bounds, and what stands beside the colour bar."""
+
+    cmap: Colormap
+    norm: BoundaryNorm
+    label: str
+    extend: str
+    ticks: tuple[int, ...]
+
+
+@lru_cache(maxsize=4)
+def reflectivity_scale(palette: Palette = "standard") -> ColourScale:
+    """The classes of reflectivity, the same in every picture; raises UsageError for an unknown palette."""
+    if palette not in PALETTES:
+        raise UsageError(f"no palette {palette!r}: choose one of {', '.join(PALETTES)}")
+    source = mpl.colormaps[PALETTES[palette]]
+    colours = [source((level + 2.5) / MAX_DBZ) for level in LEVELS_DBZ]
+    cmap = ListedColormap(colours[:-1], name=f"reflectivity-{palette}").with_extremes(
+        under=NO_ECHO, over=colours[-1], bad=NOT_OBSERVED
+    )
+    norm = BoundaryNorm(LEVELS_DBZ, len(colours) - 1)
+    return ColourScale(cmap, norm, "reflectivity [dBZ]", "max", tuple(LEVELS_DBZ.tolist()))
+
+
+@lru_cache(maxsize=1)
+def difference_scale() -> ColourScale:
+    """Classes for a difference in dBZ: blue is less, red is more, white within 5 dBZ."""
+    bounds = DIFFERENCES_DBZ
+    source = mpl.colormaps["RdBu_r"]
+    colours = [source(i / len(bounds)) for i in range(len(bounds) + 1)]
+    middle = len(bounds) // 2
+    colours[middle] = (1.0, 1.0, 1.0, 1.0)
+    cmap = ListedColormap(colours[1:-1], name="difference").with_extremes(
+        under=colours[0], over=colours[-1], bad=NOT_OBSERVED
+    )
+    return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), "difference [dBZ]", "both", tuple(bounds.tolist()))
+
+
+def class_colours(scale: ColourScale) -> list[str]:
+    """Every colour that a field can take in this scale, as ``#rrggbb``."""
+    inside = [to_hex(scale.cmap(i)) for i in range(scale.cmap.N)]
+    ends = [to_hex(tuple(c)) for c in (scale.cmap.get_under(), scale.cmap.get_over(), scale.cmap.get_bad())]
+    return [*inside, *ends]
+
+
+def save_figure(figure: Figure, path: Path | str, *, dpi: int = DPI) -> Path:
+    """Write a figure as PNG, SVG or PDF, by the suffix of ``path``; the file appears whole or not at all.
+
+    Raises
+    ------
+    UsageError
+        The suffix is none of these.
+    OutputError
+        The file cannot be written.
+    """
+    target = Path(path)
+    kind = target.suffix.lower()
+    if kind not in FORMATS:
+        raise UsageError(f"cannot draw {target.name!r}: the name must end in one of {', '.join(FORMATS)}")
+    # Without a date in it the same picture gives the same bytes.
+    dateless = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind)
+    with atomic_path(target) as temporary:
+        figure.savefig(temporary, format=kind[1:], dpi=dpi, metadata=dateless)
+    return target
