@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from nowcast.types import GaussianSet
 
@@ -210,7 +211,7 @@ def _changes(now: Snapshot, before: Snapshot | None, channels: int) -> Tensor:
 
 
 def _neighbour_mean(columns: Tensor, neighbours: Tensor) -> Tensor:
-    return columns[neighbours].mean(1) if neighbours.shape[1] else torch.zeros_like(columns)
+    return embedding_bag(neighbours, columns, mode="mean") if neighbours.shape[1] else torch.zeros_like(columns)
 
 
 def _changing(channels: int) -> int:

@@ -123,9 +123,10 @@ class GauMamba(nn.Module):
                 GatedPair(SSDPair(c.d_model, c.d_state, c.head_dim, c.expand, c.conv_width), c.d_model)
                 for _ in range(c.pairs)
             )
-            self.head = nn.Sequential(nn.RMSNorm(c.d_model), nn.Linear(c.d_model, c.channels + 8))
-        nn.init.zeros_(self.head[1].weight)
-        nn.init.zeros_(self.head[1].bias)
+            self.head_norm = nn.RMSNorm(c.d_model)
+            self.head = nn.Linear(c.d_model, c.channels + 8)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
 
     def normalise(self, mean: Tensor, std: Tensor) -> None:
         """Set the mean and standard deviation ``[F]`` of the features, taken from training data."""
@@ -155,7 +156,7 @@ class GauMamba(nn.Module):
         for layer, pair in enumerate(self.pairs):
             x = pair(x, order, memory[layer] if memory is not None else None)
             kept.append(x)
-        return self._rates(self.head(x), axes), kept
+        return self._rates(self.head(self.head_norm(x)), axes), kept
 
     def _rates(self, out: Tensor, axes: Tensor) -> Rates:
         """Bound the head's output ``[N, C + 8]`` and turn its vectors from the model's axes to the grid's."""

@@ -37,9 +37,10 @@ def plot_log(log: Path, picture: Path) -> None:
     left.axhline(records[0]["loss"], ls=":", color="k", label="extrapolation (untrained)")
     left.set(xlabel="epoch", ylabel="loss")
     left.legend()
-    for name in [key for key in records[0] if key.startswith("csi_")]:
+    for name in dict.fromkeys(key for r in records for key in r if key.startswith("csi_")):
         right.plot(epochs, [r.get(name, float("nan")) for r in records], "o-", label=f"{name[4:]} dBZ")
     right.set(xlabel="epoch", ylabel="CSI, held out", ylim=(0, None))
-    right.legend()
+    if right.lines:
+        right.legend()
     with atomic_path(picture) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -6,6 +6,7 @@ in the right place, at each of the thresholds that the forecast is judged by.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -97,14 +98,10 @@ class Scores:
         self._voxels += forecast.numel()
 
     def summary(self) -> dict[str, float]:
-        """CSI and frequency bias by threshold and MAE in dBZ; NaN where nothing was counted."""
+        """CSI and frequency bias by threshold and MAE in dBZ; what nothing was counted for is left out."""
         hits, misses, false_alarms = self._counts.T
-        out = {"mae_dbz": self._error / self._voxels if self._voxels else float("nan")}
-        for q, csi, bias in zip(
-            self.thresholds_dbz,
-            (hits / self._counts.sum(1)).tolist(),
-            ((hits + false_alarms) / (hits + misses)).tolist(),
-            strict=True,
-        ):
-            out[f"csi_{q:g}"], out[f"bias_{q:g}"] = csi, bias
-        return out
+        csi, bias = hits / self._counts.sum(1), (hits + false_alarms) / (hits + misses)
+        out = {"mae_dbz": self._error / self._voxels} if self._voxels else {}
+        for row, q in enumerate(self.thresholds_dbz):
+            out |= {f"csi_{q:g}": csi[row].item(), f"bias_{q:g}": bias[row].item()}
+        return {name: value for name, value in out.items() if math.isfinite(value)}

@@ -16,7 +16,7 @@ from nowcast.models.checkpoint import FORMAT
 
 def model() -> GauMamba:
     made = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16, pairs=1), seed=3)
-    torch.nn.init.normal_(made.head[1].weight, std=0.1, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(made.head.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     made.normalise(torch.randn(made.feature_mean.shape), torch.rand(made.feature_std.shape) + 0.5)
     return made
 
@@ -105,10 +105,10 @@ def test_settings_that_do_not_fit_are_refused(saved, config, message):
 
 def test_weights_that_do_not_fit_are_refused(saved):
     weights = load_file(saved)
-    name = "head.1.bias"
-    with pytest.raises(InputError, match=r"not finite in head\.1\.bias"):
+    name = "head.bias"
+    with pytest.raises(InputError, match=r"not finite in head\.bias"):
         load_checkpoint(rewritten(saved, {**weights, name: weights[name] * torch.nan}))
-    with pytest.raises(InputError, match=r"head\.1\.bias has shape \[4\], expected \[9\]"):
+    with pytest.raises(InputError, match=r"head\.bias has shape \[4\], expected \[9\]"):
         load_checkpoint(rewritten(saved, {**weights, name: torch.zeros(4)}))
     with pytest.raises(InputError, match="another architecture: 1 tensors differ"):
         load_checkpoint(rewritten(saved, {k: v for k, v in weights.items() if k != name}))

@@ -29,7 +29,7 @@ def lively(seed: int = 0) -> GauMamba:
     model = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16), seed=seed)
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for p in model.head[1].parameters():
+        for p in model.head.parameters():
             p.copy_(0.1 * torch.randn(p.shape, generator=g))
     return model
 
@@ -131,7 +131,7 @@ def test_steady_rates_do_not_depend_on_the_step():
     sequence = drifting()
     model = GauMamba()
     with torch.no_grad():
-        model.head[1].bias.copy_(torch.tensor([-0.1, 0.2, -0.1, 0.05, 0.1, -0.2, 0.0, 0.0, 0.3]))
+        model.head.bias.copy_(torch.tensor([-0.1, 0.2, -0.1, 0.05, 0.1, -0.2, 0.0, 0.0, 0.3]))
     (coarse,) = (roll_out(model, sequence, [600.0])[-1],)
     fine = roll_out(model, sequence, [150.0, 300.0, 450.0, 600.0])[-1]
     close(fine, coarse, means_m=0.1, other_tolerance=2e-3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -91,5 +90,8 @@ def test_scores_are_pooled_counts():
     assert scores.summary() == {"mae_dbz": 20.0, "csi_35": 2 / 5, "bias_35": pytest.approx(4 / 3)}
 
 
-def test_scores_of_nothing_are_nan():
-    assert all(math.isnan(value) for value in Scores((35.0,)).summary().values())
+def test_scores_of_nothing_are_left_out():
+    scores = Scores((35.0,))
+    assert scores.summary() == {}
+    scores.add(torch.zeros(3), torch.zeros(3))
+    assert scores.summary() == {"mae_dbz": 0.0}
