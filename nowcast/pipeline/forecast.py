@@ -175,9 +175,9 @@ def _load(path: Path) -> GauMamba:
 
 
 def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> Path:
-    from nowcast.plot import forecast_figure, save_figure
+    from nowcast.plot import plot_panels, save_figure
 
-    save_figure(forecast_figure(forecast, volumes), path)
+    save_figure(plot_panels(forecast, volumes), path)
     return path
 
 
