@@ -16,10 +16,12 @@ from nowcast.errors import InputError
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.pipeline.archive import SAME_PLACE_M, Entry, Progress, Unread, incomplete, list_archive, read_entries
+from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.content import OWN_FORMATS, sniff
 from nowcast.radar.gridding import GridConfig, grid_volume
-from nowcast.radar.polar import Site
-from nowcast.radar.reader import read_volume
+from nowcast.radar.polar import PolarVolume, Site
+from nowcast.radar.quality import clean
+from nowcast.radar.reader import PositionUnknown, read_volume
 from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
 
 __all__ = ["GridConfig", "list_inputs", "load_sequence"]
@@ -35,6 +37,7 @@ def load_sequence(
     grid: GridConfig | None = None,
     site: Site | None = None,
     clutter: Path | None = None,
+    quality: bool = True,
     progress: Progress | None = None,
 ) -> VolumeSequence:
     """Load gridded radar volumes, newest last.
@@ -53,7 +56,10 @@ def load_sequence(
     site
         Position of the radar in place of the one in the files.
     clutter
-        A clutter map of ``nowcast clutter`` for this radar.
+        A clutter map of ``nowcast clutter`` for this radar. Volumes valid before the last one that the map was learnt
+        from are cleaned without it: it would know their future.
+    quality
+        Whether echo that is not weather is removed from polar volumes.
     progress
         Called with (done, total).
 
@@ -75,7 +81,7 @@ def load_sequence(
     if past[0].head is None:
         sequence = _load_gridded(past, frames, grid, progress)
     else:
-        sequence = _load_polar(source, past, frames, grid, site, clutter, progress)
+        sequence = _load_polar(source, past, frames, grid, site, _preparation(clutter, quality), progress)
     _tell_unread(unread, sequence.times[0], at)
     return sequence
 
@@ -150,25 +156,15 @@ def _load_polar(
     frames: int | None,
     config: GridConfig,
     site: Site | None,
-    clutter: Path | None,
+    prepare: Callable[[PolarVolume], PolarVolume],
     progress: Progress | None,
 ) -> VolumeSequence:
-    usual = _usual_site(entries) if site is None else None
-    place = site or usual
-    prepare = _preparation(clutter)
+    grid: GridSpec | None = None
     found: list[tuple[Entry, Float32, Bool]] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry in _usable(entries, usual):
-        if found and entry.time == found[-1][0].time:
-            logger.warning("skipped: %s has the same time as %s", entry.path.name, found[-1][0].path.name)
-            continue
-        try:
-            volume = read_volume(entry.path, site=place)
-            place = place or volume.site
-            values, mask = grid_volume(prepare(volume), config.around(place))
-        except InputError as error:
-            logger.warning("skipped: %s", error)
-            continue
+    for entry, volume in _good_volumes(entries, site):
+        grid = grid or config.around(volume.site)
+        values, mask = grid_volume(prepare(volume), grid)
         if not mask.any():
             logger.warning("skipped: %s observed nothing within the grid", entry.path.name)
             continue
@@ -177,15 +173,61 @@ def _load_polar(
             progress(len(found), total)
         if len(found) == frames:
             break
-    if not found or place is None:
+    if not found or grid is None:
         raise InputError(f"{source} holds no usable radar volume among {len(entries)}")
     found.reverse()
     values = np.stack([f[1] for f in found])[:, None]
-    grid = config.around(place)
+    mask = np.stack([f[2] for f in found])
     times = np.array([f[0].time for f in found], "datetime64[ns]")
-    return VolumeSequence(
-        values, np.stack([f[2] for f in found]), times, grid, sources=tuple(f[0].path.name for f in found)
-    )
+    return VolumeSequence(values, mask, times, grid, sources=tuple(f[0].path.name for f in found))
+
+
+def polar_volumes(
+    source: Path | str,
+    *,
+    at: np.datetime64 | None = None,
+    site: Site | None = None,
+    progress: Progress | None = None,
+) -> Iterator[PolarVolume]:
+    """The good polar volumes of a folder at or before a time, newest first, as they were measured.
+
+    Raises InputError as :func:`load_sequence` does.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise InputError(f"{source} does not exist: expected a folder of radar files")
+    entries, unread = _entries(source)
+    past = [e for e in entries if (at is None or e.time <= at) and e.head is not None]
+    if not past:
+        raise _nothing(source, [e for e in entries if e.head is not None], unread, at)
+    _refuse_mixture(source, past)
+    for done, (_, volume) in enumerate(_good_volumes(past, site)):
+        if progress is not None:
+            progress(done + 1, len(past))
+        yield volume
+
+
+def _good_volumes(entries: list[Entry], site: Site | None) -> Iterator[tuple[Entry, PolarVolume]]:
+    """Read the usable volumes, newest first, one a time, all at the same position; tell what is skipped."""
+    usual = _usual_site(entries) if site is None else None
+    place = site or usual
+    taken: Entry | None = None
+    for entry in _usable(entries, usual):
+        if taken is not None and entry.time == taken.time:
+            logger.warning("skipped: %s has the same time as %s", entry.path.name, taken.path.name)
+            continue
+        try:
+            volume = read_volume(entry.path, site=place)
+        except PositionUnknown:
+            raise
+        except InputError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        if volume.defect:
+            logger.warning("skipped: %s is a partial volume (%s)", entry.path.name, volume.defect)
+            continue
+        place, taken = volume.site, entry
+        yield entry, volume
 
 
 def _usual_site(entries: list[Entry]) -> Site | None:
@@ -212,5 +254,20 @@ def _usable(entries: list[Entry], place: Site | None) -> Iterator[Entry]:
         yield entry
 
 
-def _preparation(clutter: Path | None) -> Callable[..., object]:
-    return lambda volume: volume
+def _preparation(clutter: Path | None, quality: bool) -> Callable[[PolarVolume], PolarVolume]:
+    """What is done to a polar volume before it is gridded."""
+    if not quality:
+        return lambda volume: volume
+    known = None if clutter is None else read_clutter_map(clutter)
+    told = False
+
+    def prepare(volume: PolarVolume) -> PolarVolume:
+        nonlocal told
+        usable = known is not None and volume.time >= known.times[-1]
+        if known is not None and not usable and not told:
+            last = np.datetime_as_string(known.times[-1], unit="s")
+            logger.warning("%s is not used for volumes before %sZ, the last it was learnt from", clutter, last)
+            told = True
+        return clean(volume, known if usable else None)
+
+    return prepare

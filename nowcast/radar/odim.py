@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from nowcast.errors import InputError
-from nowcast.radar.fields import ALIASES, find_field
+from nowcast.radar.fields import find_field
 from nowcast.radar.head import VolumeHead
 from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered
 from nowcast.types import REFLECTIVITY, Float32

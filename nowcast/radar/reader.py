@@ -14,6 +14,10 @@ from nowcast.radar.polar import PolarVolume, Site, Sweep
 logger = logging.getLogger(__name__)
 
 
+class PositionUnknown(InputError):
+    """A file does not tell where its radar stands, and nobody else did."""
+
+
 def read_volume(path: Path | str, *, site: Site | None = None) -> PolarVolume:
     """Read a polar radar volume; the format is found by content.
 
@@ -31,10 +35,10 @@ def read_volume(path: Path | str, *, site: Site | None = None) -> PolarVolume:
         given), or the radar marks it as a malfunction.
     """
     path = Path(path)
-    head, sweeps = _read(path, sniff(path))
+    head, sweeps = read_sweeps(path)
     place = site or head.site
     if place is None:
-        raise InputError(f"{path} does not tell where the radar stands: give its position with --site LAT,LON,ALT")
+        raise PositionUnknown(f"{path} does not tell where the radar stands: give its position with --site LAT,LON,ALT")
     return PolarVolume(
         site=place,
         time=head.time,
@@ -62,6 +66,12 @@ def read_volume_head(path: Path | str) -> VolumeHead:
         return read_nexrad_head(path)
     head, sweeps = _read(path, kind)
     return replace(head, elevations_deg=tuple(s.elevation_deg for s in sweeps))
+
+
+def read_sweeps(path: Path | str) -> tuple[VolumeHead, list[Sweep]]:
+    """The sweeps of a polar volume in the file's order with what the file says of itself; needs no position."""
+    path = Path(path)
+    return _read(path, sniff(path))
 
 
 def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:

@@ -1,0 +1,41 @@
+"""``nowcast clutter``: learn where a radar sees the ground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, iso_time, print_json, print_note, print_result, progress_bar
+from nowcast.cli.options import AtOption, Input, Json, SiteOption, parse_site, parse_time
+
+
+def clutter(
+    source: Input,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MAP.nc", help="Clutter map to write.")],
+    at: AtOption = None,
+    site: SiteOption = None,
+    as_json: Json = False,
+) -> None:
+    """Learn a map of static ground clutter from the dry volumes of an archive.
+
+    Example: nowcast clutter archive/ --at 2005-11-27T02:00 --site=-27.608,152.539,372 -o clutter.nc
+    """
+    from nowcast.pipeline.clutter import learn_clutter_map
+
+    with progress_bar("Reading volumes") as progress:
+        learnt, wet = learn_clutter_map(
+            source, output, at=parse_time(at), site=parse_site(site), history=command_line(), progress=progress
+        )
+    gates = [int((s.frequency >= learnt.min_frequency).sum()) for s in learnt.sweeps]
+    if as_json:
+        elevations = [round(s.elevation_deg, 2) for s in learnt.sweeps]
+        answer = {"output": str(output), "radar": learnt.radar, "times": list(learnt.times), "with_rain": wet}
+        print_json({**answer, "elevations_deg": elevations, "clutter_gates": gates})
+    else:
+        print_result(str(output))
+    print_note(
+        f"{sum(gates)} clutter gates in {len(gates)} sweeps from {len(learnt.times)} dry volumes "
+        f"{iso_time(learnt.times[0])} to {iso_time(learnt.times[-1])}; {wet} volumes with rain left out"
+    )

@@ -1,0 +1,242 @@
+"""A map of static ground clutter, learnt from dry volumes of the same radar and scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.errors import InputError
+from nowcast.radar.polar import PolarVolume, Site, Sweep
+from nowcast.types import Bool, Float32, Times
+
+MIN_VOLUMES = 3
+SAME_ELEVATION_DEG = 0.2
+SAME_PLACE_M = 2000.0
+CLUTTER_DBZ = 0.0
+KIND = "clutter"
+
+
+@dataclass(frozen=True)
+class ClutterSweep:
+    """Clutter at one elevation, on evenly spaced rays.
+
+    ``frequency [R, G]`` is the share of dry volumes with echo of at least 0 dBZ in a gate (NaN: never observed),
+    ``level_dbz [R, G]`` the strongest such echo. Ray i is centred on ``(i + 0.5) * 360 / R`` degrees.
+    """
+
+    elevation_deg: float
+    first_gate_m: float
+    gate_m: float
+    frequency: Float32
+    level_dbz: Float32
+
+
+@dataclass(frozen=True)
+class ClutterMap:
+    """Where a radar sees the ground.
+
+    Attributes
+    ----------
+    site, radar
+        The radar that it was learnt from.
+    times
+        Valid times of the dry volumes; a volume earlier than the last of them must not be judged by this map.
+    sweeps
+        Rising elevation.
+    min_frequency, margin_db
+        A gate counts as clutter that had echo at least so often, as long as it is no more than so much stronger than
+        clutter ever was there.
+    """
+
+    site: Site
+    radar: str
+    times: Times
+    sweeps: tuple[ClutterSweep, ...]
+    min_frequency: float = 0.3
+    margin_db: float = 5.0
+
+    def check(self, volume: PolarVolume) -> None:
+        """Raise InputError unless the map is of this radar and of a scan with these elevations and gates."""
+        apart = self.site.distance_m(volume.site)
+        if apart > SAME_PLACE_M:
+            raise InputError(
+                f"the clutter map is of radar {self.radar or self.site} at {self.site}, {apart / 1000:.0f} km from "
+                f"{volume.radar or 'this radar'} at {volume.site}: learn one for this radar with nowcast clutter"
+            )
+        if not any(self._match(s) is not None for s in volume.sweeps):
+            have = ", ".join(f"{s.elevation_deg:.1f}" for s in self.sweeps)
+            raise InputError(
+                f"the clutter map has other sweeps ({have} degrees) than {volume.source or 'the volume'}: "
+                "learn one from volumes of the same scan"
+            )
+
+    def flags(self, sweep: Sweep) -> Bool:
+        """Gates ``[R, G]`` of a sweep that are static clutter; none where the map has no such sweep."""
+        own = self._match(sweep)
+        flags = np.zeros(sweep.reflectivity.shape, bool)
+        if own is None:
+            return flags
+        rays = _ray_index(sweep.azimuth_deg, own.frequency.shape[0])
+        gates = min(own.frequency.shape[1], flags.shape[1])
+        frequency, level = own.frequency[rays, :gates], own.level_dbz[rays, :gates]
+        dbz = sweep.reflectivity[:, :gates]
+        flags[:, :gates] = (frequency >= self.min_frequency) & (dbz <= level + self.margin_db)
+        return flags
+
+    def _match(self, sweep: Sweep) -> ClutterSweep | None:
+        near = min(self.sweeps, key=lambda s: abs(s.elevation_deg - sweep.elevation_deg))
+        same_gates = abs(near.gate_m - sweep.gate_m) < 0.01 * sweep.gate_m
+        same_start = abs(near.first_gate_m - sweep.first_gate_m) < 0.5 * sweep.gate_m
+        close = abs(near.elevation_deg - sweep.elevation_deg) < SAME_ELEVATION_DEG
+        return near if close and same_gates and same_start else None
+
+
+def learn_clutter(volumes: Sequence[PolarVolume]) -> ClutterMap:
+    """Learn a clutter map from dry volumes of one radar.
+
+    Raises
+    ------
+    InputError
+        There are fewer than three volumes, or they are of several radars.
+    """
+    if len(volumes) < MIN_VOLUMES:
+        raise InputError(f"a clutter map needs at least {MIN_VOLUMES} dry volumes, got {len(volumes)}")
+    first = volumes[0]
+    for volume in volumes:
+        if volume.site.distance_m(first.site) > SAME_PLACE_M:
+            raise InputError(f"{volume.source} is of a radar at {volume.site}, {first.source} of one at {first.site}")
+    template = max(volumes, key=lambda v: len(v.sweeps))
+    sweeps = []
+    for sweep in template.sweeps:
+        same = [s for v in volumes if (s := _same_sweep(v, sweep)) is not None]
+        if len(same) >= MIN_VOLUMES and not any(_alike(s, sweep) for s in sweeps):
+            sweeps.append(_learn_sweep(sweep, same))
+    if not sweeps:
+        raise InputError("the volumes have no sweep in common: a clutter map needs volumes of the same scan")
+    times = np.sort(np.array([v.time for v in volumes], "datetime64[ns]"))
+    return ClutterMap(first.site, first.radar, times, tuple(sweeps))
+
+
+def _same_sweep(volume: PolarVolume, like: Sweep) -> Sweep | None:
+    found = [s for s in volume.sweeps if _alike(s, like)]
+    return min(found, key=lambda s: abs(s.elevation_deg - like.elevation_deg), default=None)
+
+
+def _alike(a: Sweep | ClutterSweep, b: Sweep) -> bool:
+    return (
+        abs(a.elevation_deg - b.elevation_deg) < 0.5 * SAME_ELEVATION_DEG
+        and abs(a.gate_m - b.gate_m) < 0.01 * b.gate_m
+        and abs(a.first_gate_m - b.first_gate_m) < 0.5 * b.gate_m
+    )
+
+
+def _learn_sweep(like: Sweep, sweeps: Sequence[Sweep]) -> ClutterSweep:
+    step = float(np.median(np.diff(like.azimuth_deg)))
+    rays, gates = max(round(360.0 / step), 1), max(s.reflectivity.shape[1] for s in sweeps)
+    observed = np.zeros((rays, gates), np.int32)
+    echoes = np.zeros((rays, gates), np.int32)
+    level = np.full((rays, gates), -np.inf, np.float32)
+    for sweep in sweeps:
+        row = _ray_index(sweep.azimuth_deg, rays)
+        dbz = sweep.reflectivity
+        here = (row, slice(0, dbz.shape[1]))
+        # add.at, because two rays may fall into the same slot
+        np.add.at(observed, here, np.isfinite(dbz))
+        np.add.at(echoes, here, dbz >= CLUTTER_DBZ)
+        np.maximum.at(level, here, np.where(dbz >= CLUTTER_DBZ, dbz, -np.inf).astype(np.float32))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        frequency = (echoes / observed).astype(np.float32)
+    return ClutterSweep(like.elevation_deg, like.first_gate_m, like.gate_m, frequency, level)
+
+
+def _ray_index(azimuth_deg: Float32, rays: int) -> NDArray[np.intp]:
+    return np.floor(np.mod(azimuth_deg, 360.0) * rays / 360.0).astype(np.intp) % rays
+
+
+def write_clutter_map(clutter: ClutterMap, path: Path, history: str = "") -> None:
+    """Write a clutter map as NetCDF-4, one group a sweep. The caller makes the write atomic."""
+    import netCDF4
+
+    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
+        file.setncatts(
+            {
+                "Conventions": "CF-1.11",
+                "title": "Static clutter of a weather radar",
+                "nowcast_kind": KIND,
+                "history": history or "nowcast",
+                "radar": clutter.radar,
+                "latitude": clutter.site.lat,
+                "longitude": clutter.site.lon,
+                "altitude": clutter.site.alt,
+                "min_frequency": clutter.min_frequency,
+                "margin_db": clutter.margin_db,
+            }
+        )
+        file.createDimension("time", len(clutter.times))
+        time = file.createVariable("time", "f8", ("time",))
+        time.setncatts({"standard_name": "time", "units": "seconds since 1970-01-01T00:00:00"})
+        time[:] = (clutter.times - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+        for k, sweep in enumerate(clutter.sweeps):
+            _write_sweep(file.createGroup(f"sweep_{k}"), sweep)
+
+
+def _write_sweep(group: object, sweep: ClutterSweep) -> None:
+    group.setncatts({"elevation_deg": sweep.elevation_deg})  # type: ignore[attr-defined]
+    rays, gates = sweep.frequency.shape
+    axes = {
+        "azimuth": ((np.arange(rays) + 0.5) * 360.0 / rays, "degrees"),
+        "range": (sweep.first_gate_m + sweep.gate_m * np.arange(gates), "m"),
+    }
+    for name, (values, unit) in axes.items():
+        group.createDimension(name, values.size)  # type: ignore[attr-defined]
+        axis = group.createVariable(name, "f8", (name,))  # type: ignore[attr-defined]
+        axis.units = unit
+        axis[:] = values
+    fields = {
+        "frequency": (sweep.frequency, "1"),
+        "level": (np.where(np.isfinite(sweep.level_dbz), sweep.level_dbz, np.nan), "dBZ"),
+    }
+    for name, (values, unit) in fields.items():
+        field = group.createVariable(name, "f4", ("azimuth", "range"), zlib=True)  # type: ignore[attr-defined]
+        field.units = unit
+        field[:] = values
+
+
+def read_clutter_map(path: Path | str) -> ClutterMap:
+    """Read a file of :func:`write_clutter_map`; raises InputError when it is not one."""
+    import netCDF4
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: expected a clutter map made by nowcast clutter")
+    try:
+        with netCDF4.Dataset(path) as file:
+            if getattr(file, "nowcast_kind", None) != KIND:
+                raise InputError(f"{path} is not a clutter map: make one with nowcast clutter ARCHIVE -o MAP.nc")
+            file.set_auto_mask(False)
+            seconds = np.asarray(file["time"][:], float)
+            times = np.datetime64(0, "ns") + (seconds * 1e9).astype("timedelta64[ns]")
+            names = sorted(file.groups, key=lambda n: int(n.split("_")[1]))
+            site = Site(float(file.latitude), float(file.longitude), float(file.altitude))
+            sweeps = tuple(_read_sweep(file[n]) for n in names)
+            return ClutterMap(site, str(file.radar), times, sweeps, float(file.min_frequency), float(file.margin_db))
+    except (OSError, RuntimeError, KeyError, AttributeError, IndexError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is a damaged clutter map: {error}") from error
+
+
+def _read_sweep(group: object) -> ClutterSweep:
+    range_m = np.asarray(group["range"][:], float)  # type: ignore[index]
+    level = np.asarray(group["level"][:], np.float32)  # type: ignore[index]
+    return ClutterSweep(
+        float(group.elevation_deg),  # type: ignore[attr-defined]
+        float(range_m[0]),
+        float(np.diff(range_m).mean()),
+        np.asarray(group["frequency"][:], np.float32),  # type: ignore[index]
+        np.where(np.isfinite(level), level, -np.inf).astype(np.float32),
+    )
