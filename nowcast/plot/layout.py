@@ -90,7 +90,7 @@ class Sheet:
         bar = self.figure.colorbar(
             mappable, cax=axes, extend=scale.extend, ticks=scale.ticks, extendfrac=0.04, orientation=orientation
         )
-        bar.set_label(scale.label, fontsize=TEXT_SIZE, labelpad=2)
+        bar.set_label(scale.label, fontsize=TEXT_SIZE, labelpad=2 if orientation == "horizontal" else 5)
         axes.tick_params(labelsize=SMALL_SIZE, length=2.5)
 
     def key(self, *, certain: bool = True) -> None:

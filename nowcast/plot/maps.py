@@ -200,7 +200,7 @@ def _draw_graticule(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
     for line in lines:
         if line.label_km is None:
             continue
-        side = {"ha": "right", "va": "center"} if line.is_parallel else {"ha": "center", "va": "top"}
+        side: dict[str, Any] = {"ha": "right", "va": "center"} if line.is_parallel else {"ha": "center", "va": "top"}
         x, y = line.label_km
         axes.text(x, y, line.name, **side, **_label_style())
 

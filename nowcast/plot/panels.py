@@ -86,6 +86,11 @@ def plot_panels(
     return sheet.figure
 
 
+def forecast_figure(forecast: Forecast, volumes: VolumeSequence | None = None) -> Figure:
+    """The picture of one forecast: the newest observed volumes above, the forecast by lead below."""
+    return plot_panels(forecast, volumes)
+
+
 def plot_times(
     volumes: VolumeSequence,
     indices: Sequence[int] | None = None,

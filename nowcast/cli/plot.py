@@ -1,0 +1,229 @@
+"""``nowcast plot``: pictures of volumes, forecasts and Gaussians."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nowcast.cli.console import print_json, print_note, print_result, progress_bar
+from nowcast.cli.options import AtOption, ClutterOption, Json, SiteOption, parse_site, parse_time
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nowcast.plot import Choices, Line, Target
+    from nowcast.radar import Site
+    from nowcast.types import Forecast, GridSpec, VolumeSequence
+
+KIND_NAMES = "map|level|section|panels|animation|gaussians|all"
+PAST_FRAMES = 4
+"""Observed volumes before the initial time that a forecast's pictures show."""
+MANY_FRAMES = 6
+"""Newest volumes of a folder that panels and animations show unless told otherwise."""
+
+
+def plot(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Volume-sequence, radar, Gaussian or forecast files, or a folder.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="OUT", help="A folder, or one .png, .svg, .pdf, .gif or .mp4. [here]"),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar=KIND_NAMES, help="What to draw. [what suits the file]", show_default=False)
+    ] = None,
+    level: Annotated[
+        list[float] | None, typer.Option(metavar="M", help="Height of a level, metres; several for levels.")
+    ] = None,
+    line: Annotated[
+        str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where a section cuts, km east and north of the origin.")
+    ] = None,
+    lead: Annotated[list[float] | None, typer.Option(metavar="MINUTES", help="Lead time to draw; repeatable.")] = None,
+    obs: Annotated[
+        Path | None, typer.Option(metavar="ARCHIVE", help="Observed volumes to draw beside a forecast.")
+    ] = None,
+    at: AtOption = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Number of newest volumes to read.")] = None,
+    palette: Annotated[
+        str, typer.Option(metavar="standard|safe", help="Colours; safe suits colour-blind eyes.")
+    ] = "standard",
+    site: SiteOption = None,
+    clutter: ClutterOption = None,
+    as_json: Json = False,
+) -> None:
+    """Draw maps, levels, sections, panels of observed against forecast, animations and Gaussians.
+
+    Example: nowcast plot forecast.nc --obs archive/ --kind all -o pictures/
+    """
+    from nowcast.plot import Choices, target_of
+    from nowcast.plot.style import reflectivity_scale
+
+    reflectivity_scale(palette)  # type: ignore[arg-type]  # refuses an unknown palette
+    chosen = Choices(tuple(level or ()), _parse_line(line), tuple(lead or ()), palette)
+    kind = _kind_asked(kind, output, chosen)
+    reader = _Reader(parse_time(at), frames, parse_site(site), clutter)
+    done: list[dict[str, Any]] = []
+    groups = _groups(files, kind)
+    if len(groups) > 1 and target_of(output, "").file is not None:
+        raise typer.BadParameter(f"the pictures of {len(files)} files need a folder, not {output}", param_hint="-o")
+    for group, stem in groups:
+        target = target_of(output, stem)
+        paths, drawn = _draw(group, kind, target, chosen, obs, reader)
+        done += [
+            {"path": str(path), "kind": name, "sources": [str(file) for file in group]}
+            for path, name in zip(paths, drawn, strict=True)
+        ]
+        for path in () if as_json else paths:
+            print_result(str(path))
+    if as_json:
+        print_json({"outputs": [picture["path"] for picture in done], "pictures": done})
+    else:
+        print_note(f"{len(done)} picture{'s' if len(done) > 1 else ''} drawn")
+
+
+class _Reader:
+    """How observed volumes are read."""
+
+    def __init__(self, at: np.datetime64 | None, frames: int | None, site: Site | None, clutter: Path | None) -> None:
+        self.at, self.frames, self.site, self.clutter = at, frames, site, clutter
+
+    def volumes(self, source: Path, kind: str | None) -> VolumeSequence:
+        """The volumes of a source that this kind of picture needs."""
+        frames = self.frames
+        if frames is None and source.is_dir():
+            frames = 1 if kind in ("map", "level", "section") else MANY_FRAMES
+        return self._load(source, self.at, frames, None)
+
+    def beside(self, forecast: Forecast, archive: Path) -> VolumeSequence:
+        """The observed volumes around a forecast: some before its initial time, and those at its leads."""
+        import numpy as np
+
+        from nowcast.pipeline.inputs import list_inputs
+        from nowcast.plot.panels import MATCH_S
+
+        end = forecast.valid_times[-1] + np.timedelta64(int(MATCH_S), "s")
+        later = int((list_inputs(archive, at=end) > forecast.init_time).sum())
+        return self._load(archive, end, self.frames or later + PAST_FRAMES, forecast.grid)
+
+    def _load(
+        self, source: Path, at: np.datetime64 | None, frames: int | None, grid: GridSpec | None
+    ) -> VolumeSequence:
+        from nowcast.pipeline.inputs import load_sequence
+
+        with progress_bar("Reading volumes") as progress:
+            return load_sequence(
+                source,
+                at=at,
+                frames=frames,
+                grid=None if grid is None else _config_like(grid),
+                site=self.site,
+                clutter=self.clutter,
+                progress=progress,
+            )
+
+
+def _config_like(grid: GridSpec) -> Any:
+    """Settings that grid polar volumes to the voxels of a forecast around the same radar."""
+    from nowcast.pipeline.inputs import GridConfig
+
+    return GridConfig(
+        spacing_m=grid.spacing_m[2],
+        extent_m=float(max(abs(grid.x[0]), abs(grid.x[-1]))),
+        bottom_m=float(grid.z[0]),
+        top_m=float(grid.z[-1]),
+        level_spacing_m=grid.spacing_m[0],
+    )
+
+
+def _draw(
+    group: list[Path], kind: str | None, target: Target, chosen: Choices, obs: Path | None, reader: _Reader
+) -> tuple[list[Path], list[str]]:
+    """Draw the pictures of one file, or of forecasts that go together; returns the files and their kinds."""
+    from nowcast import plot as pictures
+    from nowcast.errors import UsageError
+    from nowcast.io.forecasts import read_forecast
+    from nowcast.io.gaussians import read_windows
+
+    own = _own_kind(group[0])
+    if own == "forecast":
+        forecasts = [read_forecast(path) for path in group]
+        observed = None if obs is None else reader.beside(forecasts[0], obs)
+        kinds = _kinds(kind, "panels", pictures.VOLUME_KINDS)
+        return pictures.forecast_pictures(forecasts, observed, kinds, target, chosen), kinds
+    if obs is not None:
+        raise UsageError(f"--obs goes with a forecast, which {group[0]} is not: leave it out")
+    if own == "gaussians":
+        kinds = _kinds(kind, "gaussians", pictures.GAUSSIAN_KINDS)
+        windows = read_windows(group[0])
+        return pictures.gaussian_pictures(windows[-1], kinds, target, chosen), kinds
+    volumes = reader.volumes(group[0], kind)
+    several = "panels" if len(volumes) > 1 else "level" if chosen.levels_m else "map"
+    kinds = _kinds(kind, several, pictures.VOLUME_KINDS)
+    return pictures.volume_pictures(volumes, kinds, target, chosen), kinds
+
+
+def _kinds(kind: str | None, default: str, all_kinds: tuple[str, ...]) -> list[str]:
+    return list(all_kinds) if kind == "all" else [kind or default]
+
+
+def _kind_asked(kind: str | None, output: Path | None, chosen: Choices) -> str | None:
+    """The kind of picture that the options ask for together; None where the file decides."""
+    from nowcast.errors import UsageError
+    from nowcast.plot import KINDS
+    from nowcast.plot.animate import FORMATS
+
+    if kind is not None and kind not in (*KINDS, "all"):
+        raise UsageError(f"no kind of picture {kind!r}: choose --kind among {', '.join(KINDS)}, all")
+    if kind is None and output is not None and output.suffix.lower() in FORMATS:
+        return "animation"
+    if chosen.levels_m and kind == "section":
+        raise UsageError("--level goes with maps, panels and animations: a section shows all levels")
+    if chosen.line is None:
+        return kind
+    if kind not in (None, "section", "gaussians", "all"):
+        raise UsageError(f"--line goes with --kind section or gaussians, not with {kind}")
+    return kind or "section"
+
+
+def _own_kind(path: Path) -> str | None:
+    from nowcast.io.cf import kind_of
+
+    return kind_of(path)
+
+
+def _groups(files: list[Path], kind: str | None) -> list[tuple[list[Path], str]]:
+    """What is drawn together, with the first part of the pictures' names; several forecasts share their panels."""
+    if len(files) > 1 and kind in (None, "panels") and all(_own_kind(path) == "forecast" for path in files):
+        return [(files, f"{_stem(files[0])}-compared")]
+    groups: list[tuple[list[Path], str]] = []
+    for path in files:
+        used = [stem for _, stem in groups]
+        stem = _stem(path)
+        number = sum(name == stem or name.startswith(f"{stem}-") for name in used)
+        groups.append(([path], f"{stem}-{number + 1}" if number else stem))
+    return groups
+
+
+def _stem(path: Path) -> str:
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _parse_line(text: str | None) -> Line | None:
+    if text is None:
+        return None
+    from nowcast.plot import Line
+
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError as error:
+        hint = f"expected X0,Y0,X1,Y1 in km such as --line=-60,0,60,20, got {text!r}"
+        raise typer.BadParameter(hint, param_hint="--line") from error
+    return Line(x0, y0, x1, y1)
