@@ -25,7 +25,7 @@ def run_parallel(work: Callable[[int], None], n_items: int) -> None:
                 if item >= n_items or failures:
                     return
                 work(item)
-        except BaseException as failure:  # handed to the caller below
+        except BaseException as failure:  # noqa: BLE001 (raised again in the calling thread)
             failures.append(failure)
 
     helpers = [threading.Thread(target=drain) for _ in range(min(torch.get_num_threads(), n_items) - 1)]
