@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from typing import Literal, overload
 
-import torch
 from torch import Tensor
 
 from nowcast_kernels.errors import KernelInputError
