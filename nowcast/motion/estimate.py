@@ -33,10 +33,11 @@ class MotionConfig:
         Differences between aligned frames beyond this lose weight (growth, decay, artefacts).
     smoothing_m, vertical_m
         Standard deviations of the neighbourhoods, from wide to narrow, across and along the vertical.
+    saturation
+        Mean squared gradient, (dBZ/km)^2, from which on a neighbourhood's evidence hardly grows: strong echo must
+        not overrule the levels above it.
     ridge
-        How strongly a neighbourhood is held to the next wider one, (dBZ/km)^2.
-    growth
-        How strongly the local growth of echo is held to zero (a count of voxels per cell); inf assumes none.
+        How strongly a neighbourhood is held to the next wider one; full evidence counts 1.
     decay
         Weight of a pair of frames relative to that of the next newer pair.
     cell_m
@@ -51,16 +52,16 @@ class MotionConfig:
 
     floor_dbz: float = 5.0
     ceiling_dbz: float = 60.0
-    robust_dbz: float = 10.0
-    smoothing_m: tuple[float, ...] = (80e3, 40e3, 20e3)
-    vertical_m: tuple[float, ...] = (3000.0, 1500.0, 750.0)
-    ridge: float = 1.0
-    growth: float = float("inf")
-    decay: float = 0.7
+    robust_dbz: float = 20.0
+    smoothing_m: tuple[float, ...] = (100e3, 30e3, 10e3)
+    vertical_m: tuple[float, ...] = (1500.0, 750.0, 400.0)
+    saturation: float = 1.0
+    ridge: float = 0.05
+    decay: float = 0.5
     cell_m: float = 10e3
     working_m: float = 2000.0
     pyramid: tuple[int, ...] = (4, 2, 1)
-    iterations: tuple[int, ...] = (5, 4, 3)
+    iterations: tuple[int, ...] = (4, 3, 2)
     max_ms: float = 60.0
 
 
@@ -161,13 +162,12 @@ def _improve(
     """One refinement: align the frames along the guess, then fit the velocity anew; returns it per cell."""
     spacing = np.full(2, spacing_m, np.float32)
     warped, known = warp_to_newest(images, seen, guess, age_s, spacing)
-    pairs = np.array([(k, k + 1) for k in range(len(images) - 1)], np.int64)
-    interval_s = age_s[pairs[:, 0]] - age_s[pairs[:, 1]]
+    interval_s = -np.diff(age_s)
     weight = _pair_weights(interval_s, config.decay, cell)
-    terms = normal_equations(warped, known, guess, pairs, interval_s, weight, spacing, config.robust_dbz, cell)
+    terms = normal_equations(warped, known, guess, interval_s, weight, spacing, config.robust_dbz, cell)
     across = [s / (cell * spacing_m) for s in config.smoothing_m]
     along = [s / level_m for s in config.vertical_m]
-    velocity = solve_by_scale(terms, across, along, config.ridge, config.growth)
+    velocity = solve_by_scale(terms, across, along, config.saturation, config.ridge)
     return np.clip(velocity, -config.max_ms, config.max_ms)
 
 

@@ -40,19 +40,25 @@ def warp_to_newest(
     known = np.zeros((nt, nz, ny, nx), np.bool_)
     for z in prange(nz):
         for t in range(nt):
+            back_y, back_x = age_s[t] / spacing_m[0], age_s[t] / spacing_m[1]
             for i in range(ny):
                 for j in range(nx):
-                    y = i - velocity[z, 1, i, j] * age_s[t] / spacing_m[0]
-                    x = j - velocity[z, 0, i, j] * age_s[t] / spacing_m[1]
-                    if y < 0.0 or x < 0.0 or y > ny - 1 or x > nx - 1:
+                    y = i - velocity[z, 1, i, j] * back_y
+                    x = j - velocity[z, 0, i, j] * back_x
+                    if y < 0 or x < 0 or y > ny - 1 or x > nx - 1:
                         continue
                     i0, j0 = int(y), int(x)
                     i1, j1 = min(i0 + 1, ny - 1), min(j0 + 1, nx - 1)
-                    known[t, z, i, j] = (
-                        mask[t, z, i0, j0] and mask[t, z, i0, j1] and mask[t, z, i1, j0] and mask[t, z, i1, j1]
-                    )
-                    out[t, z, i, j] = _bilinear(frames[t, z], y, x)
+                    if mask[t, z, i0, j0] and mask[t, z, i0, j1] and mask[t, z, i1, j0] and mask[t, z, i1, j1]:
+                        known[t, z, i, j] = True
+                        out[t, z, i, j] = _bilinear(frames[t, z], y, x)
     return out, known
+
+
+@njit(cache=True, inline="always")
+def _cross_known(known: Bool, i: int, j: int) -> bool:
+    """Whether a voxel and its four neighbours across are known."""
+    return known[i, j] and known[i - 1, j] and known[i + 1, j] and known[i, j - 1] and known[i, j + 1]
 
 
 @njit(cache=True, parallel=True)
@@ -60,53 +66,43 @@ def normal_equations(
     warped: Float32,
     known: Bool,
     velocity: Float32,
-    pairs: NDArray[np.int64],
     interval_s: Float32,
     weight: Float32,
     spacing_m: Float32,
     robust_dbz: float,
     cell: int,
 ) -> Float32:
-    """Least-squares terms of the velocity, summed over frame pairs and over square cells of voxels.
+    """Least-squares terms of the velocity, summed over frames that follow each other and over square cells of voxels.
 
-    For an earlier frame a and a later frame b, both carried to the newest time with the velocity v, a better one
-    v' satisfies ``b - a + dt grad . (v' - v) = c dt``: grad is the gradient of their mean, c a local growth.
-    Returns ``[9, Z, ceil(Y / cell), ceil(X / cell)]``: the matrix xx, xy, yy, the right-hand side x, y (for v'
-    itself, not for the correction), then the couplings of the growth: x, y, difference, count. Pairs where a frame
-    is not known have no say.
+    For a frame a and the next one b, both carried to the newest time with the velocity v, a better one v' satisfies
+    ``b - a + dt grad . (v' - v) = 0``, where grad is the gradient of their mean. ``interval_s`` and ``weight`` are
+    ``[T - 1]``. Returns ``[5, Z, ceil(Y / cell), ceil(X / cell)]``: the matrix xx, xy, yy and the right-hand side x, y,
+    for v' itself, not for the correction. Where a frame is not known it has no say.
     """
-    _, nz, ny, nx = warped.shape
-    terms = np.zeros((9, nz, (ny + cell - 1) // cell, (nx + cell - 1) // cell), np.float32)
+    nt, nz, ny, nx = warped.shape
+    terms = np.zeros((5, nz, (ny + cell - 1) // cell, (nx + cell - 1) // cell), np.float32)
     for z in prange(nz):
-        for i in range(1, ny - 1):
-            for j in range(1, nx - 1):
-                ci, cj = i // cell, j // cell
-                for p in range(pairs.shape[0]):
-                    a, b = warped[pairs[p, 0], z], warped[pairs[p, 1], z]
-                    ka, kb = known[pairs[p, 0], z], known[pairs[p, 1], z]
-                    if a[i, j] <= 0.0 and b[i, j] <= 0.0:
+        for p in range(nt - 1):
+            a, b, known_a, known_b = warped[p, z], warped[p + 1, z], known[p, z], known[p + 1, z]
+            per_y, per_x = interval_s[p] / (4 * spacing_m[0]), interval_s[p] / (4 * spacing_m[1])
+            for i in range(1, ny - 1):
+                for j in range(1, nx - 1):
+                    if a[i, j] <= 0 and b[i, j] <= 0:
                         continue
-                    if not (ka[i, j] and kb[i, j] and ka[i - 1, j] and kb[i - 1, j] and ka[i + 1, j]):
+                    if not (_cross_known(known_a, i, j) and _cross_known(known_b, i, j)):
                         continue
-                    if not (kb[i + 1, j] and ka[i, j - 1] and kb[i, j - 1] and ka[i, j + 1] and kb[i, j + 1]):
-                        continue
-                    gx = (a[i, j + 1] - a[i, j - 1] + b[i, j + 1] - b[i, j - 1]) / (4 * spacing_m[1])
-                    gy = (a[i + 1, j] - a[i - 1, j] + b[i + 1, j] - b[i - 1, j]) / (4 * spacing_m[0])
+                    gx = (a[i, j + 1] - a[i, j - 1] + b[i, j + 1] - b[i, j - 1]) * per_x
+                    gy = (a[i + 1, j] - a[i - 1, j] + b[i + 1, j] - b[i - 1, j]) * per_y
                     difference = b[i, j] - a[i, j]
                     # Cauchy weight: growth and decay that no motion explains loses its say.
-                    w = weight[p] / (1.0 + (difference / robust_dbz) ** 2)
-                    gx *= interval_s[p]
-                    gy *= interval_s[p]
+                    w = weight[p] / (1 + (difference / robust_dbz) ** 2)
                     rest = gx * velocity[z, 0, i, j] + gy * velocity[z, 1, i, j] - difference
-                    terms[0, z, ci, cj] += w * gx * gx
-                    terms[1, z, ci, cj] += w * gx * gy
-                    terms[2, z, ci, cj] += w * gy * gy
-                    terms[3, z, ci, cj] += w * gx * rest
-                    terms[4, z, ci, cj] += w * gy * rest
-                    terms[5, z, ci, cj] += w * gx
-                    terms[6, z, ci, cj] += w * gy
-                    terms[7, z, ci, cj] += w * rest
-                    terms[8, z, ci, cj] += w
+                    y, x = i // cell, j // cell
+                    terms[0, z, y, x] += w * gx * gx
+                    terms[1, z, y, x] += w * gx * gy
+                    terms[2, z, y, x] += w * gy * gy
+                    terms[3, z, y, x] += w * gx * rest
+                    terms[4, z, y, x] += w * gy * rest
     return terms
 
 
