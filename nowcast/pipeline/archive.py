@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times
 from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, sniff
 from nowcast.radar.head import VolumeHead
-from nowcast.radar.reader import read_volume_head
+from nowcast.radar.reader import read_elevations, read_volume_head
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,14 @@ class Entry:
     path: Path
     time: np.datetime64
     head: VolumeHead | None
+
+    @cached_property
+    def elevations(self) -> tuple[float, ...]:
+        """Elevations of a polar volume, degrees; empty where they are not known without reading it."""
+        try:
+            return (read_elevations(self.head) or ()) if self.head is not None else ()
+        except InputError:
+            return ()
 
     @property
     def radar(self) -> str:
@@ -101,28 +110,21 @@ def time_in_name(name: str) -> np.datetime64 | None:
 def incomplete(entries: list[Entry], index: int) -> str:
     """Why a polar volume counts as partial, or an empty text.
 
-    ``entries`` rise in time. A volume is partial when the file says so itself, or when one of the few volumes before
-    it has the same scan with more sweeps: all of this one's elevations and others. A reduced scan that comes
-    twice alike is a new scan strategy, not a defect. Only earlier volumes are looked at, so that the verdict
-    on a volume never changes when later ones arrive.
+    ``entries`` rise in time. A volume is partial when one of the few volumes before it has the same scan with more
+    sweeps: all of this one's elevations and others. A reduced scan that comes twice alike is a new scan strategy,
+    not a defect. Only earlier volumes are looked at, so that the verdict on a volume never changes when later
+    ones arrive. (What the file says of itself is known only when it is read.)
     """
-    head = entries[index].head
-    if head is None:
-        return ""
-    if head.defect:
-        return head.defect
-    own = head.elevations_deg
+    own = entries[index].elevations
     earlier = [e for e in entries[max(index - NEIGHBOURS, 0) : index] if e.time < entries[index].time]
-    heads = [e.head for e in earlier if e.head is not None and e.head.elevations_deg is not None]
-    if own is None or not heads:
+    known = [(e, e.elevations) for e in earlier if e.elevations]
+    if not own or not known or _alike(own, known[-1][1]):
         return ""
-    if _alike(own, heads[-1].elevations_deg or ()):
-        return ""
-    full = max(heads, key=lambda h: len(_distinct(h.elevations_deg or ())))
-    fuller = full.elevations_deg or ()
-    few = len(_distinct(own)) < COMPLETE_SHARE * len(_distinct(fuller))
-    if few and full.scan == head.scan and _within(own, fuller):
-        return f"{len(_distinct(own))} of {len(_distinct(fuller))} elevations"
+    full, angles = max(known, key=lambda item: len(_distinct(item[1])))
+    few = len(_distinct(own)) < COMPLETE_SHARE * len(_distinct(angles))
+    same_scan = full.head is not None and entries[index].head is not None and full.head.scan == entries[index].head.scan
+    if few and same_scan and _within(own, angles):
+        return f"{len(_distinct(own))} of {len(_distinct(angles))} elevations"
     return ""
 
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import zlib
 from pathlib import Path
+from typing import Any
 
 from nowcast.errors import InputError
 
@@ -21,8 +22,8 @@ def sniff(path: Path | str) -> str:
 
     Returns
     -------
-    One of ``odim``, ``nexrad``, ``cfradial``, ``cfradial2``, ``iris``, ``uf``, ``rainbow`` (polar volumes); ``grid`` (a gridded
-    NetCDF); ``volumes``, ``gaussians``, ``forecast`` and their like (files that nowcast wrote); ``clutter`` (a clutter map).
+    One of ``odim``, ``nexrad``, ``cfradial``, ``cfradial2``, ``iris``, ``uf``, ``rainbow`` (polar volumes); ``grid`` (a
+    gridded NetCDF); ``volumes``, ``gaussians``, ``forecast``, ``clutter`` and their like (files that nowcast wrote).
 
     Raises
     ------
@@ -33,7 +34,7 @@ def sniff(path: Path | str) -> str:
     head = read_head(path)
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
-    if head.startswith(HDF5) or head.startswith(b"CDF"):
+    if head.startswith((HDF5, b"CDF")):
         return _netcdf_kind(path, head)
     if head.startswith((b"AR2V", b"ARCHIVE2")):
         return "nexrad"
@@ -100,16 +101,18 @@ def _netcdf_kind(path: Path, head: bytes) -> str:
         raise InputError(f"{path} is a damaged HDF5 file: truncated or not fully written") from error
 
 
-def _hdf5_kind(path: Path, file: object) -> str:
-    attributes = {str(k): v for k, v in file.attrs.items()}  # type: ignore[attr-defined]
-    names = set(file)  # type: ignore[call-overload]
+def _hdf5_kind(path: Path, file: Any) -> str:
+    import h5py
+
+    attributes = {str(k): v for k, v in file.attrs.items()}
+    names = set(file)
     kind = _own_kind(attributes)
     if kind:
         return kind
     conventions = _text(attributes.get("Conventions", attributes.get("conventions", "")))
     if conventions.startswith("ODIM") or ("dataset1" in names and "what" in names):
         return "odim"
-    if any(n.startswith("sweep_") for n in names) and "sweep_fixed_angle" in names | {"sweep_fixed_angle"}:
+    if any(n.startswith("sweep_") and isinstance(file[n], h5py.Group) for n in names):
         return "cfradial2"
     return _kind_by_names(path, names, conventions)
 

@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class _Moment(NamedTuple):
 class _Ray(NamedTuple):
     azimuth: float
     elevation: float
-    time: np.datetime64
+    time_ms: int
     moments: dict[str, _Moment]
 
 
@@ -73,8 +73,12 @@ class _Contents:
 
 
 def read_head(path: Path) -> VolumeHead:
-    """Time and radar of a NEXRAD file from its first bytes; its elevations are not known before all is read."""
-    return _head(path, read_first_bytes(path))
+    """Time and radar of a NEXRAD file from its first bytes.
+
+    Its elevations are not known before all is read, nor its position: newer files carry one that is better than the
+    table's.
+    """
+    return replace(_head(path, read_first_bytes(path)), site=None)
 
 
 def read_nexrad(path: Path) -> tuple[VolumeHead, list[Sweep]]:
@@ -123,9 +127,12 @@ def _head(path: Path, data: bytes) -> VolumeHead:
 
 
 def _time(days: int, milliseconds: int) -> np.datetime64:
-    """Modified Julian date (day 1 is 1970-01-01) and milliseconds of the day."""
-    stamp = np.datetime64("1970-01-01", "ms") + np.timedelta64((days - 1) * 86_400_000 + milliseconds, "ms")
-    return stamp.astype("datetime64[ns]")
+    return np.datetime64(_milliseconds(days, milliseconds), "ms").astype("datetime64[ns]")
+
+
+def _milliseconds(days: int, milliseconds: int) -> int:
+    """Milliseconds since 1970 of a modified Julian date (day 1 is 1970-01-01) and milliseconds of the day."""
+    return (days - 1) * 86_400_000 + milliseconds
 
 
 def _defect(contents: _Contents) -> str:
@@ -201,7 +208,7 @@ def _read_message_31(record: bytes, body: int, contents: _Contents) -> None:
                 moments[_MOMENTS[kind]] = _Moment(raw, float(first), float(gate), scale, offset)
         elif kind == b"RVOL" and contents.site is None:
             contents.site, contents.vcp = _volume_block(record, at)
-    contents.cuts.setdefault(number, []).append(_Ray(azimuth, elevation, _time(days, milliseconds), moments))
+    contents.cuts.setdefault(number, []).append(_Ray(azimuth, elevation, _milliseconds(days, milliseconds), moments))
     contents.last_status = status & 0x7F
 
 
@@ -225,7 +232,7 @@ def _read_message_1(record: bytes, body: int, contents: _Contents) -> None:
         raw = np.frombuffer(record, np.uint8, doppler_gates, body + doppler_at)
         scale = 2.0 if resolution == 2 else 1.0
         moments["velocity"] = _Moment(raw, float(doppler_first), float(doppler_gate), scale, 129.0)
-    ray = _Ray(azimuth * _ANGLE, elevation * _ANGLE, _time(days, milliseconds), moments)
+    ray = _Ray(azimuth * _ANGLE, elevation * _ANGLE, _milliseconds(days, milliseconds), moments)
     contents.cuts.setdefault(number, []).append(ray)
     contents.last_status, contents.vcp = status & 0x7F, vcp
 
@@ -244,7 +251,8 @@ def _sweep(rays: list[_Ray]) -> Sweep | None:
     fields = {name: _field(rays, name, range_m) for name in sorted(names)}
     azimuth = np.array([r.azimuth for r in rays])
     elevation = float(np.median([r.elevation for r in rays]))
-    return ordered(elevation, azimuth, first.first_m, first.gate_m, fields, min(r.time for r in rays))
+    start = np.datetime64(min(r.time_ms for r in rays), "ms").astype("datetime64[ns]")
+    return ordered(elevation, azimuth, first.first_m, first.gate_m, fields, start)
 
 
 def _field(rays: list[_Ray], name: str, range_m: NDArray[np.float64]) -> Float32:

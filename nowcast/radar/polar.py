@@ -43,6 +43,12 @@ class Site:
         return float(6371e3 * np.hypot(north, east))
 
 
+def plausible_site(lat: float, lon: float, alt: float) -> Site | None:
+    """A site, or None where the numbers are a way to say "unknown" (-999, 0 and 0, NaN)."""
+    known = np.isfinite([lat, lon, alt]).all() and abs(lat) <= 90 and abs(lon) <= 360 and alt > -500
+    return Site(lat, (lon + 180) % 360 - 180, alt) if known and (lat, lon) != (0.0, 0.0) else None
+
+
 @dataclass(frozen=True)
 class Sweep:
     """One turn of the antenna.

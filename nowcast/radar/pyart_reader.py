@@ -15,7 +15,7 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.radar.fields import ALIASES, find_field
 from nowcast.radar.head import VolumeHead
-from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered
+from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered, plausible_site
 from nowcast.types import REFLECTIVITY, Float32
 
 logger = logging.getLogger(__name__)
@@ -146,30 +146,26 @@ def _start(time: dict[str, Any]) -> np.datetime64:
 
 
 def _name(metadata: dict[str, Any]) -> str:
-    for key in ("instrument_name", "site_name", "source"):
-        value = metadata.get(key, "")
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        if text.strip():
-            return text.strip()
-    return ""
+    names = (_plain(metadata.get(key)) for key in ("instrument_name", "site_name", "source"))
+    return next((n for n in names if n), "")
+
+
+def _plain(value: Any) -> str:
+    """A text from whatever a file holds in its place."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return "" if text == "None" else text.strip("\x00 ")
 
 
 def _scan_name(metadata: dict[str, Any]) -> str:
     vcp = metadata.get("vcp_pattern")
     if vcp:
         return f"VCP {vcp}"
-    return str(metadata.get("scan_name", metadata.get("sigmet_task_name", "")) or "").strip()
+    return _plain(metadata.get("scan_name") or metadata.get("sigmet_task_name") or "")
 
 
 def _pyart_site(radar: Any) -> Site | None:
     numbers = [float(np.ma.median(c["data"])) for c in (radar.latitude, radar.longitude, radar.altitude)]
     return plausible_site(*numbers)
-
-
-def plausible_site(lat: float, lon: float, alt: float) -> Site | None:
-    """A site, or None where the numbers are a way to say "unknown" (-999, 0 and 0, NaN)."""
-    known = np.isfinite([lat, lon, alt]).all() and abs(lat) <= 90 and abs(lon) <= 360 and alt > -500
-    return Site(lat, (lon + 180) % 360 - 180, alt) if known and (lat, lon) != (0.0, 0.0) else None
 
 
 def _pyart_beam(radar: Any) -> float:
@@ -206,9 +202,9 @@ def _from_xradar(path: Path, kind: str, tree: Any) -> tuple[VolumeHead, list[Swe
         path=path,
         format=kind,
         time=min(times),
-        radar=str(tree.attrs.get("instrument_name", "")).strip(),
+        radar=_plain(tree.attrs.get("instrument_name")),
         site=plausible_site(*place),
         elevations_deg=tuple(s.elevation_deg for s in sweeps),
-        scan=str(tree.attrs.get("scan_name", "")).strip(),
+        scan=_plain(tree.attrs.get("scan_name")),
     )
     return head, sweeps

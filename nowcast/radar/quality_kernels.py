@@ -8,59 +8,81 @@ from numpy.typing import NDArray
 
 from nowcast.types import Bool, Float32
 
+Index = NDArray[np.intp]
+
 
 @njit(cache=True, nogil=True)
 def neighbour_shares(
-    dbz: Float32, half_rays: NDArray[np.intp], half_gates: int, no_echo_dbz: float, drop_db: float
+    dbz: Float32, ray: Index, gate: Index, half_rays: Index, half_gates: int, echo_dbz: float, drop_db: float
 ) -> tuple[Float32, Float32]:
-    """For each gate with echo, the share of observed neighbours with echo, and with echo nearly as strong.
+    """For each gate ``(ray[e], gate[e])``: the share of neighbours with echo, and with echo nearly as strong.
 
-    ``dbz [R, G]``: NaN not observed; at or below ``no_echo_dbz`` no echo. The neighbourhood is ``half_rays [G]`` rays and
-    ``half_gates`` gates to each side, rays closing the circle. "Nearly as strong" is no more than ``drop_db`` weaker.
-    Both results ``[R, G]`` are 1 where there is no echo and 0 where no neighbour was observed.
+    ``dbz [R, G]``: NaN not observed; echo above ``echo_dbz``. The neighbourhood is ``half_rays [G]`` rays and
+    ``half_gates`` gates to each side, rays closing the circle. "Nearly as strong" is no more than ``drop_db`` weaker,
+    where less than 0 dBZ counts as 0. Both results ``[E]`` are 0 where no neighbour was observed.
     """
     rays, gates = dbz.shape
-    fill = np.ones((rays, gates), np.float32)
-    support = np.ones((rays, gates), np.float32)
-    for i in range(rays):
-        for j in range(gates):
-            own = dbz[i, j]
-            if not own > no_echo_dbz:
-                continue
-            observed, echoes, alike = 0, 0, 0
-            for a in range(-half_rays[j], half_rays[j] + 1):
-                row = dbz[(i + a) % rays]
-                for b in range(max(j - half_gates, 0), min(j + half_gates + 1, gates)):
-                    value = row[b]
-                    if value == value and not (a == 0 and b == j):
-                        observed += 1
-                        echoes += value > no_echo_dbz
-                        alike += value > no_echo_dbz and value >= own - drop_db
-            fill[i, j] = echoes / max(observed, 1)
-            support[i, j] = alike / max(observed, 1)
+    fill = np.zeros(ray.size, np.float32)
+    support = np.zeros(ray.size, np.float32)
+    for e in range(ray.size):
+        i, j = ray[e], gate[e]
+        enough = max(dbz[i, j], 0.0) - drop_db
+        observed, echoes, alike = -1, -1, -1  # the gate itself does not count
+        for a in range(-half_rays[j], half_rays[j] + 1):
+            row = dbz[(i + a) % rays]
+            for b in range(max(j - half_gates, 0), min(j + half_gates + 1, gates)):
+                value = row[b]
+                observed += value == value
+                if value > echo_dbz:
+                    echoes += 1
+                    alike += max(value, 0.0) >= enough
+        if observed > 0:
+            fill[e] = echoes / observed
+            support[e] = alike / observed
     return fill, support
 
 
 @njit(cache=True, nogil=True)
-def strongest_nearby(dbz: Float32, ray_of: NDArray[np.intp], gate_of: NDArray[np.intp], reach: int) -> Float32:
-    """The strongest of the gates around the ones that another sweep's gates ``(ray_of[i], gate_of[j])`` correspond to.
+def strongest_nearby(dbz: Float32, ray: Index, gate: Index, reach: int) -> Float32:
+    """The strongest gate within ``reach`` rays and gates of each ``(ray[e], gate[e])`` ``[E]``.
 
-    NaN where none was observed; ``gate_of`` is -1 beyond the sweep's range.
+    NaN where none was observed, or where ``gate`` is -1: beyond the sweep's range.
     """
     rays, gates = dbz.shape
-    out = np.full((ray_of.size, gate_of.size), np.nan, np.float32)
-    for i in range(ray_of.size):
-        for j in range(gate_of.size):
-            if gate_of[j] < 0:
-                continue
+    out = np.full(ray.size, np.nan, np.float32)
+    for e in range(ray.size):
+        if gate[e] >= 0:
             best = np.float32(np.nan)
             for a in range(-reach, reach + 1):
-                row = dbz[(ray_of[i] + a) % rays]
-                for b in range(max(gate_of[j] - reach, 0), min(gate_of[j] + reach + 1, gates)):
+                row = dbz[(ray[e] + a) % rays]
+                for b in range(max(gate[e] - reach, 0), min(gate[e] + reach + 1, gates)):
                     if row[b] == row[b] and not best >= row[b]:
                         best = row[b]
-            out[i, j] = best
+            out[e] = best
     return out
+
+
+@njit(cache=True, nogil=True)
+def shares_along_and_beside(
+    dbz: Float32, ray: Index, gate: Index, half_gates: int, aside: int, echo_dbz: float
+) -> tuple[Float32, Float32]:
+    """For each gate: the share of echo along its own ray, and on the two rays ``aside`` rays away.
+
+    Both ``[E]``, over ``half_gates`` gates to each side in range.
+    """
+    rays, gates = dbz.shape
+    along = np.zeros(ray.size, np.float32)
+    beside = np.zeros(ray.size, np.float32)
+    for e in range(ray.size):
+        first, last = max(gate[e] - half_gates, 0), min(gate[e] + half_gates + 1, gates)
+        own, others = 0, 0
+        left, right = (ray[e] - aside) % rays, (ray[e] + aside) % rays
+        for g in range(first, last):
+            own += dbz[ray[e], g] > echo_dbz
+            others += (dbz[left, g] > echo_dbz) + (dbz[right, g] > echo_dbz)
+        along[e] = own / (last - first)
+        beside[e] = 0.5 * others / (last - first)
+    return along, beside
 
 
 @njit(cache=True, nogil=True)

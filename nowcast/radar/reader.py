@@ -53,19 +53,32 @@ def read_volume(path: Path | str, *, site: Site | None = None) -> PolarVolume:
 
 
 def read_volume_head(path: Path | str) -> VolumeHead:
-    """Time, radar and elevations of a polar volume, without reading its data where the format allows that."""
+    """Time, radar and position of a polar volume, without reading its data where the format allows that.
+
+    Raises InputError as :func:`read_volume`, for what the header shows.
+    """
     path = Path(path)
     kind = sniff(path)
     if kind == "odim":
-        from nowcast.radar.odim import read_head
+        from nowcast.radar import odim
 
-        return read_head(path)
+        return odim.read_head(path)
     if kind == "nexrad":
-        from nowcast.radar.nexrad import read_head as read_nexrad_head
+        from nowcast.radar import nexrad
 
-        return read_nexrad_head(path)
-    head, sweeps = _read(path, kind)
-    return replace(head, elevations_deg=tuple(s.elevation_deg for s in sweeps))
+        return nexrad.read_head(path)
+    from nowcast.radar.heads import quick_head
+
+    return quick_head(path, kind) or _read(path, kind)[0]
+
+
+def read_elevations(head: VolumeHead) -> tuple[float, ...] | None:
+    """Elevations of the sweeps of a volume in the file's order, or None where it takes reading all of it."""
+    if head.format == "odim":
+        from nowcast.radar import odim
+
+        return odim.read_elevations(head.path)
+    return head.elevations_deg
 
 
 def read_sweeps(path: Path | str) -> tuple[VolumeHead, list[Sweep]]:
@@ -86,6 +99,12 @@ def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
         from nowcast.radar.nexrad import read_nexrad
 
         return read_nexrad(path)
+    from nowcast.radar.heads import quick_head
     from nowcast.radar.pyart_reader import read_with_pyart
 
-    return read_with_pyart(path, kind)
+    head, sweeps = read_with_pyart(path, kind)
+    quick = quick_head(path, kind)
+    if quick is not None:
+        # The same answers as when the file was listed, and the antenna's altitude where Py-ART gives the ground's.
+        head = replace(head, time=quick.time, radar=quick.radar or head.radar, site=quick.site or head.site)
+    return head, sweeps

@@ -1,0 +1,156 @@
+"""What a radar or product file holds, for ``nowcast info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nowcast.io.forecasts import read_forecast
+from nowcast.io.gaussians import read_windows
+from nowcast.io.gridded import read_gridded
+from nowcast.io.volumes import read_volumes
+from nowcast.radar.clutter import read_clutter_map
+from nowcast.radar.content import POLAR_FORMATS, sniff
+from nowcast.radar.polar import NO_ECHO_DBZ, Sweep
+from nowcast.radar.reader import read_sweeps
+from nowcast.types import GridSpec, VolumeSequence
+
+Facts = dict[str, Any]
+
+
+def describe(path: Path | str) -> Facts:
+    """Facts about a file, ready for JSON; ``format`` says which kind it is.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is of no known kind.
+    """
+    path = Path(path)
+    kind = sniff(path)
+    facts: Facts = {"file": str(path), "format": kind, "bytes": path.stat().st_size}
+    if kind in POLAR_FORMATS:
+        return facts | _polar(path)
+    if kind == "grid":
+        return facts | _volumes(read_gridded([path], bottom_m=-1e9, top_m=1e9))
+    describers = {"volumes": _volume_file, "gaussians": _gaussians, "forecast": _forecast, "clutter": _clutter}
+    return facts | (describers[kind](path) if kind in describers else {})
+
+
+def _polar(path: Path) -> Facts:
+    head, sweeps = read_sweeps(path)
+    place = None if head.site is None else {"lat": head.site.lat, "lon": head.site.lon, "alt_m": head.site.alt}
+    return {
+        "radar": head.radar,
+        "site": place,
+        "time": head.time,
+        "scan": head.scan,
+        "beam_width_deg": head.beam_width_deg,
+        "fields": sorted({name for s in sweeps for name in s.fields}),
+        "dbz_range": _range([_echo(s) for s in sweeps]),
+        "defect": head.defect,
+        "sweeps": [_sweep(s) for s in sweeps],
+    }
+
+
+def _sweep(sweep: Sweep) -> Facts:
+    dbz = sweep.reflectivity
+    return {
+        "elevation_deg": round(sweep.elevation_deg, 2),
+        "rays": len(sweep.azimuth_deg),
+        "gates": dbz.shape[1],
+        "gate_m": round(sweep.gate_m, 1),
+        "range_km": round(sweep.last_gate_m / 1000.0, 1),
+        "dbz_range": _range([_echo(sweep)]),
+        "echo_share": round(float((dbz > NO_ECHO_DBZ).mean()), 4),
+        "unobserved_share": round(float(np.isnan(dbz).mean()), 4),
+    }
+
+
+def _echo(sweep: Sweep) -> Any:
+    return sweep.reflectivity[sweep.reflectivity > NO_ECHO_DBZ]
+
+
+def _range(arrays: list[Any]) -> list[float] | None:
+    """Smallest and largest finite value, or None where there is none."""
+    found = [a[np.isfinite(a)] for a in arrays]
+    found = [a for a in found if a.size]
+    if not found:
+        return None
+    return [round(float(min(a.min() for a in found)), 1), round(float(max(a.max() for a in found)), 1)]
+
+
+def _grid(grid: GridSpec) -> Facts:
+    nz, ny, nx = grid.shape
+    return {
+        "origin": {"lat": grid.origin_lat, "lon": grid.origin_lon, "alt_m": grid.origin_alt},
+        "shape": [nz, ny, nx],
+        "spacing_m": list(grid.spacing_m),
+        "height_m": [float(grid.z[0]), float(grid.z[-1])],
+        "half_width_m": [float(grid.y[-1]), float(grid.x[-1])],
+    }
+
+
+def _volumes(volumes: VolumeSequence) -> Facts:
+    return {
+        "times": list(volumes.times),
+        "channels": list(volumes.channels),
+        "dbz_range": _range([volumes.reflectivity]),
+        "observed_share": round(float(volumes.mask.mean()), 4),
+        "mask_told": volumes.coverage is None,
+        "grid": _grid(volumes.grid),
+    }
+
+
+def _volume_file(path: Path) -> Facts:
+    volumes = read_volumes(path)
+    return {**_volumes(volumes), "sources": list(volumes.sources)}
+
+
+def _gaussians(path: Path) -> Facts:
+    windows = read_windows(path)
+    sequences = [
+        {
+            "event": w.event,
+            "times": list(w.gaussians.times),
+            "inputs": w.inputs,
+            "gaussians": int(w.gaussians.means.shape[1]),
+            "active": int((w.gaussians.intensities[-1] != 0).any(dim=-1).sum()),
+            "volumes_kept": w.volumes is not None,
+        }
+        for w in windows
+    ]
+    return {"sequences": sequences, "grid": _grid(windows[0].gaussians.grid) if windows else None}
+
+
+def _forecast(path: Path) -> Facts:
+    forecast = read_forecast(path)
+    return {
+        "init_time": forecast.init_time,
+        "lead_minutes": [float(t / np.timedelta64(1, "s")) / 60.0 for t in forecast.lead_times],
+        "method": forecast.method,
+        "members": forecast.values.shape[0],
+        "dbz_range": _range([forecast.values]),
+        "observed_share": round(float(forecast.mask.mean()), 4),
+        "grid": _grid(forecast.grid),
+        "provenance": dict(forecast.provenance),
+    }
+
+
+def _clutter(path: Path) -> Facts:
+    clutter = read_clutter_map(path)
+    return {
+        "radar": clutter.radar,
+        "site": {"lat": clutter.site.lat, "lon": clutter.site.lon, "alt_m": clutter.site.alt},
+        "times": list(clutter.times),
+        "sweeps": [
+            {
+                "elevation_deg": round(s.elevation_deg, 2),
+                "gates": list(s.frequency.shape),
+                "clutter_gates": int((s.frequency >= clutter.min_frequency).sum()),
+            }
+            for s in clutter.sweeps
+        ],
+    }
