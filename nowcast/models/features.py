@@ -4,7 +4,7 @@ Nothing here depends on the horizontal position of the echo, on the order of the
 are absolute, because 5 km is near the freezing level on every radar. Vectors are turned into the model's own
 horizontal axes first; training turns and mirrors those axes at random, a forecast leaves them as they are.
 
-A Gaussian is alive where any of its intensities is above zero. Averages over neighbours are taken over living ones.
+A Gaussian is alive where any of its intensities is not zero. Averages over neighbours are taken over living ones.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def feature_count(channels: int) -> int:
 
 def alive(gaussians: GaussianSet) -> Tensor:
     """``[N]`` bool: which Gaussians carry any echo."""
-    return (gaussians.intensities > 0).any(dim=-1)
+    return (gaussians.intensities != 0).any(dim=-1)
 
 
 def axes_3d(axes: Tensor) -> Tensor:

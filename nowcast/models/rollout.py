@@ -151,7 +151,7 @@ def unroll(
     if len(sequence.channels) != model.config.channels:
         expected = model.config.channels
         raise InputError(f"the model forecasts {expected} channels, the sequence has {len(sequence.channels)}")
-    kept = torch.nonzero((sequence.intensities > 0).any(dim=2).any(dim=0)).squeeze(1)
+    kept = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0)).squeeze(1)
     if len(kept) == 0:
         return list(base)
     sequence, parts = _only(sequence, kept), [_rows(b, kept) for b in base]

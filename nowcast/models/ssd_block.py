@@ -6,7 +6,7 @@ Which letter is which, after Dao and Gu, "Transformers are SSMs" (arXiv 2405.210
 u          ``[B, L, d_model]``     tokens that enter and leave a block
 z          ``[B, L, d_inner]``     gate
 x          ``[B, L, H, P]``        what is written to the state; H heads of P channels, ``d_inner = H P``
-B, C       ``[B, L, 1, d_state]``  how it is written and how it is read, shared by the heads
+B, C       ``[B, L, d_state]``     how it is written and how it is read, shared by the heads
 dt         ``[B, L, H]``           step size, positive
 A          ``[H]``                 decay, negative; stored as ``A_log = log(-A)``
 D          ``[H]``                 skip
@@ -67,7 +67,7 @@ class SSDBlock(nn.Module):
         x = x.unflatten(-1, (heads, self.head_dim))
         dt = F.softplus(dt + self.dt_bias)
         A = -torch.exp(self.A_log)
-        y = ssd(x, dt, A, B.unsqueeze(2), C.unsqueeze(2), self.D, backend=self.backend)
+        y = ssd(x, dt, A, B, C, self.D, backend=self.backend)
         return u + self.out_proj(self.out_norm(y.flatten(2) * F.silu(z)))
 
 

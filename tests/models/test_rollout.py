@@ -181,7 +181,7 @@ def test_idle_gaussians_disturb_nobody():
 
 def test_backends_of_the_state_space_agree():
     sequence, forecasts = drifting(150), []
-    for backend in ("reference", "auto"):
+    for backend in ("reference", "chunked"):
         model = lively()
         for module in model.modules():
             if isinstance(module, SSDBlock):
