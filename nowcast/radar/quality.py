@@ -51,8 +51,9 @@ class QualityConfig:
         Gates whose weighted sum of doubts reaches this are removed.
     near_m, far_m
         Doubt by texture fades between these ranges: ground clutter is near, and far gates are wide.
-    spoke_m, spoke_along, spoke_beside
-        Interference is echo on so large a share of a ray within this distance, on so small a share of the rays beside.
+    spoke_m, spoke_along, spoke_alone, spoke_beside
+        Interference is echo on the second share of a ray within this distance (the third is enough where the sweeps
+        above and below see nothing) and on no more than the fourth of the rays beside.
     rhohv_min, rhohv_min_hail, hail_dbz
         Weather has a higher RHOHV than the first; from ``hail_dbz`` up only the second is asked for.
     still_ms, still_support
@@ -73,6 +74,7 @@ class QualityConfig:
     far_m: float = 160_000.0
     spoke_m: float = 15_000.0
     spoke_along: float = 0.5
+    spoke_alone: float = 0.25
     spoke_beside: float = 0.1
     rhohv_min: float = 0.8
     rhohv_min_hail: float = 0.6
@@ -124,10 +126,8 @@ def clean(volume: PolarVolume, clutter: ClutterMap | None = None, config: Qualit
         clutter.check(volume)
 
     def judge(index: int) -> tuple[Echoes, Bool]:
-        sweep = volume.sweeps[index]
-        echoes = Echoes.of(sweep)
-        above = sweep_above(volume.sweeps, index, volume.beam_width_deg)
-        return echoes, doubtful(echoes, above, clutter, config)
+        echoes = Echoes.of(volume.sweeps[index])
+        return echoes, doubtful(echoes, volume, index, clutter, config)
 
     with ThreadPoolExecutor(max(min(os.cpu_count() or 1, 8), 1)) as pool:
         judged = list(pool.map(judge, range(len(volume.sweeps))))
@@ -138,11 +138,15 @@ def clean(volume: PolarVolume, clutter: ClutterMap | None = None, config: Qualit
     return volume.with_sweeps(cleaned)
 
 
-def doubtful(echoes: Echoes, above: Sweep | None, clutter: ClutterMap | None, config: QualityConfig) -> Bool:
-    """Whether each gate fails any of the tests ``[E]``; ``above`` is a sweep a beam width higher."""
+def doubtful(
+    echoes: Echoes, volume: PolarVolume, index: int, clutter: ClutterMap | None, config: QualityConfig
+) -> Bool:
+    """Whether each gate of the volume's sweep ``index`` fails any of the tests ``[E]``."""
+    sweeps = volume.sweeps
+    above = sweep_above(sweeps, index, volume.beam_width_deg)
     fill, support = shares(echoes, config)
     bad = rough(echoes, fill, support, decrease(echoes, above, config), config)
-    bad |= spokes(echoes, config)
+    bad |= spokes(echoes, [sweeps[k] for k in (index - 1, index + 1) if 0 <= k < len(sweeps)], config)
     bad |= unlike_weather(echoes, config)
     bad |= still(echoes, support, config)
     if clutter is not None:
@@ -186,12 +190,18 @@ def rough(
     return doubt * near >= config.doubt_limit
 
 
-def spokes(echoes: Echoes, config: QualityConfig) -> Bool:
-    """Long radial lines one or two rays wide: another transmitter, or the sun."""
+def spokes(echoes: Echoes, others: Sequence[Sweep], config: QualityConfig) -> Bool:
+    """Long radial lines one or two rays wide: another transmitter, or the sun; ``others`` are the sweeps next to it."""
     half_gates = max(round(config.spoke_m / echoes.sweep.gate_m), 1)
     where = echoes.sweep.reflectivity, echoes.ray, echoes.gate
     along, beside = kernels.shares_along_and_beside(*where, half_gates, 2, ECHO_DBZ)
-    return (along >= config.spoke_along) & (beside <= config.spoke_beside)
+    alone = np.ones(along.shape, bool)
+    for other in others:
+        ray_of, gate_of = correspondence(echoes.sweep, other)
+        nearby = kernels.strongest_nearby(other.reflectivity, ray_of[echoes.ray], gate_of[echoes.gate], 1)
+        alone &= ~(nearby > ECHO_DBZ)
+    needed = np.where(alone, config.spoke_alone, config.spoke_along)
+    return (along >= needed) & (beside <= config.spoke_beside)
 
 
 def unlike_weather(echoes: Echoes, config: QualityConfig) -> Bool:
