@@ -1,0 +1,91 @@
+"""``nowcast evaluate``: hindcasts over an archive, scored side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
+from nowcast.cli.options import (
+    ClutterOption,
+    ExtentOption,
+    Frames,
+    Gaussians,
+    Input,
+    Json,
+    Leads,
+    LevelsOption,
+    SiteOption,
+    SpacingOption,
+    grid_config,
+    parse_site,
+)
+
+if TYPE_CHECKING:
+    from nowcast.verify import Report
+
+
+def evaluate(
+    source: Input,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and plots.")],
+    every: Annotated[int, typer.Option(min=1, help="Only every so many-th volume is an initial time.")] = 1,
+    leads: Leads = 6,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Of persistence, extrapolation, extrapolation-levels, advection, gaumamba (needs --model). [all]",
+        ),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(metavar="PATH", help="Trained model, for gaumamba.")] = None,
+    frames: Frames = 4,
+    gaussians: Gaussians = 2048,
+    keep_forecasts: Annotated[
+        bool, typer.Option("--keep-forecasts", help="Write each forecast to DIR/forecasts/METHOD/.")
+    ] = False,
+    site: SiteOption = None,
+    clutter: ClutterOption = None,
+    spacing: SpacingOption = 2500.0,
+    extent: ExtentOption = 145000.0,
+    levels: LevelsOption = "1000,15000,500",
+    as_json: Json = False,
+) -> None:
+    """Forecast from every possible initial time of an archive and score the methods side by side.
+
+    Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
+    """
+    from nowcast.gaussians import FitConfig
+    from nowcast.pipeline.evaluate import EvaluateRequest, run_evaluation
+
+    request = EvaluateRequest(
+        source=source,
+        fit=FitConfig(gaussians=gaussians),
+        methods=tuple(name.strip() for name in methods.split(",")) if methods is not None else (),
+        every=every,
+        frames=frames,
+        leads=leads,
+        model=model,
+        keep_forecasts=output / "forecasts" if keep_forecasts else None,
+        grid=grid_config(spacing, extent, levels),
+        site=parse_site(site),
+        clutter=clutter,
+    )
+    with progress_bar("Loading") as loading, progress_bar("Forecasting") as progress:
+        report = run_evaluation(request, history=command_line(), loading=loading, progress=progress)
+    publish(report, output, as_json)
+
+
+def publish(report: Report, folder: Path, as_json: bool) -> None:
+    """Write a report's tables and pictures, and print it."""
+    from nowcast.pipeline.evaluate import score_table, write_report
+
+    paths = write_report(report, folder)
+    if as_json:
+        print_json({**report.answer(), "outputs": [str(path) for path in paths]})
+        return
+    print_result(score_table(report))
+    print_note(f"Scored on {report.scored_on}.")
+    for path in paths:
+        print_result(str(path))

@@ -1,0 +1,218 @@
+"""Hindcasts: forecasts from every possible initial time of an archive, by several methods, scored side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.errors import InputError, UsageError
+from nowcast.io.forecasts import write_forecast
+from nowcast.pipeline.forecast import lead_times, observed_now
+from nowcast.pipeline.inputs import GridConfig, load_sequence
+from nowcast.pipeline.methods import METHODS, Case, check_methods, forecast_by
+from nowcast.types import Bool, Float32, Forecast, VolumeSequence
+from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
+
+__all__ = ["EvaluateRequest", "hindcast", "initial_indices", "run_evaluation", "score_table", "write_report"]
+
+if TYPE_CHECKING:
+    from nowcast.gaussians import FitConfig
+    from nowcast.models import GauMamba
+    from nowcast.radar import Site
+
+Progress = Callable[[int, int], None]
+
+STEP_TOLERANCE = 0.3
+"""A volume follows another at the nominal step if the time between them is within this share of it."""
+WET_DBZ = 20.0
+WET_VOXELS = 100
+"""An initial time counts when more voxels than this exceed ``WET_DBZ`` in its newest volume."""
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What to evaluate, and on what.
+
+    Attributes
+    ----------
+    source
+        Directory of radar or gridded files, or a volume-sequence file.
+    methods
+        Names of methods; empty for all, ``gaumamba`` only with a model.
+    every
+        Only every so many-th volume is an initial time.
+    frames, leads
+        Number of volumes a forecast starts from, and of lead times.
+    keep_forecasts
+        Folder for the forecast files, or None to keep none.
+    """
+
+    source: Path
+    fit: FitConfig
+    methods: tuple[str, ...] = ()
+    every: int = 1
+    frames: int = 4
+    leads: int = 6
+    model: Path | None = None
+    keep_forecasts: Path | None = None
+    grid: GridConfig = field(default_factory=GridConfig)
+    site: Site | None = None
+    clutter: Path | None = None
+    tally: TallyConfig = field(default_factory=TallyConfig)
+
+    def chosen_methods(self) -> list[str]:
+        """The methods to run, each once; raises UsageError for unknown ones and for a missing model."""
+        if not self.methods:
+            return [m for m in METHODS if m != "gaumamba" or self.model is not None]
+        names = check_methods(list(dict.fromkeys(self.methods)))
+        if "gaumamba" in names and self.model is None:
+            raise UsageError("method gaumamba needs a model: give --model PATH, or leave it out of --methods")
+        return names
+
+
+def run_evaluation(
+    request: EvaluateRequest, *, history: str = "", loading: Progress | None = None, progress: Progress | None = None
+) -> Report:
+    """Load the archive and score the methods on it.
+
+    Raises
+    ------
+    InputError
+        The archive cannot be read, or has no initial time that can be scored.
+    UsageError
+        Unknown methods, or ``gaumamba`` without a model.
+    """
+    methods = request.chosen_methods()
+    model = _load_model(request.model) if "gaumamba" in methods else None
+    archive = load_sequence(
+        request.source, grid=request.grid, site=request.site, clutter=request.clutter, progress=loading
+    )
+    return hindcast(archive, methods, request, model=model, history=history, progress=progress)
+
+
+def hindcast(
+    archive: VolumeSequence,
+    methods: Sequence[str],
+    request: EvaluateRequest,
+    *,
+    model: GauMamba | None = None,
+    history: str = "",
+    progress: Progress | None = None,
+) -> Report:
+    """Score methods at every initial time of loaded volumes.
+
+    Every forecast is made from the volumes up to its initial time alone. It is scored where the radar observed the
+    voxel at the valid time and in one of the volumes that the forecast came from, on the same voxels for all methods.
+    Where the archive does not tell what was observed, voxels that held a value at least once in it count.
+    """
+    initial = initial_indices(archive, request.frames, request.leads, request.every)
+    leads = lead_times(archive, request.leads)
+    tallies = {name: Tally(request.leads, archive.grid, request.tally) for name in methods}
+    for done, index in enumerate(initial):
+        past = _past(archive, index, request.frames)
+        case = Case(past, request.fit, model)
+        seen = observed_now(past)
+        scored = _scored(archive, index, request.leads, seen)
+        for name in methods:
+            values = forecast_by(name, case, leads)
+            for lead in range(request.leads):
+                tallies[name].add(lead, values[lead], archive.reflectivity[index + 1 + lead], scored[lead])
+            if request.keep_forecasts is not None:
+                _keep(values, name, past, seen, leads, request.keep_forecasts, history)
+        if progress is not None:
+            progress(done + 1, len(initial))
+    covered = "voxels with a value at least once in the archive, which does not tell what was observed"
+    scored_on = "observed voxels" if archive.coverage is None else covered
+    return Report(archive.times[initial], leads, tallies, scored_on)
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write a report's tables and pictures into a folder; returns their paths. Raises OutputError when that fails."""
+    from nowcast.plot import save_figure
+    from nowcast.verify.pictures import plot_by_height, plot_by_lead
+
+    paths = write_tables(report, folder)
+    paths.append(save_figure(plot_by_lead(report), folder / "scores.png"))
+    paths.append(save_figure(plot_by_height(report), folder / "by_height.png"))
+    return paths
+
+
+def initial_indices(archive: VolumeSequence, frames: int, leads: int, every: int = 1) -> NDArray[np.int64]:
+    """Positions of the volumes from which a forecast can be made and scored.
+
+    The volumes before and after must follow at the nominal (median) step, none of the later ones farther than half a
+    step from its nominal time, and the newest volume must hold echo.
+
+    Raises InputError, saying why, when there is none.
+    """
+    if min(frames, leads, every) < 1:
+        raise UsageError(f"--frames {frames}, --leads {leads} and --every {every} must be at least 1")
+    count = len(archive)
+    if count < frames + leads:
+        raise InputError(
+            f"the archive has {count} volumes; {frames} up to an initial time and {leads} after it make "
+            f"{frames + leads}: give more volumes, or fewer --frames or --leads"
+        )
+    times = archive.times.astype("datetime64[ms]").astype(np.int64) / 1000.0
+    steps = np.diff(times)
+    step = float(np.median(steps))
+    regular = np.abs(steps - step) <= STEP_TOLERANCE * step
+    candidates = np.arange(frames - 1, count - leads, every)
+    follow = [
+        i
+        for i in candidates
+        if regular[i - frames + 1 : i + leads].all()
+        and (np.abs(times[i + 1 : i + 1 + leads] - times[i] - step * np.arange(1, leads + 1)) <= 0.5 * step).all()
+    ]
+    if not follow:
+        raise InputError(
+            f"no {frames + leads} volumes of the archive follow each other at its step of {step / 60:.1f} minutes: "
+            "nothing can be scored; give an archive with fewer gaps, or fewer --leads"
+        )
+    wet = [i for i in follow if (archive.reflectivity[i] > WET_DBZ).sum() > WET_VOXELS]
+    if not wet:
+        raise InputError(
+            f"none of {len(follow)} initial times has more than {WET_VOXELS} voxels above {WET_DBZ:g} dBZ: "
+            "a dry archive tells nothing about a forecast"
+        )
+    return np.array(wet, np.int64)
+
+
+def _past(archive: VolumeSequence, index: int, frames: int) -> VolumeSequence:
+    """The volumes a forecast may see: nothing later, and no coverage, which comes from the whole archive."""
+    past = archive.select(slice(index + 1 - frames, index + 1))
+    return replace(past, coverage=None)
+
+
+def _scored(archive: VolumeSequence, index: int, leads: int, seen: Bool) -> Bool:
+    """``[L, Z, Y, X]`` voxels to score."""
+    scored = archive.mask[index + 1 : index + 1 + leads] & seen
+    return scored if archive.coverage is None else scored & archive.coverage
+
+
+def _keep(
+    values: Float32,
+    method: str,
+    past: VolumeSequence,
+    seen: Bool,
+    leads: NDArray[np.timedelta64],
+    folder: Path,
+    history: str,
+) -> None:
+    stamp = np.datetime_as_string(past.times[-1], unit="m").replace("-", "").replace(":", "")
+    shown = np.where(seen, values, np.float32(np.nan))[None]
+    facts = {"method": method, "input_files": list(past.sources), "input_times": [str(t) for t in past.times]}
+    forecast = Forecast(past.times[-1], leads, shown, seen, past.grid, method, facts)
+    write_forecast(forecast, folder / method / f"{stamp}.nc", history=history)
+
+
+def _load_model(path: Path | None) -> GauMamba:
+    from nowcast.models import load_checkpoint
+
+    assert path is not None  # chosen_methods has seen to it
+    return load_checkpoint(path)

@@ -1,0 +1,25 @@
+"""How good a forecast was: contingency counts, errors and fractions skill by lead time and height."""
+
+from nowcast.verify.categorical import csi, false_alarm_ratio, frequency_bias, probability_of_detection
+from nowcast.verify.continuous import mean_absolute_error, mean_error, root_mean_square_error
+from nowcast.verify.fractions import fractions_skill, window_voxels
+from nowcast.verify.report import Report
+from nowcast.verify.tables import score_table, write_tables
+from nowcast.verify.tally import Tally, TallyConfig
+
+__all__ = [
+    "Report",
+    "Tally",
+    "TallyConfig",
+    "csi",
+    "false_alarm_ratio",
+    "fractions_skill",
+    "frequency_bias",
+    "mean_absolute_error",
+    "mean_error",
+    "probability_of_detection",
+    "root_mean_square_error",
+    "score_table",
+    "window_voxels",
+    "write_tables",
+]
