@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import netCDF4
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +20,10 @@ from nowcast.errors import InputError
 from nowcast.types import Bool, Float32, GridSpec, Times, VolumeSequence
 from nowcast.units import ECHO_FLOOR_DBZ, clip_dbz
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 REFLECTIVITY_NAMES = (
-    "reflectivity", "corrected_reflectivity", "DBZH", "DBZ", "REF", "reflectivity_horizontal", "corrected_reflectivity_horizontal",
-    "equivalent_reflectivity_factor", "dbz", "refl", "ZH", "DZ", "CZ", "MREFL", "MergedReflectivityQC",
+    "reflectivity", "corrected_reflectivity", "DBZH", "DBZ", "REF", "reflectivity_horizontal",
+    "corrected_reflectivity_horizontal", "equivalent_reflectivity_factor", "dbz", "refl", "ZH", "DZ", "CZ", "MREFL",
+    "MergedReflectivityQC",
 )  # fmt: skip
 MASK_NAMES = ("mask", "observed", "valid_mask", "coverage_mask", "observed_mask")
 AXIS_NAMES = {
@@ -63,7 +61,7 @@ def read_gridded(
     bottom_m: float = 0.0,
     top_m: float = 20_000.0,
     level_spacing_m: float = 500.0,
-    keep: Callable[[np.datetime64], bool] | None = None,
+    times: Sequence[np.datetime64] | None = None,
     progress: Progress | None = None,
 ) -> VolumeSequence:
     """Read gridded files as one volume sequence.
@@ -76,8 +74,8 @@ def read_gridded(
         Only levels within are kept, in the file's own datum of height.
     level_spacing_m
         Levels that are not evenly spaced are interpolated to this spacing.
-    keep
-        Only times for which this is true are read; default all.
+    times
+        Only these times are read, as :func:`gridded_times` gives them; default all.
 
     Raises
     ------
@@ -88,7 +86,7 @@ def read_gridded(
     found: list[tuple[np.datetime64, Float32, Bool | None, str]] = []
     grid: GridSpec | None = None
     for done, path in enumerate(map(Path, paths)):
-        own, volumes = _read_file(path, (bottom_m, top_m, level_spacing_m), keep)
+        own, volumes = _read_file(path, (bottom_m, top_m, level_spacing_m), times)
         if grid is not None and not grid.matches(own):
             raise InputError(f"{path} is on another grid than {Path(paths[0]).name}: {own} instead of {grid}")
         grid = grid or own
@@ -109,12 +107,12 @@ def _sequence(found: list[tuple[np.datetime64, Float32, Bool | None, str]], grid
     values = np.where(finite[:, None], clip_dbz(values), np.float32(ECHO_FLOOR_DBZ)).astype(np.float32)
     values[~mask[:, None]] = np.nan
     sources = tuple(item[3] for item in found)
-    coverage = None if told else finite.any(axis=0)
+    coverage = None if told else np.asarray(finite.any(axis=0))
     return VolumeSequence(values, mask, times, grid, sources=sources, coverage=coverage)
 
 
 def _read_file(
-    path: Path, levels: tuple[float, float, float], keep: Callable[[np.datetime64], bool] | None
+    path: Path, levels: tuple[float, float, float], wanted: Sequence[np.datetime64] | None
 ) -> tuple[GridSpec, list[tuple[np.datetime64, Float32, Bool | None]]]:
     with _opened(path) as dataset:
         layout = _layout(path, dataset)
@@ -126,7 +124,7 @@ def _read_file(
         resample = _Levels.choose(path, axes[0], *levels)
         volumes = []
         for k, time in enumerate(times):
-            if keep is not None and not keep(time):
+            if wanted is not None and time not in wanted:
                 continue
             values = _volume(dataset, layout.reflectivity, layout, k)[np.ix_(*order)]
             mask = None
@@ -175,69 +173,60 @@ class _Levels:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[xr.Dataset]:
-    import xarray as xr
-
-    with warnings.catch_warnings():
+def _opened(path: Path) -> Iterator[netCDF4.Dataset]:
+    try:
+        dataset = netCDF4.Dataset(path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a NetCDF grid: {error}") from error
+    with dataset, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks on unusual files are not for the user
         try:
-            dataset = xr.open_dataset(path, decode_timedelta=False)
-        except Exception as error:  # a third party's parser on a user's file may raise anything
-            raise InputError(f"{path} cannot be read as a NetCDF grid: {error}") from error
-        with dataset:
-            try:
-                yield dataset
-            except (OSError, RuntimeError) as error:
-                raise InputError(f"{path} is damaged: {error}") from error
+            yield dataset
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{path} is damaged: {error}") from error
 
 
-def _layout(path: Path, dataset: xr.Dataset) -> _Layout:
-    name = _reflectivity_name(dataset)
+def _layout(path: Path, file: netCDF4.Dataset) -> _Layout:
+    name = _reflectivity_name(file)
     if name is None:
-        raise InputError(
-            f"{path} has no reflectivity on z, y, x; its variables are {', '.join(map(str, dataset.data_vars))}"
-        )
-    found = [d for axis in ("z", "y", "x") if (d := _dimension(dataset, name, axis)) is not None]
-    if len(found) != 3:
-        raise InputError(f"{path}: {name} has dimensions {dataset[name].dims}, not (time, z, y, x)")
-    others = [str(d) for d in dataset[name].dims if d not in found]
-    time = others[0] if others else None
-    if len(others) > 1 and any(dataset.sizes[d] > 1 for d in others[1:]):
-        raise InputError(f"{path}: {name} has dimensions {dataset[name].dims}, not (time, z, y, x)")
-    mask = next((n for n in MASK_NAMES if n in dataset and dataset[n].dims == dataset[name].dims), None)
+        raise InputError(f"{path} has no reflectivity on z, y, x; its variables are {', '.join(file.variables)}")
+    dims = file[name].dimensions
+    found = [d for axis in ("z", "y", "x") if (d := _dimension(file, dims, axis)) is not None]
+    others = [d for d in dims if d not in found and len(file.dimensions[d]) != 1]
+    single = [d for d in dims if d not in found and len(file.dimensions[d]) == 1]
+    if len(found) != 3 or len(others) > 1:
+        raise InputError(f"{path}: {name} has dimensions {dims}, not (time, z, y, x)")
+    mask = next((n for n in MASK_NAMES if n in file.variables and file[n].dimensions == dims), None)
+    time = next((d for d in (*others, *single)), None)
     return _Layout(name, mask, time, (found[0], found[1], found[2]))
 
 
-def _reflectivity_name(dataset: xr.Dataset) -> str | None:
-    cubes = [str(n) for n, v in dataset.data_vars.items() if v.ndim >= 3]
+def _reflectivity_name(file: netCDF4.Dataset) -> str | None:
+    cubes = [n for n, v in file.variables.items() if v.ndim >= 3]
     for name in REFLECTIVITY_NAMES:
         if name in cubes:
             return name
     for name in cubes:
-        attributes = dataset[name].attrs
-        if (
-            "reflectivity" in str(attributes.get("standard_name", ""))
-            or str(attributes.get("units", "")).lower() == "dbz"
-        ):
+        standard, units = (str(getattr(file[name], a, "")) for a in ("standard_name", "units"))
+        if "reflectivity" in standard or units.lower() == "dbz":
             return name
     return None
 
 
-def _dimension(dataset: xr.Dataset, name: str, axis: str) -> str | None:
-    dims = [str(d) for d in dataset[name].dims]
+def _dimension(file: netCDF4.Dataset, dims: tuple[str, ...], axis: str) -> str | None:
     for dim in dims:
-        if dim in dataset.coords and str(dataset[dim].attrs.get("axis", "")).lower() == axis:
+        if dim in file.variables and str(getattr(file[dim], "axis", "")).lower() == axis:
             return dim
     lower = {d.lower(): d for d in dims}
     return next((lower[a] for a in AXIS_NAMES[axis] if a in lower), None)
 
 
-def _axis(path: Path, dataset: xr.Dataset, dim: str) -> NDArray[np.float64]:
+def _axis(path: Path, file: netCDF4.Dataset, dim: str) -> NDArray[np.float64]:
     """Coordinates along a dimension in metres."""
-    if dim not in dataset.variables:
+    if dim not in file.variables:
         raise InputError(f"{path} has no coordinates along {dim}")
-    values = dataset[dim].values.astype(np.float64)
-    units = str(dataset[dim].attrs.get("units", "")).strip().lower()
+    values = np.asarray(np.ma.filled(file[dim][:].astype(np.float64), np.nan))
+    units = str(getattr(file[dim], "units", "")).strip().lower()
     if units.startswith("degree"):
         raise InputError(f"{path}: {dim} is in degrees; a grid in metres on a projection plane is needed")
     if units not in LENGTH_UNITS:
@@ -246,47 +235,44 @@ def _axis(path: Path, dataset: xr.Dataset, dim: str) -> NDArray[np.float64]:
     return values * (1000.0 if in_km else LENGTH_UNITS[units])
 
 
-def _times(path: Path, dataset: xr.Dataset, layout: _Layout) -> Times:
-    names = [layout.time, "time", "valid_time", "time0"]
-    name = next((n for n in names if n is not None and n in dataset.variables), None)
-    if name is not None and np.issubdtype(dataset[name].dtype, np.datetime64):
-        times = np.atleast_1d(dataset[name].values).astype("datetime64[ns]")
-        expected = dataset.sizes[layout.time] if layout.time is not None else 1
-        if times.size == expected and not np.isnat(times).any():
-            return times
-    stamp = str(dataset.attrs.get("time_coverage_start", "")).rstrip("Z")
+def _times(path: Path, file: netCDF4.Dataset, layout: _Layout) -> Times:
+    expected = len(file.dimensions[layout.time]) if layout.time is not None else 1
+    for name in (layout.time, "time", "valid_time", "time0"):
+        variable = file.variables.get(name) if name is not None else None
+        if variable is None or "since" not in str(getattr(variable, "units", "")):
+            continue
+        numbers = np.ma.atleast_1d(variable[:])
+        if numbers.size == expected and not np.ma.is_masked(numbers):
+            calendar = str(getattr(variable, "calendar", "standard"))
+            dates = np.atleast_1d(np.asarray(netCDF4.num2date(numbers, variable.units, calendar)))
+            return np.array([d.isoformat() for d in dates], "datetime64[ns]")
     try:
-        return np.array([np.datetime64(stamp, "ns")]) if stamp else _no_time(path)
-    except ValueError:
-        return _no_time(path)
+        return np.array([np.datetime64(str(file.time_coverage_start).rstrip("Z"), "ns")])
+    except (AttributeError, ValueError) as error:
+        raise InputError(f"{path} has no time coordinate that can be understood") from error
 
 
-def _no_time(path: Path) -> Times:
-    raise InputError(f"{path} has no time coordinate that can be understood")
+def _volume(file: netCDF4.Dataset, name: str, layout: _Layout, k: int) -> Float32:
+    """One time of a variable ``[z, y, x]`` in the file's order of levels, rows and columns; NaN where missing."""
+    dims = file[name].dimensions
+    index = tuple(slice(None) if d in layout.dims else (k if d == layout.time else 0) for d in dims)
+    values = np.ma.filled(np.ma.asarray(file[name][index]).astype(np.float32), np.nan)
+    left = [d for d in dims if d in layout.dims]
+    return values.transpose([left.index(d) for d in layout.dims])
 
 
-def _volume(dataset: xr.Dataset, name: str, layout: _Layout, k: int) -> Any:
-    array = dataset[name].isel({layout.time: k}) if layout.time is not None else dataset[name]
-    extra = [d for d in array.dims if d not in layout.dims]
-    return array.isel(dict.fromkeys(extra, 0)).transpose(*layout.dims).values.astype(np.float32)
-
-
-def _origin(path: Path, dataset: xr.Dataset, layout: _Layout) -> tuple[float, float, float]:
+def _origin(path: Path, file: netCDF4.Dataset, layout: _Layout) -> tuple[float, float, float]:
     """Latitude, longitude and altitude of the point where x, y and z are 0."""
-    alt = _scalar(dataset, "origin_altitude")
-    lat, lon = _scalar(dataset, "origin_latitude"), _scalar(dataset, "origin_longitude")
+    lat, lon, alt = (_scalar(file, f"origin_{n}") for n in ("latitude", "longitude", "altitude"))
     if lat is None or lon is None:
-        named = str(
-            dataset[layout.reflectivity].attrs.get(
-                "grid_mapping", dataset[layout.reflectivity].encoding.get("grid_mapping", "")
-            )
-        )
-        for name in (named, *(str(v) for v in dataset.variables)):
-            attributes = dataset[name].attrs if name in dataset.variables else {}
+        named = str(getattr(file[layout.reflectivity], "grid_mapping", ""))
+        for name in sorted(file.variables, key=lambda n: n != named):
+            attributes = file[name].__dict__
             if "latitude_of_projection_origin" in attributes:
                 lat = float(np.ravel(attributes["latitude_of_projection_origin"])[0])
-                east = attributes.get("longitude_of_projection_origin", attributes.get("longitude_of_central_meridian"))
-                lon = None if east is None else float(np.ravel(east)[0])
+                east = "longitude_of_projection_origin"
+                east = east if east in attributes else "longitude_of_central_meridian"
+                lon = float(np.ravel(attributes[east])[0]) if east in attributes else None
                 alt = float(attributes["origin_altitude"]) if "origin_altitude" in attributes else alt
                 break
     if lat is None or lon is None or not np.isfinite([lat, lon]).all():
@@ -294,10 +280,10 @@ def _origin(path: Path, dataset: xr.Dataset, layout: _Layout) -> tuple[float, fl
     return lat, lon, alt or 0.0
 
 
-def _scalar(dataset: xr.Dataset, name: str) -> float | None:
-    if name in dataset.variables:
-        return float(np.ravel(dataset[name].values)[0])
+def _scalar(file: netCDF4.Dataset, name: str) -> float | None:
+    if name in file.variables:
+        return float(np.ma.filled(np.ma.asarray(file[name][:], float), np.nan).ravel()[0])
     try:
-        return float(dataset.attrs[name])
-    except (KeyError, ValueError):
+        return float(getattr(file, name))
+    except (AttributeError, TypeError, ValueError):
         return None

@@ -45,6 +45,11 @@ class Entry:
             return ()
 
     @property
+    def scan(self) -> str:
+        """The name of the scan strategy, where it is known."""
+        return self.head.scan if self.head is not None else ""
+
+    @property
     def radar(self) -> str:
         """What tells this radar from another: its name, else its position."""
         if self.head is None:
@@ -122,8 +127,7 @@ def incomplete(entries: list[Entry], index: int) -> str:
         return ""
     full, angles = max(known, key=lambda item: len(_distinct(item[1])))
     few = len(_distinct(own)) < COMPLETE_SHARE * len(_distinct(angles))
-    same_scan = full.head is not None and entries[index].head is not None and full.head.scan == entries[index].head.scan
-    if few and same_scan and _within(own, angles):
+    if few and full.scan == entries[index].scan and _within(own, angles):
         return f"{len(_distinct(own))} of {len(_distinct(angles))} elevations"
     return ""
 

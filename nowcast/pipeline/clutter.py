@@ -33,8 +33,8 @@ def learn_clutter_map(
 ) -> tuple[ClutterMap, int]:
     """Learn a clutter map from an archive and write it.
 
-    Only dry volumes are learnt from: those where, without a map, the quality control leaves echo of ``RAIN_DBZ`` on less
-    than ``DRY_SHARE`` of the ground.
+    Only dry volumes are learnt from: those where, without a map, the quality control leaves echo of ``RAIN_DBZ`` on
+    less than ``DRY_SHARE`` of the ground.
 
     Returns
     -------
@@ -55,7 +55,8 @@ def learn_clutter_map(
             wet += 1
     if len(dry) < MIN_VOLUMES:
         raise InputError(
-            f"{source} has {len(dry)} dry volumes and {wet} with rain; a clutter map needs at least {MIN_VOLUMES} dry ones"
+            f"{source} has {len(dry)} dry volumes and {wet} with rain; "
+            f"a clutter map needs at least {MIN_VOLUMES} dry ones"
         )
     clutter = learn_clutter(dry)
     with atomic_path(output) as path:

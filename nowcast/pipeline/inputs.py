@@ -137,17 +137,47 @@ def _tell_unread(unread: list[Unread], first: np.datetime64, at: np.datetime64 |
 def _load_gridded(
     entries: list[Entry], frames: int | None, grid: GridConfig, progress: Progress | None
 ) -> VolumeSequence:
-    chosen: dict[np.datetime64, Path] = {}
+    found: list[VolumeSequence] = []
+    total = len(entries) if frames is None else min(frames, len(entries))
     for entry in reversed(entries):
-        if frames is not None and len(chosen) == frames:
-            break
-        if entry.time in chosen:
-            logger.warning("skipped: %s has the same time as %s", entry.path.name, chosen[entry.time].name)
+        if found and entry.time == found[-1].times[0]:
+            logger.warning("skipped: %s has the same time as %s", entry.path.name, found[-1].sources[0])
             continue
-        chosen[entry.time] = entry.path
-    paths = sorted(set(chosen.values()))
-    levels = {"bottom_m": grid.bottom_m, "top_m": grid.top_m, "level_spacing_m": grid.level_spacing_m}
-    return read_gridded(paths, keep=lambda t: t in chosen, progress=progress, **levels)
+        try:
+            volume = read_gridded(
+                [entry.path],
+                bottom_m=grid.bottom_m,
+                top_m=grid.top_m,
+                level_spacing_m=grid.level_spacing_m,
+                times=[entry.time],
+            )
+        except InputError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        if found and not volume.grid.matches(found[0].grid):
+            logger.warning("skipped: %s is on another grid than %s", entry.path.name, found[0].sources[0])
+            continue
+        found.append(volume)
+        if progress is not None:
+            progress(len(found), total)
+        if len(found) == frames:
+            break
+    if not found:
+        raise InputError(f"{entries[-1].path.parent} holds no usable gridded volume among {len(entries)}")
+    return _joined(found[::-1])
+
+
+def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
+    """One sequence of several in order of time on the same grid."""
+    coverages = [v.coverage for v in volumes if v.coverage is not None]
+    return VolumeSequence(
+        values=np.concatenate([v.values for v in volumes]),
+        mask=np.concatenate([v.mask for v in volumes]),
+        times=np.concatenate([v.times for v in volumes]),
+        grid=volumes[0].grid,
+        sources=tuple(s for v in volumes for s in v.sources),
+        coverage=np.logical_or.reduce(coverages) if coverages else None,
+    )
 
 
 def _load_polar(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,13 +78,13 @@ class ClutterMap:
     def flags(self, sweep: Sweep) -> Bool:
         """Gates ``[R, G]`` of a sweep that are static clutter; none where the map has no such sweep."""
         own = self._match(sweep)
-        flags = np.zeros(sweep.reflectivity.shape, bool)
+        flags: Bool = np.zeros(sweep.reflectivity.shape, bool)
         if own is None:
             return flags
         rays = _ray_index(sweep.azimuth_deg, own.frequency.shape[0])
-        gates = min(own.frequency.shape[1], flags.shape[1])
+        dbz = sweep.reflectivity[:, : own.frequency.shape[1]]
+        gates = dbz.shape[1]
         frequency, level = own.frequency[rays, :gates], own.level_dbz[rays, :gates]
-        dbz = sweep.reflectivity[:, :gates]
         flags[:, :gates] = (frequency >= self.min_frequency) & (dbz <= level + self.margin_db)
         return flags
 
@@ -110,7 +111,7 @@ def learn_clutter(volumes: Sequence[PolarVolume]) -> ClutterMap:
         if volume.site.distance_m(first.site) > SAME_PLACE_M:
             raise InputError(f"{volume.source} is of a radar at {volume.site}, {first.source} of one at {first.site}")
     template = max(volumes, key=lambda v: len(v.sweeps))
-    sweeps = []
+    sweeps: list[ClutterSweep] = []
     for sweep in template.sweeps:
         same = [s for v in volumes if (s := _same_sweep(v, sweep)) is not None]
         if len(same) >= MIN_VOLUMES and not any(_alike(s, sweep) for s in sweeps):
@@ -143,11 +144,11 @@ def _learn_sweep(like: Sweep, sweeps: Sequence[Sweep]) -> ClutterSweep:
     for sweep in sweeps:
         row = _ray_index(sweep.azimuth_deg, rays)
         dbz = sweep.reflectivity
-        here = (row, slice(0, dbz.shape[1]))
-        # add.at, because two rays may fall into the same slot
-        np.add.at(observed, here, np.isfinite(dbz))
-        np.add.at(echoes, here, dbz >= CLUTTER_DBZ)
-        np.maximum.at(level, here, np.where(dbz >= CLUTTER_DBZ, dbz, -np.inf).astype(np.float32))
+        there = slice(0, dbz.shape[1])
+        # ufunc.at, because two rays may fall into the same slot
+        np.add.at(observed[:, there], row, np.isfinite(dbz).astype(np.int32))
+        np.add.at(echoes[:, there], row, (dbz >= CLUTTER_DBZ).astype(np.int32))
+        np.maximum.at(level[:, there], row, np.where(dbz >= CLUTTER_DBZ, dbz, -np.inf).astype(np.float32))
     with np.errstate(invalid="ignore", divide="ignore"):
         frequency = (echoes / observed).astype(np.float32)
     return ClutterSweep(like.elevation_deg, like.first_gate_m, like.gate_m, frequency, level)
@@ -184,24 +185,22 @@ def write_clutter_map(clutter: ClutterMap, path: Path, history: str = "") -> Non
             _write_sweep(file.createGroup(f"sweep_{k}"), sweep)
 
 
-def _write_sweep(group: object, sweep: ClutterSweep) -> None:
-    group.setncatts({"elevation_deg": sweep.elevation_deg})  # type: ignore[attr-defined]
+def _write_sweep(group: Any, sweep: ClutterSweep) -> None:
+    group.setncatts({"elevation_deg": sweep.elevation_deg})
     rays, gates = sweep.frequency.shape
     axes = {
         "azimuth": ((np.arange(rays) + 0.5) * 360.0 / rays, "degrees"),
         "range": (sweep.first_gate_m + sweep.gate_m * np.arange(gates), "m"),
     }
     for name, (values, unit) in axes.items():
-        group.createDimension(name, values.size)  # type: ignore[attr-defined]
-        axis = group.createVariable(name, "f8", (name,))  # type: ignore[attr-defined]
+        group.createDimension(name, values.size)
+        axis = group.createVariable(name, "f8", (name,))
         axis.units = unit
         axis[:] = values
-    fields = {
-        "frequency": (sweep.frequency, "1"),
-        "level": (np.where(np.isfinite(sweep.level_dbz), sweep.level_dbz, np.nan), "dBZ"),
-    }
+    level = np.where(np.isfinite(sweep.level_dbz), sweep.level_dbz, np.nan)
+    fields = {"frequency": (sweep.frequency, "1"), "level": (level, "dBZ")}
     for name, (values, unit) in fields.items():
-        field = group.createVariable(name, "f4", ("azimuth", "range"), zlib=True)  # type: ignore[attr-defined]
+        field = group.createVariable(name, "f4", ("azimuth", "range"), zlib=True)
         field.units = unit
         field[:] = values
 
@@ -218,7 +217,7 @@ def read_clutter_map(path: Path | str) -> ClutterMap:
             if getattr(file, "nowcast_kind", None) != KIND:
                 raise InputError(f"{path} is not a clutter map: make one with nowcast clutter ARCHIVE -o MAP.nc")
             file.set_auto_mask(False)
-            seconds = np.asarray(file["time"][:], float)
+            seconds = np.asarray(file["time"][:], np.float64)
             times = np.datetime64(0, "ns") + (seconds * 1e9).astype("timedelta64[ns]")
             names = sorted(file.groups, key=lambda n: int(n.split("_")[1]))
             site = Site(float(file.latitude), float(file.longitude), float(file.altitude))
@@ -230,13 +229,13 @@ def read_clutter_map(path: Path | str) -> ClutterMap:
         raise InputError(f"{path} is a damaged clutter map: {error}") from error
 
 
-def _read_sweep(group: object) -> ClutterSweep:
-    range_m = np.asarray(group["range"][:], float)  # type: ignore[index]
-    level = np.asarray(group["level"][:], np.float32)  # type: ignore[index]
+def _read_sweep(group: Any) -> ClutterSweep:
+    range_m = np.asarray(group["range"][:], np.float64)
+    level = np.asarray(group["level"][:], np.float32)
     return ClutterSweep(
-        float(group.elevation_deg),  # type: ignore[attr-defined]
+        float(group.elevation_deg),
         float(range_m[0]),
         float(np.diff(range_m).mean()),
-        np.asarray(group["frequency"][:], np.float32),  # type: ignore[index]
+        np.asarray(group["frequency"][:], np.float32),
         np.where(np.isfinite(level), level, -np.inf).astype(np.float32),
     )

@@ -21,7 +21,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "cross_correlation_ratio", "RHOHV", "RHO", "RH", "uncorrected_cross_correlation_ratio", "RHOHV_F", "URHOHV",
     ),
     "zdr": (
-        "differential_reflectivity", "ZDR", "DR", "ZD", "corrected_differential_reflectivity", "log_differential_reflectivity_hv",
+        "differential_reflectivity", "ZDR", "DR", "ZD", "corrected_differential_reflectivity",
+        "log_differential_reflectivity_hv",
     ),
     "kdp": ("specific_differential_phase", "KDP", "KD", "corrected_specific_differential_phase"),
     "phidp": ("differential_phase", "PHIDP", "PHI", "PH", "uncorrected_differential_phase", "UPHIDP"),

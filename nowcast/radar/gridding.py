@@ -35,7 +35,7 @@ MAX_RAY_STRETCH = 1.6
 
 @dataclass(frozen=True)
 class GridConfig:
-    """The grid around a radar: a square of ``extent_m`` to each side, levels from ``bottom_m`` to ``top_m`` above sea level."""
+    """The grid around a radar: ``extent_m`` to each side, levels from ``bottom_m`` to ``top_m`` above sea level."""
 
     spacing_m: float = 2500.0
     extent_m: float = 145_000.0

@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from nowcast.radar.geometry import EFFECTIVE_RADIUS_M
 from nowcast.types import Float32
+
+Float64 = NDArray[np.float64]
 
 MIN_COVERED = 0.5
 """Share of a voxel's footprint that must have been observed."""
@@ -17,8 +20,8 @@ MIN_COVERED = 0.5
 @njit(cache=True, nogil=True)
 def sample_sweep(
     dbz: Float32,
-    ray_from: Float32,
-    ray_to: Float32,
+    ray_from: Float64,
+    ray_to: Float64,
     elevation_rad: float,
     first_edge_m: float,
     gate_m: float,
@@ -61,7 +64,7 @@ def sample_sweep(
             start = azimuth_deg[i, j] - 0.5 * turn
             stop = start + turn
             g0 = max(int((near - first_edge_m) / gate_m), 0)
-            g1 = min(int(math.ceil((far - first_edge_m) / gate_m)), gates)
+            g1 = min(math.ceil((far - first_edge_m) / gate_m), gates)
             total, weight = 0.0, 0.0
             shift = 0.0 if start >= ray_from[0] else -360.0
             k = _nearest(ray_from, start - shift)
@@ -88,7 +91,7 @@ def sample_sweep(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _nearest(ray_from: Float32, azimuth: float) -> int:
+def _nearest(ray_from: Float64, azimuth: float) -> int:
     """Index of the last ray that begins at or before an azimuth (the last ray of all if none does)."""
     low, high = 0, ray_from.size
     while low < high:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ _ANGLE = 180.0 / (4096.0 * 8.0)
 class _Moment(NamedTuple):
     """The gates of one ray: raw codes, and how they become values: ``(code - offset) / scale``."""
 
-    raw: NDArray[np.unsignedinteger]
+    raw: NDArray[Any]
     first_m: float
     gate_m: float
     scale: float
@@ -255,7 +255,7 @@ def _sweep(rays: list[_Ray]) -> Sweep | None:
     return ordered(elevation, azimuth, first.first_m, first.gate_m, fields, start)
 
 
-def _field(rays: list[_Ray], name: str, range_m: NDArray[np.float64]) -> Float32:
+def _field(rays: list[_Ray], name: str, range_m: NDArray[np.floating]) -> Float32:
     """``[R, G]`` values of a moment, taken at the nearest gate where its gates differ from ``range_m``.
 
     Code 0 is "below threshold": no echo. Code 1 is "range folded": not observed.

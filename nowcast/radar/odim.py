@@ -119,7 +119,7 @@ def _datasets(file: h5py.File) -> list[h5py.Group]:
 def _scan(group: h5py.Group) -> _Scan:
     names = set(group)
     where, what, how = (_attributes(group, n) if n in names else {} for n in ("where", "what", "how"))
-    data = {}
+    data: dict[str, _Data] = {}
     for name in sorted(n for n in names if n.startswith("data") and n[4:].isdigit()):
         inner = group[name]
         if "data" in inner:

@@ -93,7 +93,7 @@ class Sweep:
         return self.fields[REFLECTIVITY]
 
     @property
-    def range_m(self) -> NDArray[np.float64]:
+    def range_m(self) -> NDArray[np.floating]:
         """``[G]`` slant range of the gates' centres, metres."""
         return self.first_gate_m + self.gate_m * np.arange(self.reflectivity.shape[1])
 

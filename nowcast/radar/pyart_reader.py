@@ -52,7 +52,7 @@ def read_with_pyart(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
             return _read_with_xradar(path, kind, "Py-ART has no reader for it")
         try:
             radar = reader(str(path))
-        except Exception as error:  # a third party's parser on a user's file may raise anything
+        except Exception as error:  # noqa: BLE001 - a third party's parser on a user's file may raise anything
             return _read_with_xradar(path, kind, str(error) or type(error).__name__)
         return _from_pyart(path, kind, radar)
 

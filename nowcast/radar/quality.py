@@ -100,7 +100,7 @@ class Echoes:
         return Echoes(sweep, ray, gate, sweep.reflectivity[ray, gate])
 
     @property
-    def range_m(self) -> NDArray[np.float64]:
+    def range_m(self) -> NDArray[np.floating]:
         """``[E]`` slant range, metres."""
         return self.sweep.range_m[self.gate]
 
