@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nowcast.radar import Site
     from nowcast.types import Forecast, GridSpec, VolumeSequence
 
-KIND_NAMES = "map|level|section|panels|animation|gaussians|all"
+Kind = Literal["map", "level", "section", "panels", "animation", "gaussians", "all"]
 PAST_FRAMES = 4
 """Observed volumes before the initial time that a forecast's pictures show."""
 MANY_FRAMES = 6
@@ -37,9 +37,7 @@ def plot(
         Path | None,
         typer.Option("-o", "--output", metavar="OUT", help="A folder, or one .png, .svg, .pdf, .gif or .mp4. [here]"),
     ] = None,
-    kind: Annotated[
-        str | None, typer.Option(metavar=KIND_NAMES, help="What to draw. [what suits the file]", show_default=False)
-    ] = None,
+    kind: Annotated[Kind | None, typer.Option(help="What to draw. [what suits the file]")] = None,
     level: Annotated[
         list[float] | None, typer.Option(metavar="M", help="Height of a level, metres; several for levels.")
     ] = None,
@@ -53,7 +51,7 @@ def plot(
     at: AtOption = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Number of newest volumes to read.")] = None,
     palette: Annotated[
-        str, typer.Option(metavar="standard|safe", help="Colours; safe suits colour-blind eyes.")
+        Literal["standard", "safe"], typer.Option(help="Colours; safe suits colour-blind eyes.")
     ] = "standard",
     site: SiteOption = None,
     clutter: ClutterOption = None,
@@ -64,19 +62,17 @@ def plot(
     Example: nowcast plot forecast.nc --obs archive/ --kind all -o pictures/
     """
     from nowcast.plot import Choices, target_of
-    from nowcast.plot.style import reflectivity_scale
 
-    reflectivity_scale(palette)  # type: ignore[arg-type]  # refuses an unknown palette
     chosen = Choices(tuple(level or ()), _parse_line(line), tuple(lead or ()), palette)
-    kind = _kind_asked(kind, output, chosen)
+    wanted = _kind_asked(kind, output, chosen)
     reader = _Reader(parse_time(at), frames, parse_site(site), clutter)
     done: list[dict[str, Any]] = []
-    groups = _groups(files, kind)
+    groups = _groups(files, wanted)
     if len(groups) > 1 and target_of(output, "").file is not None:
         raise typer.BadParameter(f"the pictures of {len(files)} files need a folder, not {output}", param_hint="-o")
     for group, stem in groups:
         target = target_of(output, stem)
-        paths, drawn = _draw(group, kind, target, chosen, obs, reader)
+        paths, drawn = _draw(group, wanted, target, chosen, obs, reader)
         done += [
             {"path": str(path), "kind": name, "sources": [str(file) for file in group]}
             for path, name in zip(paths, drawn, strict=True)
@@ -177,11 +173,8 @@ def _kinds(kind: str | None, default: str, all_kinds: tuple[str, ...]) -> list[s
 def _kind_asked(kind: str | None, output: Path | None, chosen: Choices) -> str | None:
     """The kind of picture that the options ask for together; None where the file decides."""
     from nowcast.errors import UsageError
-    from nowcast.plot import KINDS
     from nowcast.plot.animate import FORMATS
 
-    if kind is not None and kind not in (*KINDS, "all"):
-        raise UsageError(f"no kind of picture {kind!r}: choose --kind among {', '.join(KINDS)}, all")
     if kind is None and output is not None and output.suffix.lower() in FORMATS:
         return "animation"
     if chosen.levels_m and kind == "section":

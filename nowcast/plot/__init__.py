@@ -3,7 +3,7 @@
 from nowcast.plot.animate import write_animation
 from nowcast.plot.gaussians import plot_gaussians
 from nowcast.plot.maps import plot_levels, plot_map
-from nowcast.plot.panels import forecast_figure, leads_of, plot_panels, plot_times
+from nowcast.plot.panels import leads_of, plot_panels, plot_times
 from nowcast.plot.pictures import (
     GAUSSIAN_KINDS,
     KINDS,
@@ -27,7 +27,6 @@ __all__ = [
     "Line",
     "Palette",
     "Target",
-    "forecast_figure",
     "forecast_pictures",
     "gaussian_pictures",
     "leads_of",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,15 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
-from nowcast.errors import OutputError, UsageError
+from nowcast.errors import UsageError
 from nowcast.io.atomic import atomic_path
-from nowcast.plot.frames import Frame, clock, frame_at, frames_of, origin_text, peak_of, utc
+from nowcast.plot.encode import write_gif, write_mp4
+from nowcast.plot.frames import Frame, Source, clock, frame_at, frames_of, origin_text, peak_of, utc
 from nowcast.plot.layout import BOTTOM_IN, Sheet, Strip, block_size, new_sheet
 from nowcast.plot.maps import draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
 from nowcast.plot.style import (
@@ -30,10 +29,9 @@ from nowcast.plot.style import (
     SMALL_SIZE,
     ColourScale,
     Palette,
-    class_colours,
     reflectivity_scale,
 )
-from nowcast.types import Forecast, VolumeSequence
+from nowcast.types import VolumeSequence
 
 FORMATS = (".gif", ".mp4")
 MATCH_S = 300.0
@@ -51,24 +49,26 @@ class Track:
 
 
 def write_animation(
+    source: Source,
     path: Path | str,
-    *,
     observed: VolumeSequence | None = None,
-    forecast: Forecast | None = None,
+    *,
     level_m: float | None = None,
     palette: Palette = "standard",
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write an animated map: observed frames, then forecast ones.
+    """Write an animated map of observed volumes, or of a forecast after the observations that led to it.
 
     Where observations valid at the lead times are given too, they run in a second map beside the forecast.
 
     Parameters
     ----------
+    source
+        Observed volumes or a forecast.
     path
         Ends in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
-    observed, forecast
-        At least one of them.
+    observed
+        Volumes before and, where there are, after the forecast's initial time.
     level_m
         Height in metres; None for the column maximum.
 
@@ -81,7 +81,7 @@ def write_animation(
     """
     target = Path(path)
     _check_format(target)
-    tracks = _tracks(observed, forecast)
+    tracks = _tracks(source, observed)
     scale = reflectivity_scale(palette)
     movie = _Movie(tracks, level_m, scale)
     pictures = []
@@ -91,9 +91,9 @@ def write_animation(
             progress(moment + 1, len(tracks[0].frames))
     with atomic_path(target) as temporary:
         if target.suffix.lower() == ".gif":
-            _write_gif(temporary, pictures, movie.durations_ms(), scale)
+            write_gif(temporary, pictures, movie.durations_ms(), scale)
         else:
-            _write_mp4(temporary, pictures, movie.durations_ms())
+            write_mp4(temporary, pictures, movie.durations_ms())
     return target
 
 
@@ -105,15 +105,15 @@ def _check_format(target: Path) -> None:
         raise UsageError("an MP4 needs the program ffmpeg, which is not installed: write a .gif instead")
 
 
-def _tracks(observed: VolumeSequence | None, forecast: Forecast | None) -> list[Track]:
-    if forecast is None:
-        if observed is None or len(observed) == 0:
-            raise UsageError("there is nothing to animate: give observed volumes, a forecast, or both")
-        return [Track(tuple(frames_of(observed)))]
-    past = frames_of(observed.until(forecast.init_time)) if observed is not None else []
-    ahead = frames_of(forecast)
-    tracks = [Track((*past, *ahead))]
-    truth = [frame_at(observed, frame.valid_time, MATCH_S) for frame in ahead]
+def _tracks(source: Source, observed: VolumeSequence | None) -> list[Track]:
+    frames = frames_of(source)
+    if not frames:
+        raise UsageError("there is nothing to animate: the sequence holds no volume")
+    if isinstance(source, VolumeSequence) or observed is None:
+        return [Track(tuple(frames))]
+    past = frames_of(observed.until(source.init_time))
+    tracks = [Track((*past, *frames))]
+    truth = [frame_at(observed, frame.valid_time, MATCH_S) for frame in frames]
     if any(frame is not None for frame in truth):
         tracks.insert(0, Track((*past, *truth)))
     return tracks
@@ -217,40 +217,3 @@ def _draw_timeline(sheet: Sheet, frames: Sequence[Frame | None]) -> Line2D:
     axes.set_yticks([])
     (hand,) = axes.plot([0, 0], [0, 1], color="black", linewidth=3, transform=axes.get_xaxis_transform())
     return hand
-
-
-def _write_gif(path: Path, pictures: list[Image.Image], durations_ms: list[int], scale: ColourScale) -> None:
-    palette = _gif_palette(scale, pictures[-1])
-    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=durations_ms, loop=0)
-
-
-def _gif_palette(scale: ColourScale, picture: Image.Image) -> Image.Image:
-    """256 colours: first those that carry meaning, exactly; then greys and what else a picture needs."""
-    fixed = [
-        *class_colours(scale),
-        FORECAST_INK,
-        OBSERVED_INK,
-        *(f"#{grey:02x}{grey:02x}{grey:02x}" for grey in range(0, 256, 8)),
-    ]
-    colours = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in fixed]
-    rest = picture.quantize(256 - len(colours), method=Image.Quantize.FASTOCTREE).getpalette() or []
-    flat = [part for colour in colours for part in colour] + rest
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(flat[: 3 * 256])
-    return palette
-
-
-def _write_mp4(path: Path, pictures: list[Image.Image], durations_ms: list[int]) -> None:
-    """Pipe the frames to ffmpeg, each repeated for as long as it stays."""
-    width, height = (side - side % 2 for side in pictures[0].size)  # H.264 wants even sides
-    command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
-    command += ["-r", "20", "-i", "-", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(path)]
-    frames = b"".join(
-        picture.crop((0, 0, width, height)).tobytes() * max(round(duration / 50), 1)
-        for picture, duration in zip(pictures, durations_ms, strict=True)
-    )
-    done = subprocess.run(command, input=frames, capture_output=True, check=False)
-    if done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise OutputError(f"ffmpeg could not write {path.name}: {' '.join(reason)}; write a .gif instead")

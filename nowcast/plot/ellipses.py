@@ -10,10 +10,11 @@ from matplotlib.collections import EllipseCollection
 from numpy.typing import NDArray
 
 from nowcast.plot.sections import Line
+from nowcast.plot.style import ColourScale
 from nowcast.types import GaussianSet
 
 Float64 = NDArray[np.float64]
-POSITIVE_INK, NEGATIVE_INK = "black", "#a0009c"
+NEGATIVE = (0.3, 0.3, 0.3, 0.35)
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,17 @@ def cut_by(gaussians: GaussianSet, line: Line) -> Ellipses:
     return Ellipses(centres, inside, amplitudes)
 
 
-def draw_ellipses(axes: Axes, ellipses: Ellipses) -> None:
-    """Outline ellipses, dark where they add reflectivity and purple where they take some away."""
+def draw_ellipses(axes: Axes, ellipses: Ellipses, scale: ColourScale) -> None:
+    """Draw ellipses in the colour of their amplitude, the strongest on top; grey where they take reflectivity away."""
     if len(ellipses.amplitudes) == 0:
         return
+    order = np.argsort(ellipses.amplitudes, kind="stable")
+    ellipses = Ellipses(ellipses.centres[order], ellipses.covariances[order], ellipses.amplitudes[order])
     variances, vectors = np.linalg.eigh(ellipses.covariances)
     diameters = 2 * np.sqrt(np.maximum(variances, 0.0))
     angles = np.degrees(np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1]))
-    inks = np.where(ellipses.amplitudes >= 0, POSITIVE_INK, NEGATIVE_INK)
+    faces = scale.cmap(scale.norm(ellipses.amplitudes), alpha=0.55)
+    faces[ellipses.amplitudes < 0] = NEGATIVE
     collection = EllipseCollection(
         diameters[:, 1],
         diameters[:, 0],
@@ -85,10 +89,9 @@ def draw_ellipses(axes: Axes, ellipses: Ellipses) -> None:
         units="xy",
         offsets=ellipses.centres,
         offset_transform=axes.transData,
-        facecolors="none",
-        edgecolors=list(inks),
-        linewidths=0.6,
-        alpha=0.75,
+        facecolors=faces,
+        edgecolors="0.25",
+        linewidths=0.3,
     )
     axes.add_collection(collection, autolim=False)
 

@@ -12,14 +12,14 @@ from nowcast.plot.frames import Frame, clock, datum, frame_at, origin_text, peak
 from nowcast.plot.layout import GAP_IN, STRIP_IN, Sheet, Strip, new_sheet
 from nowcast.plot.maps import composite, draw_map, extent_km, label_axes, map_aspect
 from nowcast.plot.sections import Line, default_line, draw_line, draw_section, label_sections
-from nowcast.plot.style import LEVELS_DBZ, Palette, difference_scale, reflectivity_scale
-from nowcast.types import Float32, GaussianSequence, VolumeSequence
+from nowcast.plot.style import LEVELS_DBZ, ColourScale, Palette, difference_scale, reflectivity_scale
+from nowcast.types import Float32, GaussianSequence, GaussianSet, VolumeSequence
 
-MOST_ELLIPSES = 500
-ARROW_MINUTES = 30.0
-ARROWS_ACROSS = 14
+MOST_ELLIPSES = 1000
+ARROW_MINUTES = 60.0
+ARROWS_ACROSS = 11
 """Motion is averaged over cells so large that about so many fit side by side."""
-MAP_IN, SECTION_IN = 3.5, 1.75
+MAP_IN, SECTION_IN = 3.2, 1.7
 
 
 def plot_gaussians(
@@ -30,10 +30,10 @@ def plot_gaussians(
     line: Line | None = None,
     palette: Palette = "standard",
 ) -> Figure:
-    """Observed, reconstructed and their difference, with the Gaussians as one-sigma ellipses and their motion.
+    """Observed and rendered field, the Gaussians as one-sigma ellipses, and rendered minus observed.
 
     The maps show column maxima; the sections below run along one line. Arrows are the motion of the Gaussians in
-    30 minutes, averaged over cells. At most 500 of the strongest ellipses are drawn.
+    an hour, averaged over cells. At most 1000 of the strongest ellipses are drawn.
 
     Parameters
     ----------
@@ -61,20 +61,21 @@ def plot_gaussians(
         rendered = np.where(np.isnan(observed.field), np.float32(np.nan), rendered)
     fitted = Frame(rendered, sequence.grid, sequence.times[index])
     line = default_line(observed or fitted) if line is None else line
-    shown = [("GAUSSIANS", fitted)] if observed is None else [("OBSERVED", observed), ("GAUSSIANS", fitted)]
-    sheet, maps, sections = _blocks(len(shown) + (observed is not None), map_aspect(sequence.grid))
-    for (name, one), chart, cut in zip(shown, maps, sections, strict=False):
-        _draw_column(chart, cut, name, one, line, palette)
+    scale = reflectivity_scale(palette)
+    fields = [("RENDERED", fitted)] if observed is None else [("OBSERVED", observed), ("RENDERED", fitted)]
+    sheet, maps, sections = _blocks(2 if observed is None else 4, map_aspect(sequence.grid))
+    for (name, shown), chart, cut in zip(fields, maps, sections, strict=False):
+        _draw_field(chart, cut, name, shown, line, scale)
+    _draw_gaussians(maps[len(fields)], sections[len(fields)], sequence.at(index), fitted, line, scale)
     if observed is not None:
         _draw_difference(maps[-1], sections[-1], fitted, observed, line)
-    _draw_gaussians(maps[len(shown) - 1], sections[len(shown) - 1], sequence, index, line)
     _draw_motion(maps[0], sequence, index)
     label_axes([maps])
     label_sections([sections])
-    facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · heights {datum(fitted.grid)}"
-    note = f"ellipses: 1 sigma of the strongest · arrows: motion in {ARROW_MINUTES:.0f} min"
-    sheet.headline(f"{sequence.means.shape[1]} Gaussians", f"{facts} · {note}")
-    _draw_bars(sheet, maps, palette, difference=observed is not None)
+    facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · height {datum(fitted.grid)}"
+    note = f"maps: column maximum · ellipses: one sigma · arrows: motion in {ARROW_MINUTES:.0f} min"
+    sheet.headline(f"{sequence.means.shape[1]} Gaussians", facts, note)
+    _draw_bars(sheet, len(maps), scale, difference=observed is not None)
     sheet.key(certain=observed is None or observed.certain)
     return sheet.figure
 
@@ -83,15 +84,14 @@ def _blocks(columns: int, aspect: float) -> tuple[Sheet, list[Axes], list[Axes]]
     """A sheet with a row of maps above a row of sections, and room for colour bars below."""
     width = columns * MAP_IN + (columns - 1) * GAP_IN
     map_height, middle = MAP_IN * aspect + STRIP_IN, 0.52
-    sheet = new_sheet(width, map_height + middle + SECTION_IN, right=0.25, bottom=1.42)
+    sheet = new_sheet(width, map_height + middle + SECTION_IN, right=0.25, bottom=1.42, top=0.84)
     left, bottom, _, _ = sheet.inner
     [maps] = sheet.cells(1, columns, (left, bottom + SECTION_IN + middle, width, map_height))
     [sections] = sheet.cells(1, columns, (left, bottom, width, SECTION_IN))
     return sheet, maps, sections
 
 
-def _draw_column(chart: Axes, cut: Axes, name: str, shown: Frame, line: Line, palette: Palette) -> None:
-    scale = reflectivity_scale(palette)
+def _draw_field(chart: Axes, cut: Axes, name: str, shown: Frame, line: Line, scale: ColourScale) -> None:
     top = composite(shown.field)
     draw_map(chart, top, shown.grid, scale, detail=False)
     draw_line(chart, line)
@@ -100,21 +100,31 @@ def _draw_column(chart: Axes, cut: Axes, name: str, shown: Frame, line: Line, pa
     Strip(cut, name, forecast=False)
 
 
+def _draw_gaussians(
+    chart: Axes, cut: Axes, gaussians: GaussianSet, fitted: Frame, line: Line, scale: ColourScale
+) -> None:
+    """Ellipses on ground that shows only what was observed."""
+    ground = np.where(np.isnan(fitted.field), np.float32(np.nan), np.float32(0.0))
+    draw_map(chart, composite(ground), fitted.grid, scale, detail=False)
+    draw_section(cut, ground, fitted.grid, line, scale)
+    for axes, ellipses, what in (
+        (chart, from_above(gaussians), "FROM ABOVE"),
+        (cut, cut_by(gaussians, line), "CUT BY THE SECTION"),
+    ):
+        drawn = ellipses.strongest(MOST_ELLIPSES, float(LEVELS_DBZ[0]))
+        draw_ellipses(axes, drawn, scale)
+        Strip(axes, f"GAUSSIANS {what}", f"{len(drawn.amplitudes)} shown", forecast=False)
+
+
 def _draw_difference(chart: Axes, cut: Axes, fitted: Frame, observed: Frame, line: Line) -> None:
     scale = difference_scale()
     difference: Float32 = fitted.field - observed.field
     top = composite(fitted.field) - composite(observed.field)
     draw_map(chart, top, fitted.grid, scale, detail=False)
     mean = float(np.nanmean(np.abs(difference))) if np.isfinite(difference).any() else float("nan")
-    Strip(chart, "GAUSSIANS − OBSERVED", f"mean |difference| {mean:.2f} dBZ, all voxels", forecast=False)
+    Strip(chart, "RENDERED − OBSERVED", f"volume MAE {mean:.2f} dBZ", forecast=False)
     draw_section(cut, difference, fitted.grid, line, scale)
-    Strip(cut, "GAUSSIANS − OBSERVED", forecast=False)
-
-
-def _draw_gaussians(chart: Axes, cut: Axes, sequence: GaussianSequence, index: int, line: Line) -> None:
-    gaussians = sequence.at(index)
-    draw_ellipses(chart, from_above(gaussians).strongest(MOST_ELLIPSES, float(LEVELS_DBZ[0])))
-    draw_ellipses(cut, cut_by(gaussians, line).strongest(MOST_ELLIPSES, float(LEVELS_DBZ[0])))
+    Strip(cut, "RENDERED − OBSERVED", forecast=False)
 
 
 def _draw_motion(chart: Axes, sequence: GaussianSequence, index: int) -> None:
@@ -131,11 +141,11 @@ def _draw_motion(chart: Axes, sequence: GaussianSequence, index: int) -> None:
     )  # fmt: skip
 
 
-def _draw_bars(sheet: Sheet, maps: list[Axes], palette: Palette, *, difference: bool) -> None:
-    left = sheet.inner[0]
-    y = 0.80
-    columns = len(maps) - 1 if difference else len(maps)
-    width = columns * MAP_IN + (columns - 1) * GAP_IN
-    sheet.colour_bar_below(reflectivity_scale(palette), (left, y, width))
-    if difference:
-        sheet.colour_bar_below(difference_scale(), (left + width + GAP_IN, y, MAP_IN))
+def _draw_bars(sheet: Sheet, columns: int, scale: ColourScale, *, difference: bool) -> None:
+    left, bottom = sheet.inner[0], 0.80
+    if not difference:
+        sheet.colour_bar_below(scale, (left, bottom, sheet.inner[2]))
+        return
+    width = (columns - 1) * (MAP_IN + GAP_IN) - GAP_IN
+    sheet.colour_bar_below(scale, (left, bottom, width))
+    sheet.colour_bar_below(difference_scale(), (left + width + GAP_IN, bottom, MAP_IN))

@@ -133,6 +133,13 @@ def new_sheet(
     return Sheet(figure, (left, bottom, inner_width, inner_height))
 
 
+def columns_for(count: int) -> int:
+    """How many columns show so many maps with few left blank."""
+    if count <= 3:
+        return max(count, 1)
+    return 2 if count == 4 else 3 if count in (5, 6, 9) else 4 if count <= 8 else 5 if count == 10 else 6
+
+
 def block_size(rows: int, columns: int, cell_width: float, aspect: float) -> tuple[float, float]:
     """Width and height of a block of cells whose axes are ``cell_width`` wide and ``aspect`` times as high."""
     height = rows * (cell_width * aspect + STRIP_IN) + GAP_IN * (rows - 1)
@@ -162,7 +169,7 @@ class Strip:
             spine.set(color=ink, linewidth=1.5 if forecast else 0.8)
         self._left.set(text=text, fontsize=SMALL_SIZE)
         self._right.set(text=right, fontsize=SMALL_SIZE)
-        taken = (width_of(self._left) + width_of(self._right)) / (self._width_in - 0.2)
+        taken = (width_of(self._left) + width_of(self._right)) / (self._width_in - 0.3)
         if taken > 1.0:
             self._left.set_fontsize(SMALL_SIZE / taken)
             self._right.set_fontsize(SMALL_SIZE / taken)

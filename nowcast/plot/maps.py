@@ -28,7 +28,7 @@ from nowcast.plot.frames import (
     spread_indices,
 )
 from nowcast.plot.graticule import graticule
-from nowcast.plot.layout import Strip, block_size, new_sheet
+from nowcast.plot.layout import Strip, block_size, columns_for, new_sheet
 from nowcast.plot.style import NOT_OBSERVED, SMALL_SIZE, ColourScale, Palette, reflectivity_scale
 from nowcast.types import Float32, GridSpec
 
@@ -92,7 +92,7 @@ def plot_levels(
     if len(levels_m) == 1:
         return plot_map(source, index, level_m=levels_m[0], member=member, palette=palette)
     scale = reflectivity_scale(palette)
-    columns = min(len(levels_m), 3)
+    columns = columns_for(len(levels_m))
     rows = -(-len(levels_m) // columns)
     sheet = new_sheet(*block_size(rows, columns, 2.9, map_aspect(shown.grid)))
     cells = sheet.cells(rows, columns)
@@ -101,9 +101,8 @@ def plot_levels(
         field = horizontal(shown, level_m)
         draw_map(cell, field, shown.grid, scale, detail=False)
         Strip(cell, f"{level_height(shown.grid, level_m):g} km", peak_of(field), forecast=shown.is_forecast)
-    for cell in flat[len(levels_m) :]:
-        cell.axis("off")
     label_axes(cells)
+    close_last_row(cells, len(levels_m))
     sheet.headline(
         f"{shown.mark.capitalize()}: reflectivity by height {datum(shown.grid)}", f"{shown.times} · {caption(shown)}"
     )
@@ -227,12 +226,23 @@ def _label_style() -> dict[str, Any]:
     return {"fontsize": SMALL_SIZE - 1, "color": LINE_INK, "path_effects": [HALO]}
 
 
-def label_axes(cells: Sequence[Sequence[Axes]]) -> None:
-    """Name the axes of a block of maps, on its outer side only."""
+def label_axes(cells: Sequence[Sequence[Axes]], *, y: bool = True) -> None:
+    """Name the axes of a block of maps, on its outer side only; ``y=False`` leaves out the vertical ones."""
     for axes in cells[-1]:
         axes.set_xlabel("east of origin [km]", fontsize=SMALL_SIZE + 0.5, labelpad=2)
-    for row in cells:
+    for row in cells if y else ():
         row[0].set_ylabel("north of origin [km]", fontsize=SMALL_SIZE + 0.5, labelpad=1)
+
+
+def close_last_row(cells: list[list[Axes]], used: int) -> None:
+    """Take away the cells after the first ``used`` ones; the maps above them carry the axis labels instead."""
+    columns = len(cells[0])
+    for spare in range(used, len(cells) * columns):
+        cells[-1][spare % columns].set_visible(False)
+        if len(cells) > 1:
+            above = cells[-2][spare % columns]
+            above.tick_params(labelbottom=True)
+            label_axes([[above]], y=False)
 
 
 def caption(shown: Frame) -> str:

@@ -21,8 +21,8 @@ from nowcast.plot.frames import (
     spread_indices,
     utc,
 )
-from nowcast.plot.layout import LEFT_IN, Sheet, Strip, block_size, new_sheet
-from nowcast.plot.maps import draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
+from nowcast.plot.layout import LEFT_IN, Sheet, Strip, block_size, columns_for, new_sheet
+from nowcast.plot.maps import close_last_row, draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
 from nowcast.plot.style import TEXT_SIZE, Palette, reflectivity_scale
 from nowcast.types import Forecast, VolumeSequence
 from nowcast.units import minutes
@@ -80,15 +80,13 @@ def plot_panels(
     sheet, cells = _sheet_of_maps(rows, level_m, palette, named=True)
     for row, name in zip(cells, names, strict=True):
         sheet.row_name(row[0], name)
+    if "Observed so far" in names:
+        for cell, shown in zip(cells[0], rows[0], strict=True):
+            cell.set_visible(shown is not None)
     what = "Observed and forecast reflectivity" if observed is not None else "Forecast reflectivity"
     facts = f"init {utc(first.init_time)} · origin {origin_text(first.grid)}"
     sheet.headline(f"{what}, {field_name(first.grid, level_m)}", facts)
     return sheet.figure
-
-
-def forecast_figure(forecast: Forecast, volumes: VolumeSequence | None = None) -> Figure:
-    """The picture of one forecast: the newest observed volumes above, the forecast by lead below."""
-    return plot_panels(forecast, volumes)
 
 
 def plot_times(
@@ -102,10 +100,11 @@ def plot_times(
     if indices is None:
         indices = spread_indices(len(volumes), 2 * MOST_COLUMNS)
     frames: list[Frame | None] = list(frames_of(volumes, indices))
-    columns = len(frames) if len(frames) <= 4 else -(-len(frames) // 2) if len(frames) <= 10 else MOST_COLUMNS
+    columns = columns_for(len(frames))
     frames += [None] * (-len(frames) % columns)
     rows = [frames[i : i + columns] for i in range(0, len(frames), columns)]
-    sheet, _ = _sheet_of_maps(rows, level_m, palette)
+    sheet, cells = _sheet_of_maps(rows, level_m, palette)
+    close_last_row(cells, len(indices))
     span = f"{utc(volumes.times[indices[0]])} to {utc(volumes.times[indices[-1]])}"
     facts = f"{span} · origin {origin_text(volumes.grid)}"
     sheet.headline(f"Observed reflectivity, {field_name(volumes.grid, level_m)}", facts)
@@ -125,7 +124,7 @@ def _check_together(forecasts: Sequence[Forecast]) -> None:
 
 def _newest(observed: VolumeSequence, init_time: np.datetime64, count: int) -> list[Frame | None]:
     past = frames_of(observed.until(init_time))[-count:]
-    return [None] * (count - len(past)) + list(past)
+    return list(past) + [None] * (count - len(past))
 
 
 def _sheet_of_maps(

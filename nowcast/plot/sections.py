@@ -186,12 +186,23 @@ def draw_section(axes: Axes, field: Float32, grid: GridSpec, line: Line, scale: 
 def draw_line(axes: Axes, line: Line) -> None:
     """Mark a section's line A–B on a map."""
     axes.plot([line.x0, line.x1], [line.y0, line.y1], color="black", linewidth=1.6, path_effects=[HALO])
-    for x, y, name, sign in ((line.x0, line.y0, "A", -1), (line.x1, line.y1, "B", 1)):
-        dx, dy = 8 * sign * line.direction
+    # Above the line and a little inwards, so that they stay on the map when the line ends at its edge.
+    across = np.array([-line.direction[1], line.direction[0]])
+    across *= 1.0 if across[1] >= 0 else -1.0
+    for x, y, name, sign in ((line.x0, line.y0, "A", 1), (line.x1, line.y1, "B", -1)):
+        dx, dy = 8 * across + 6 * sign * line.direction
         axes.annotate(
-            name, (x, y), xytext=(dx, dy), textcoords="offset points", ha="center", va="center",
-            fontsize=TEXT_SIZE, fontweight="bold", path_effects=[HALO], annotation_clip=True,
-        )  # fmt: skip
+            name,
+            (x, y),
+            xytext=(float(dx), float(dy)),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=TEXT_SIZE,
+            fontweight="bold",
+            path_effects=[HALO],
+            annotation_clip=True,
+        )
 
 
 def _check_crosses(line: Line, grid: GridSpec) -> None:

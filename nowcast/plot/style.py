@@ -15,8 +15,9 @@ from typing import Literal
 import cmweather  # noqa: F401  (registers its colour maps with matplotlib)
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, to_hex
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from nowcast.errors import UsageError
 from nowcast.io.atomic import atomic_path
@@ -79,10 +80,16 @@ def difference_scale() -> ColourScale:
 
 
 def class_colours(scale: ColourScale) -> list[str]:
-    """Every colour that a field can take in this scale, as ``#rrggbb``."""
-    inside = [to_hex(scale.cmap(i)) for i in range(scale.cmap.N)]
-    ends = [to_hex(tuple(c)) for c in (scale.cmap.get_under(), scale.cmap.get_over(), scale.cmap.get_bad())]
-    return [*inside, *ends]
+    """Every colour that a field takes when drawn in this scale, as ``#rrggbb``: the classes, then not observed."""
+    bounds = scale.norm.boundaries
+    middles = np.concatenate([[bounds[0] - 1.0], 0.5 * (bounds[1:] + bounds[:-1]), [bounds[-1] + 1.0], [np.nan]])
+    return drawn_colours(scale, middles)
+
+
+def drawn_colours(scale: ColourScale, values: ArrayLike) -> list[str]:
+    """The colours of values (dBZ; NaN is not observed) exactly as matplotlib writes them to a picture's bytes."""
+    flat = np.ma.masked_invalid(np.ravel(np.asarray(values, np.float64)))
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in scale.cmap(scale.norm(flat), bytes=True)]
 
 
 def save_figure(figure: Figure, path: Path | str, *, dpi: int = DPI) -> Path:

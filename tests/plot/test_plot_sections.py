@@ -1,0 +1,112 @@
+"""Vertical sections: they show the voxels that the line crosses, in the map's colours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import helpers
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from nowcast.errors import UsageError
+from nowcast.plot import Line, plot_map, plot_section
+from nowcast.plot.frames import frame_of
+from nowcast.plot.sections import default_line, sample_section
+from nowcast.plot.style import NOT_OBSERVED, class_colours, drawn_colours, reflectivity_scale
+from nowcast.types import Forecast, VolumeSequence
+
+
+def cells() -> VolumeSequence:
+    return helpers.moving_cells(helpers.small_grid((6, 24, 30)), steps=3)
+
+
+def forecast_of(sequence: VolumeSequence, leads: int = 3) -> Forecast:
+    values = np.repeat(sequence.reflectivity[:1], leads, axis=0)[None]
+    times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
+    return Forecast(sequence.times[0], times, values, sequence.mask[0], sequence.grid, "persistence")
+
+
+def image_colours(axes) -> set[str]:  # type: ignore[no-untyped-def]
+    (image,) = axes.images
+    return set(drawn_colours(reflectivity_scale(), np.ma.filled(image.get_array(), np.nan)))
+
+
+def test_a_section_along_a_row_is_that_row() -> None:
+    sequence = cells()
+    grid, field = sequence.grid, sequence.reflectivity[0]
+    x = grid.x / 1e3
+    y = float(grid.y[7]) / 1e3
+    section = sample_section(field, grid, Line(x[0] - 1.25, y, x[-1] + 1.25, y))
+    # Points are half a voxel apart, so that each voxel comes twice.
+    np.testing.assert_array_equal(section, np.repeat(field[:, 7], 2, axis=1))
+
+
+def test_a_section_backwards_is_mirrored_and_outside_is_not_observed() -> None:
+    sequence = cells()
+    grid, field = sequence.grid, sequence.reflectivity[0]
+    there, back = Line(-20.0, -11.0, 33.0, 22.0), Line(33.0, 22.0, -20.0, -11.0)
+    np.testing.assert_array_equal(sample_section(field, grid, there), sample_section(field, grid, back)[:, ::-1])
+    beyond = sample_section(field, grid, Line(0.0, 0.0, 1000.0, 0.0))
+    assert np.isfinite(beyond[:, 0]).all() and np.isnan(beyond[:, -1]).all()
+
+
+def test_default_line_crosses_the_strongest_column() -> None:
+    sequence = cells()
+    line = default_line(frame_of(sequence, 0))
+    top = sequence.reflectivity[0].max(axis=0)
+    row, column = np.unravel_index(top.argmax(), top.shape)
+    assert line.y0 == line.y1 == pytest.approx(sequence.grid.y[row] / 1e3)
+    assert line.x0 <= sequence.grid.x[column] / 1e3 <= line.x1
+    assert sample_section(sequence.reflectivity[0], sequence.grid, line).max() == top.max()
+    nothing = replace(sequence, values=np.full_like(sequence.values, np.nan), mask=np.zeros_like(sequence.mask))
+    assert default_line(frame_of(nothing)).length_km > 10.0
+
+
+def test_map_and_section_have_the_same_classes() -> None:
+    sequence = cells()
+    sequence.values[..., :4] = np.nan
+    sequence.mask[..., :4] = False
+    known = set(class_colours(reflectivity_scale()))
+    section = plot_section(sequence, [0])
+    on_map, in_section = image_colours(section.axes[0]), image_colours(section.axes[1])
+    assert on_map == image_colours(plot_map(sequence, 0).axes[0])
+    assert len(in_section) > 5 and on_map | in_section <= known and NOT_OBSERVED in on_map
+
+
+def test_below_the_lowest_level_is_drawn_as_not_observed() -> None:
+    figure = plot_section(cells(), [0], line=Line(-30.0, 0.0, 30.0, 0.0))
+    figure.canvas.draw()
+    section = figure.axes[1]
+    # The grid starts at 0.5 km (its lowest level is 1 km, levels are 1 km apart).
+    column, row = section.transData.transform((31.0, 0.3))
+    drawn = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+    assert to_hex(drawn[drawn.shape[0] - 1 - int(row), int(column)] / 255.0) == NOT_OBSERVED
+
+
+def test_sections_of_a_forecast_beside_observed_ones() -> None:
+    sequence = cells()
+    figure = plot_section(forecast_of(sequence), [0, 1, 2], observed=sequence)
+    figure.canvas.draw()
+    assert len(figure.axes) == 1 + 6 + 1  # map, sections, colour bar
+    said = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
+    # There is no volume at +30 min: the cell says so and stays empty.
+    assert said.count("FORECAST") == 4 and "no volume" in said
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 12), (6, 12, 12)])
+def test_sections_of_dry_and_missing_volumes_draw(shape: tuple[int, int, int]) -> None:
+    sequence = helpers.moving_cells(helpers.small_grid(shape), steps=1)
+    dry = replace(sequence, values=np.zeros_like(sequence.values))
+    missing = replace(sequence, values=np.full_like(sequence.values, np.nan), mask=np.zeros_like(sequence.mask))
+    for volumes in (sequence, dry, missing):
+        plot_section(volumes).canvas.draw()
+
+
+def test_impossible_lines_are_refused() -> None:
+    with pytest.raises(UsageError, match="no length"):
+        Line(1.0, 2.0, 1.0, 2.0)
+    with pytest.raises(UsageError, match="no length"):
+        Line(0.0, 0.0, float("nan"), 1.0)
+    with pytest.raises(UsageError, match="does not cross the grid"):
+        plot_section(cells(), line=Line(30_000.0, 0.0, 60_000.0, 0.0))
