@@ -213,9 +213,10 @@ def _draw_rings(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
     angle = np.linspace(0, 2 * np.pi, 181)
     circle = np.column_stack([np.sin(angle), np.cos(angle)])
     radii = np.arange(step, reach * 1.0001, step)
-    axes.add_collection(
-        LineCollection([r * circle for r in radii], colors=LINE_INK, linewidths=0.6, linestyles="--"), autolim=False
-    )
+    rings = [radius * circle for radius in radii]
+    # A pale line under the dashes keeps them in sight on dark echo.
+    for ink, width, dashes in (("#ffffff80", 1.3, "-"), (LINE_INK, 0.7, "--")):
+        axes.add_collection(LineCollection(rings, colors=ink, linewidths=width, linestyles=dashes), autolim=False)
     axes.plot([0], [0], marker="+", markersize=8, markeredgewidth=1.6, color="black", path_effects=[HALO])
     for radius in radii if labels else ():
         x, y = radius * np.sqrt(0.5), -radius * np.sqrt(0.5)
