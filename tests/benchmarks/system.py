@@ -25,7 +25,7 @@ import numpy as np
 
 from nowcast.gaussians import FitConfig, fit_sequence, reconstruction_scores
 from nowcast.pipeline.inputs import load_sequence
-from nowcast.simulate import make_scene, simulate_volumes
+from nowcast.simulate import draw_scene, simulate_volumes
 from nowcast.types import GridSpec, VolumeSequence
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "arm-pyart", "xarray")
@@ -74,7 +74,7 @@ def simulated_volumes() -> VolumeSequence:
     first = (1000.0, -spacing * (SHAPE[1] - 1) / 2, -spacing * (SHAPE[2] - 1) / 2)
     grid = GridSpec(-27.6, 152.5, SHAPE, first, (500.0, spacing, spacing))
     times = np.datetime64("2020-01-01T00:00", "ns") + np.arange(4) * np.timedelta64(600, "s")
-    return simulate_volumes(make_scene("line", seed=1), grid, times)
+    return simulate_volumes(draw_scene("line", 1, 3600.0), grid, times)
 
 
 def bench_cycle(archive: Path, repeats: int) -> list[Case]:

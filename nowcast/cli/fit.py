@@ -1,0 +1,68 @@
+"""``nowcast fit``: radar volumes as tracked 3D Gaussians."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
+from nowcast.cli.options import (
+    ClutterOption,
+    ExtentOption,
+    Gaussians,
+    Input,
+    Json,
+    LevelsOption,
+    SiteOption,
+    SpacingOption,
+    grid_config,
+    parse_site,
+)
+
+
+def fit(
+    source: Input,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Gaussian file to write.")],
+    gaussians: Gaussians = 2048,
+    frames: Annotated[int, typer.Option(min=1, help="Volumes fitted together in each sequence.")] = 4,
+    future: Annotated[int, typer.Option(min=0, help="Later volumes to keep as training targets.")] = 0,
+    every: Annotated[
+        int | None, typer.Option(min=1, help="Volumes between the starts of sequences. [they do not overlap]")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Keep the sequences that an earlier run finished.")] = True,
+    site: SiteOption = None,
+    clutter: ClutterOption = None,
+    spacing: SpacingOption = 2500.0,
+    extent: ExtentOption = 145000.0,
+    levels: LevelsOption = "1000,15000,500",
+    as_json: Json = False,
+) -> None:
+    """Fit sequences of volumes with Gaussians that keep their identity from volume to volume.
+
+    Example: nowcast fit archive/ --gaussians 2048 -o gaussians.nc
+    """
+    from nowcast.gaussians import FitConfig
+    from nowcast.pipeline.fit import fit_archive
+
+    with progress_bar("Fitting Gaussians") as progress:
+        report = fit_archive(
+            source,
+            output,
+            config=FitConfig(gaussians=gaussians),
+            frames=frames,
+            future=future,
+            every=every,
+            grid=grid_config(spacing, extent, levels),
+            site=parse_site(site),
+            clutter=clutter,
+            resume=resume,
+            history=command_line(),
+            progress=progress,
+        )
+    if as_json:
+        print_json(report.answer())
+        return
+    print_result(str(output))
+    print_note(report.table())

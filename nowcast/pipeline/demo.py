@@ -1,0 +1,137 @@
+"""The whole chain on a small simulated archive: radar volumes, Gaussians, a model, a forecast, pictures and scores."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nowcast.errors import OutputError
+from nowcast.gaussians import FitConfig, fit_sequence
+from nowcast.io.gaussians import read_windows
+from nowcast.models import ModelConfig
+from nowcast.pipeline.evaluate import EvaluateRequest, run_evaluation, write_report
+from nowcast.pipeline.fit import fit_archive
+from nowcast.pipeline.forecast import ForecastRequest, run_forecast
+from nowcast.pipeline.inputs import GridConfig, load_sequence
+from nowcast.plot import plot_gaussians, plot_panels, save_figure, write_animation
+from nowcast.simulate import ArchivePlan, simulate_archive
+from nowcast.train import TrainConfig, train
+from nowcast.verify import Report
+
+Say = Callable[[str], None]
+Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+FRAMES, LEADS, VOLUMES = 4, 6, 13
+TRAINING_EVENTS = 3
+GRID = GridConfig(spacing_m=4000.0, extent_m=128000.0, level_spacing_m=1000.0)
+FIT = FitConfig(gaussians=768)
+TRAINING = TrainConfig(epochs=6, learning_rate=3e-3, held_out=0.3, model=ModelConfig(d_model=32, pairs=1))
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo made: the folder, the pictures in the order to look at them, the scores, seconds by stage."""
+
+    folder: Path
+    pictures: tuple[Path, ...]
+    evaluation: Report
+    seconds: dict[str, float]
+
+    def answer(self) -> dict[str, Any]:
+        """The command's JSON answer."""
+        return {
+            "output": self.folder,
+            "pictures": list(self.pictures),
+            "evaluation": self.evaluation.answer(),
+            "seconds": self.seconds,
+        }
+
+
+def run_demo(folder: Path, *, seed: int, say: Say, progress_bar: Bar) -> DemoReport:
+    """Run the chain in a new or empty folder, saying the command that each stage stands for.
+
+    The last event is kept out of training; the forecast, the pictures and the scores are of that one.
+
+    Raises OutputError when the folder holds something already.
+    """
+    _check_empty(folder)
+    stages = _Stages(say, progress_bar)
+    events = TRAINING_EVENTS + 1
+    archive, fits, model = folder / "archive", folder / "fits", folder / "model"
+    with stages.run("simulate", "-o", archive, "--events", events, "--volumes", VOLUMES, "--seed", seed) as progress:
+        plan = ArchivePlan(events, VOLUMES, 10.0, seed=seed, kinds=("cells", "line"))
+        made = simulate_archive(plan, archive, progress=progress)
+    *training, unseen = [event.directory for event in made]
+    for event in training:
+        size = ("--gaussians", FIT.gaussians, "--frames", FRAMES, "--future", LEADS, "--every", 1)
+        target = fits / f"{event.name}.nc"
+        with stages.run("fit", event, *size, *_grid_options(), "-o", target) as progress:
+            fit_archive(event, target, config=FIT, frames=FRAMES, future=LEADS, every=1, grid=GRID, progress=progress)
+    files = sorted(fits.glob("*.nc"))
+    with stages.run("train", *files, "--config", "configs/train-demo.yaml", "-o", model) as progress:
+        trained = train([w for f in files for w in read_windows(f)], TRAINING, model, progress=progress)
+    evaluation, scores = _evaluate(unseen, trained.checkpoint, folder, stages)
+    pictures = _forecast(unseen, trained.checkpoint, folder, stages)
+    return DemoReport(folder, (*pictures, *scores, trained.picture), evaluation, stages.seconds)
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} is not an empty folder: remove it, or give another one with -o DIR")
+
+
+def _evaluate(event: Path, model: Path, folder: Path, stages: _Stages) -> tuple[Report, list[Path]]:
+    options = ("--gaussians", FIT.gaussians, "--model", model, *_grid_options())
+    with stages.run("evaluate", event, "--leads", LEADS, *options, "-o", folder / "scores") as progress:
+        request = EvaluateRequest(event, FIT, leads=LEADS, model=model, grid=GRID)
+        report = run_evaluation(request, progress=progress)
+        paths = write_report(report, folder / "scores")
+    return report, [path for path in paths if path.suffix == ".png"]
+
+
+def _forecast(event: Path, model: Path, folder: Path, stages: _Stages) -> list[Path]:
+    """A forecast from the middle of the event, drawn beside what happened then."""
+    observed = load_sequence(event, grid=GRID)
+    at = observed.times[-LEADS - 1]
+    output = folder / "forecast.nc"
+    options = ("--gaussians", FIT.gaussians, "--model", model, *_grid_options())
+    when = str(np.datetime_as_string(at, unit="s"))
+    with stages.run("forecast", event, "--at", when, "--leads", LEADS, *options, "-o", output) as progress:
+        request = ForecastRequest(event, FIT, at=at, leads=LEADS, model=model, grid=GRID)
+        run = run_forecast(request, output, progress=progress)
+    with stages.run("plot", output, "--obs", event, "--kind", "all", "-o", folder / "pictures"):
+        fitted = fit_sequence(run.volumes, FIT)
+        panels = save_figure(plot_panels(run.forecast, observed), folder / "pictures" / "forecast.png")
+        film = write_animation(folder / "pictures" / "forecast.gif", observed=observed, forecast=run.forecast)
+        gaussians = save_figure(plot_gaussians(fitted, run.volumes), folder / "pictures" / "gaussians.png")
+    return [panels, film, gaussians]
+
+
+def _grid_options() -> tuple[object, ...]:
+    levels = f"{GRID.bottom_m:g},{GRID.top_m:g},{GRID.level_spacing_m:g}"
+    return ("--spacing", f"{GRID.spacing_m:g}", "--extent", f"{GRID.extent_m:g}", "--levels", levels)
+
+
+class _Stages:
+    """Says each stage's command, shows its progress, keeps its seconds."""
+
+    def __init__(self, say: Say, progress_bar: Bar) -> None:
+        self.say, self.progress_bar = say, progress_bar
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def run(self, command: str, *arguments: object) -> Iterator[Callable[[int, int], None]]:
+        self.say(f"$ {shlex.join(['nowcast', command, *map(str, arguments)])}")
+        start = time.perf_counter()
+        with self.progress_bar(command) as progress:
+            yield progress
+        seconds = time.perf_counter() - start
+        self.seconds[command] = round(self.seconds.get(command, 0.0) + seconds, 2)
+        self.say(f"  {seconds:.1f} s")
