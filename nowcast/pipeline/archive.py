@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
+VOLUMES = "volumes"
+"""What :func:`nowcast.radar.sniff` calls the volume-sequence files of nowcast."""
 NEIGHBOURS = 6
 COMPLETE_SHARE = 0.8
 SAME_ANGLE_DEG = 0.15
@@ -30,11 +32,12 @@ _STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[_\-T.]?(\d{4}(?:\d{2})?)?(?!\d)")
 
 @dataclass(frozen=True)
 class Entry:
-    """One valid time of one file: its header when it is a polar volume, None when it is gridded."""
+    """One valid time of one file: ``kind`` as :func:`nowcast.radar.sniff` names it, a header when it is polar."""
 
     path: Path
     time: np.datetime64
-    head: VolumeHead | None
+    kind: str
+    head: VolumeHead | None = None
 
     @cached_property
     def elevations(self) -> tuple[float, ...]:
@@ -94,9 +97,9 @@ def read_entries(path: Path) -> list[Entry]:
     kind = sniff(path)
     if kind in POLAR_FORMATS:
         head = read_volume_head(path)
-        return [Entry(path, head.time, head)]
-    if kind in GRID_FORMATS:
-        return [Entry(path, time, None) for time in gridded_times(path)]
+        return [Entry(path, head.time, kind, head)]
+    if kind in (*GRID_FORMATS, VOLUMES):
+        return [Entry(path, time, kind) for time in gridded_times(path)]
     raise InputError(f"{path} is a {kind} file, not a radar volume")
 
 

@@ -15,9 +15,18 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
-from nowcast.pipeline.archive import SAME_PLACE_M, Entry, Progress, Unread, incomplete, list_archive, read_entries
+from nowcast.pipeline.archive import (
+    SAME_PLACE_M,
+    VOLUMES,
+    Entry,
+    Progress,
+    Unread,
+    incomplete,
+    list_archive,
+    read_entries,
+)
 from nowcast.radar.clutter import read_clutter_map
-from nowcast.radar.content import OWN_FORMATS, sniff
+from nowcast.radar.content import sniff
 from nowcast.radar.gridding import GridConfig, grid_volume
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import clean
@@ -71,7 +80,7 @@ def load_sequence(
     source, grid = Path(source), grid or GridConfig()
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
-    if source.is_file() and sniff(source) in OWN_FORMATS:
+    if source.is_file() and sniff(source) == VOLUMES:
         return _newest(read_volumes(source), source, at, frames)
     entries, unread = _entries(source)
     past = [e for e in entries if at is None or e.time <= at]
@@ -81,7 +90,7 @@ def load_sequence(
     if past[0].head is None:
         sequence = _load_gridded(past, frames, grid, progress)
     else:
-        sequence = _load_polar(source, past, frames, grid, site, _preparation(clutter, quality), progress)
+        sequence = _load_polar(past, frames, grid, site, _preparation(clutter, quality), progress)
     _tell_unread(unread, sequence.times[0], at)
     return sequence
 
@@ -89,10 +98,7 @@ def load_sequence(
 def list_inputs(source: Path | str, *, at: np.datetime64 | None = None) -> np.ndarray:
     """Valid times of all volumes of a source at or before ``at``, rising, without reading them."""
     source = Path(source)
-    if source.is_file() and sniff(source) in OWN_FORMATS:
-        times = read_volumes(source).times
-    else:
-        times = np.unique(np.array([e.time for e in _entries(source)[0]], "datetime64[ns]"))
+    times = np.unique(np.array([e.time for e in _entries(source)[0]], "datetime64[ns]"))
     return times if at is None else times[times <= at]
 
 
@@ -131,31 +137,38 @@ def _tell_unread(unread: list[Unread], first: np.datetime64, at: np.datetime64 |
     for file in unread:
         known = file.time
         if known is None or (known >= first and (at is None or known <= at)):
-            logger.warning("skipped: %s", file.reason)
+            _skip([], file.reason)
+
+
+def _skip(skipped: list[str], reason: str) -> None:
+    logger.warning("skipped: %s", reason)
+    skipped.append(reason)
+
+
+def _none_usable(entries: list[Entry], skipped: list[str]) -> InputError:
+    if len(entries) == 1:
+        return InputError(f"no volume can be used: {skipped[0]}")
+    folder = entries[-1].path.parent
+    return InputError(f"{folder}: none of {len(entries)} volumes can be used; the newest: {skipped[0]}")
 
 
 def _load_gridded(
     entries: list[Entry], frames: int | None, grid: GridConfig, progress: Progress | None
 ) -> VolumeSequence:
     found: list[VolumeSequence] = []
+    skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
     for entry in reversed(entries):
         if found and entry.time == found[-1].times[0]:
-            logger.warning("skipped: %s has the same time as %s", entry.path.name, found[-1].sources[0])
+            _skip(skipped, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
             continue
         try:
-            volume = read_gridded(
-                [entry.path],
-                bottom_m=grid.bottom_m,
-                top_m=grid.top_m,
-                level_spacing_m=grid.level_spacing_m,
-                times=[entry.time],
-            )
+            volume = _read_one(entry, grid)
         except InputError as error:
-            logger.warning("skipped: %s", error)
+            _skip(skipped, str(error))
             continue
         if found and not volume.grid.matches(found[0].grid):
-            logger.warning("skipped: %s is on another grid than %s", entry.path.name, found[0].sources[0])
+            _skip(skipped, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
             continue
         found.append(volume)
         if progress is not None:
@@ -163,8 +176,21 @@ def _load_gridded(
         if len(found) == frames:
             break
     if not found:
-        raise InputError(f"{entries[-1].path.parent} holds no usable gridded volume among {len(entries)}")
+        raise _none_usable(entries, skipped)
     return _joined(found[::-1])
+
+
+def _read_one(entry: Entry, grid: GridConfig) -> VolumeSequence:
+    if entry.kind == VOLUMES:
+        volumes = read_volumes(entry.path)
+        return volumes.select(np.flatnonzero(volumes.times == entry.time))
+    return read_gridded(
+        [entry.path],
+        bottom_m=grid.bottom_m,
+        top_m=grid.top_m,
+        level_spacing_m=grid.level_spacing_m,
+        times=[entry.time],
+    )
 
 
 def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
@@ -181,7 +207,6 @@ def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
 
 
 def _load_polar(
-    source: Path,
     entries: list[Entry],
     frames: int | None,
     config: GridConfig,
@@ -191,12 +216,13 @@ def _load_polar(
 ) -> VolumeSequence:
     grid: GridSpec | None = None
     found: list[tuple[Entry, Float32, Bool]] = []
+    skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry, volume in _good_volumes(entries, site):
+    for entry, volume in _good_volumes(entries, site, skipped):
         grid = grid or config.around(volume.site)
         values, mask = grid_volume(prepare(volume), grid)
         if not mask.any():
-            logger.warning("skipped: %s observed nothing within the grid", entry.path.name)
+            _skip(skipped, f"{entry.path.name} observed nothing within the grid")
             continue
         found.append((entry, values, mask))
         if progress is not None:
@@ -204,7 +230,7 @@ def _load_polar(
         if len(found) == frames:
             break
     if not found or grid is None:
-        raise InputError(f"{source} holds no usable radar volume among {len(entries)}")
+        raise _none_usable(entries, skipped)
     found.reverse()
     values = np.stack([f[1] for f in found])[:, None]
     mask = np.stack([f[2] for f in found])
@@ -231,30 +257,30 @@ def polar_volumes(
     if not past:
         raise _nothing(source, [e for e in entries if e.head is not None], unread, at)
     _refuse_mixture(source, past)
-    for done, (_, volume) in enumerate(_good_volumes(past, site)):
+    for done, (_, volume) in enumerate(_good_volumes(past, site, [])):
         if progress is not None:
             progress(done + 1, len(past))
         yield volume
 
 
-def _good_volumes(entries: list[Entry], site: Site | None) -> Iterator[tuple[Entry, PolarVolume]]:
+def _good_volumes(entries: list[Entry], site: Site | None, skipped: list[str]) -> Iterator[tuple[Entry, PolarVolume]]:
     """Read the usable volumes, newest first, one a time, all at the same position; tell what is skipped."""
     usual = _usual_site(entries) if site is None else None
     place = site or usual
     taken: Entry | None = None
-    for entry in _usable(entries, usual):
+    for entry in _usable(entries, usual, skipped):
         if taken is not None and entry.time == taken.time:
-            logger.warning("skipped: %s has the same time as %s", entry.path.name, taken.path.name)
+            _skip(skipped, f"{entry.path.name} has the same time as {taken.path.name}")
             continue
         try:
             volume = read_volume(entry.path, site=place)
         except PositionUnknown:
             raise
         except InputError as error:
-            logger.warning("skipped: %s", error)
+            _skip(skipped, str(error))
             continue
         if volume.defect:
-            logger.warning("skipped: %s is a partial volume (%s)", entry.path.name, volume.defect)
+            _skip(skipped, f"{entry.path.name} is a partial volume ({volume.defect})")
             continue
         place, taken = volume.site, entry
         yield entry, volume
@@ -266,7 +292,7 @@ def _usual_site(entries: list[Entry]) -> Site | None:
     return Counter(sites).most_common(1)[0][0] if sites else None
 
 
-def _usable(entries: list[Entry], place: Site | None) -> Iterator[Entry]:
+def _usable(entries: list[Entry], place: Site | None, skipped: list[str]) -> Iterator[Entry]:
     """The volumes worth reading, newest first; of the others it is said why not.
 
     A header that gives another position than ``place`` is not believed; None believes all.
@@ -275,11 +301,11 @@ def _usable(entries: list[Entry], place: Site | None) -> Iterator[Entry]:
         entry = entries[index]
         reason = incomplete(entries, index)
         if reason:
-            logger.warning("skipped: %s is a partial volume (%s)", entry.path.name, reason)
+            _skip(skipped, f"{entry.path.name} is a partial volume ({reason})")
             continue
         own = entry.head.site if entry.head is not None else None
         if place is not None and own is not None and own.distance_m(place) > SAME_PLACE_M:
-            logger.warning("skipped: %s places the radar at %s instead of %s", entry.path.name, own, place)
+            _skip(skipped, f"{entry.path.name} places the radar at {own} instead of {place}")
             continue
         yield entry
 
