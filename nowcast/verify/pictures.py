@@ -72,7 +72,7 @@ def _thresholds(report: Report) -> tuple[float, ...]:
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
-    columns = min(count, 3)
+    columns = count if count <= 4 else 3
     rows = -(-count // columns)
     figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.7), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)

@@ -1,0 +1,95 @@
+"""Forecast files that others wrote: CF NetCDF with ``reflectivity(lead_time, z, y, x)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nowcast.errors import InputError
+from nowcast.types import Forecast, GridSpec
+from nowcast.units import clip_dbz
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+LEAD_NAMES = ("lead_time", "forecast_period", "step", "leadtime")
+INIT_NAMES = ("forecast_reference_time", "init_time", "reference_time", "analysis_time")
+ORIGIN = ("latitude_of_projection_origin", "longitude_of_projection_origin")
+
+
+def read_foreign_forecast(path: Path) -> Forecast:
+    """Read a forecast that nowcast did not write.
+
+    Lead times and the initial time are found by standard name (``forecast_period``, ``forecast_reference_time``) or
+    usual names, the origin of the grid by a CF grid mapping. Values that are missing are not covered by the forecast.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or lacks one of these.
+    """
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, decode_timedelta=True) as dataset:
+            return _forecast(dataset.load(), path)
+    except InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as a forecast file: {error}") from error
+
+
+def _forecast(dataset: xr.Dataset, path: Path) -> Forecast:
+    lead = _named(dataset, "forecast_period", LEAD_NAMES)
+    init = _named(dataset, "forecast_reference_time", INIT_NAMES)
+    name = next((str(n) for n, v in dataset.data_vars.items() if lead in v.dims and v.ndim in (4, 5)), None)
+    if lead is None or init is None or name is None:
+        raise InputError(
+            f"{path} is no forecast file: expected reflectivity(lead_time, z, y, x), its lead times and a "
+            f"forecast_reference_time; it has {', '.join(map(str, dataset.variables))}"
+        )
+    space = ("z", "y", "x")
+    members = [d for d in dataset[name].dims if d not in (lead, *space)]
+    values = dataset[name].transpose(*members, lead, *space).values.astype(np.float32)
+    values = clip_dbz(values if members else values[None]).astype(np.float32)
+    return Forecast(
+        init_time=dataset[init].values.astype("datetime64[ns]").ravel()[0],
+        lead_times=_lead_times(dataset[lead], path),
+        values=values,
+        mask=np.asarray(np.isfinite(values).all(axis=(0, 1))),
+        grid=_grid(dataset, path),
+        method=str(dataset.attrs.get("method", path.stem)),
+    )
+
+
+def _named(dataset: xr.Dataset, standard_name: str, names: tuple[str, ...]) -> str | None:
+    """A variable by its standard name, else by one of its usual names."""
+    for key, variable in dataset.variables.items():
+        if variable.attrs.get("standard_name") == standard_name:
+            return str(key)
+    return next((n for n in names if n in dataset.variables), None)
+
+
+def _lead_times(lead: xr.DataArray, path: Path) -> np.ndarray:
+    """Lead times as timedelta64[ns]; plain numbers need units that xarray understands."""
+    if not np.issubdtype(lead.dtype, np.timedelta64):
+        raise InputError(
+            f"{path}: lead times have units {lead.attrs.get('units', '(none)')!r}; expected minutes or such"
+        )
+    return lead.values.astype("timedelta64[ns]")
+
+
+def _grid(dataset: xr.Dataset, path: Path) -> GridSpec:
+    mapping = next((v.attrs for v in dataset.variables.values() if ORIGIN[0] in v.attrs), None)
+    if mapping is None or ORIGIN[1] not in mapping:
+        raise InputError(f"{path} has no grid mapping with {ORIGIN[0]}: where the grid lies is not known")
+    lat, lon = (float(np.ravel(mapping[key])[0]) for key in ORIGIN)
+    z, y, x = (_metres(dataset[axis]) for axis in "zyx")
+    return GridSpec.from_axes(lat, lon, z, y, x, float(mapping.get("origin_altitude", 0.0)))
+
+
+def _metres(axis: xr.DataArray) -> list[float]:
+    scale = 1000.0 if axis.attrs.get("units") in ("km", "kilometre", "kilometer") else 1.0
+    return [scale * float(value) for value in axis.values]

@@ -1,0 +1,232 @@
+"""Score forecast files against an archive of observed volumes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nowcast import units
+from nowcast.errors import InputError
+from nowcast.io.forecasts import is_forecast_file, read_forecast
+from nowcast.pipeline.foreign import read_foreign_forecast
+from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
+from nowcast.types import Bool, Forecast, GridSpec, Times, VolumeSequence
+from nowcast.verify import Report, Tally, TallyConfig
+
+if TYPE_CHECKING:
+    from nowcast.radar import Site
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+STEP_TOLERANCE = 0.3
+"""An observation belongs to a valid time if it is no farther from it than this share of the time step."""
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """Which forecasts to score, and against what.
+
+    Attributes
+    ----------
+    forecasts
+        Forecast files: ours, or CF NetCDF with ``reflectivity(lead_time, z, y, x)``; folders are searched for ours.
+    observations
+        Directory of radar or gridded files, or a volume-sequence file. Polar volumes are gridded like the forecasts.
+    """
+
+    forecasts: tuple[Path, ...]
+    observations: Path
+    site: Site | None = None
+    clutter: Path | None = None
+    tally: TallyConfig = field(default_factory=TallyConfig)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Scores by method, and the valid times that no observation was found for, by initial time."""
+
+    report: Report
+    missing: dict[np.datetime64, list[np.datetime64]]
+
+
+def run_verification(
+    request: VerifyRequest, *, loading: Progress | None = None, progress: Progress | None = None
+) -> Verification:
+    """Score forecast files by method and lead time.
+
+    Forecasts of the same initial time are scored on the same voxels: those that the radar observed at the valid time
+    and that all of these forecasts cover. Of an ensemble the mean is scored.
+
+    Raises
+    ------
+    InputError
+        A file is no forecast, the forecasts or the observations are on different grids, or no valid time was observed.
+    """
+    paths = forecast_files(request.forecasts)
+    groups, grid, leads = _survey(paths)
+    valid = np.unique([time + lead for time in groups for lead in leads])
+    observed = _observations(request, grid, valid, loading)
+    tolerance = STEP_TOLERANCE * _step(leads, observed.times)
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    tallies = {name: Tally(len(leads), grid, request.tally) for name in names}
+    missing: dict[np.datetime64, list[np.datetime64]] = {}
+    for done, (init, group) in enumerate(sorted(groups.items())):
+        lacking = [name for name in names if name not in group]
+        if lacking:
+            logger.warning("no forecast of %s from %s: its scores rest on other times", ", ".join(lacking), _text(init))
+        _score(group, observed, leads, tolerance, tallies, missing)
+        if progress is not None:
+            progress(done + 1, len(groups))
+    _tell_missing(missing, observed, any(tally.cases.any() for tally in tallies.values()))
+    covered = "voxels with a value at least once among the observations, which do not tell what was observed"
+    scored_on = "observed voxels" if observed.coverage is None else covered
+    times = np.array(sorted(groups), "datetime64[ns]")
+    return Verification(Report(times, leads, tallies, scored_on), missing)
+
+
+def forecast_files(given: Iterable[Path]) -> list[Path]:
+    """The forecast files among files and folders, sorted within a folder; raises InputError when there are none."""
+    found: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*.nc")) if is_forecast_file(p)]
+            if not inside:
+                raise InputError(f"{path} holds no forecast file: expected files of `nowcast forecast`")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(f"{path} does not exist: expected a forecast file")
+    if not found:
+        raise InputError("no forecast file was given")
+    return list(dict.fromkeys(found))
+
+
+def _read(path: Path) -> Forecast:
+    return read_forecast(path) if is_forecast_file(path) else read_foreign_forecast(path)
+
+
+def _survey(paths: Sequence[Path]) -> tuple[dict[np.datetime64, dict[str, Path]], GridSpec, np.ndarray]:
+    """Files by initial time and method, their grid, and all their lead times."""
+    groups: dict[np.datetime64, dict[str, Path]] = {}
+    grid: GridSpec | None = None
+    leads: set[np.timedelta64] = set()
+    for path in paths:
+        forecast = _read(path)
+        if grid is not None and not grid.matches(forecast.grid):
+            raise InputError(f"{path} is on another grid than {paths[0]}: score them apart")
+        grid = grid or forecast.grid
+        leads.update(forecast.lead_times)
+        group = groups.setdefault(forecast.init_time, {})
+        if forecast.method in group:
+            raise InputError(
+                f"{path} and {group[forecast.method]} are both {forecast.method} forecasts from "
+                f"{_text(forecast.init_time)}: give one of them"
+            )
+        group[forecast.method] = path
+    assert grid is not None  # there is at least one path
+    return groups, grid, np.array(sorted(leads), "timedelta64[ns]")
+
+
+def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, loading: Progress | None) -> VolumeSequence:
+    """The volumes around the valid times, on the forecasts' grid."""
+    margin = np.timedelta64(1, "h")
+    times = list_inputs(request.observations, at=valid[-1] + margin)
+    wanted = int((times >= valid[0] - margin).sum())
+    if wanted == 0:
+        raise InputError(
+            f"{request.observations} holds no volume between {_text(valid[0])} and {_text(valid[-1])}, "
+            "the valid times of the forecasts"
+        )
+    observed = load_sequence(
+        request.observations,
+        at=valid[-1] + margin,
+        frames=wanted,
+        grid=_grid_config(grid),
+        site=request.site,
+        clutter=request.clutter,
+        progress=loading,
+    )
+    if not observed.grid.matches(grid):
+        raise InputError(
+            f"the observations are on another grid than the forecasts: {observed.grid.shape} around "
+            f"{observed.grid.origin_lat:.3f}, {observed.grid.origin_lon:.3f} and {grid.shape} around "
+            f"{grid.origin_lat:.3f}, {grid.origin_lon:.3f}; make both with the same grid"
+        )
+    return observed
+
+
+def _grid_config(grid: GridSpec) -> GridConfig:
+    """The settings with which a polar volume would be gridded like this."""
+    return GridConfig(
+        spacing_m=grid.spacing_m[2],
+        extent_m=-grid.first_m[2] if grid.first_m[2] < 0 else grid.spacing_m[2],
+        bottom_m=float(grid.z[0]),
+        top_m=float(grid.z[-1]),
+        level_spacing_m=grid.spacing_m[0],
+    )
+
+
+def _step(leads: np.ndarray, times: Times) -> np.timedelta64:
+    """The time step of the forecasts or, of a single lead time, that of the observations, else the lead itself."""
+    for steps in (np.diff(leads), np.diff(times)):
+        if steps.size:
+            return np.timedelta64(round(float(np.median(steps.astype(float)))), "ns")
+    return leads[0]
+
+
+def _nearest(times: Times, wanted: np.datetime64, tolerance: np.timedelta64) -> int | None:
+    """Position of the time nearest to the wanted one, None when it is farther than the tolerance."""
+    distance = np.abs(times - wanted)
+    k = int(np.argmin(distance))
+    return k if distance[k] <= tolerance else None
+
+
+def _score(
+    group: dict[str, Path],
+    observed: VolumeSequence,
+    leads: np.ndarray,
+    tolerance: np.timedelta64,
+    tallies: dict[str, Tally],
+    missing: dict[np.datetime64, list[np.datetime64]],
+) -> None:
+    """Add all forecasts of one initial time to the tallies, on the same voxels."""
+    forecasts = {name: _read(path) for name, path in group.items()}
+    common: Bool = np.logical_and.reduce([f.mask for f in forecasts.values()])
+    init = next(iter(forecasts.values())).init_time
+    if observed.coverage is not None:
+        common = common & observed.coverage
+    for i, lead in enumerate(leads):
+        with_lead = {n: f for n, f in forecasts.items() if lead in f.lead_times}
+        if not with_lead:
+            continue
+        k = _nearest(observed.times, init + lead, tolerance)
+        if k is None:
+            missing.setdefault(init, []).append(init + lead)
+            continue
+        for name, forecast in with_lead.items():
+            field_ = forecast.values[:, list(forecast.lead_times).index(lead)].mean(axis=0)
+            tallies[name].add(i, field_, observed.reflectivity[k], common & observed.mask[k])
+
+
+def _tell_missing(
+    missing: dict[np.datetime64, list[np.datetime64]], observed: VolumeSequence, any_scored: bool
+) -> None:
+    if not any_scored:
+        raise InputError(
+            f"no valid time of the forecasts was observed: the archive has volumes from {_text(observed.times[0])} to "
+            f"{_text(observed.times[-1])}"
+        )
+    for init, valid in missing.items():
+        minutes = ", ".join(f"{units.minutes(time - init):g}" for time in valid)
+        logger.warning("forecast from %s: no observation at lead times %s min", _text(init), minutes)
+
+
+def _text(time: np.datetime64) -> str:
+    return f"{np.datetime_as_string(time, unit='m')}Z"
