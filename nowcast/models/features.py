@@ -206,7 +206,7 @@ def _changes(now: Snapshot, before: Snapshot | None, channels: int) -> Tensor:
     change = (now.state[:, :moving] - before.state[:, :moving]) * (10 / minutes)
     # km per minute to 10 m/s
     moved = (now.means_km - before.means_km) * (100 / 60 / minutes)
-    slip = moved - before.state[:, moving - _VECTORS : moving]
+    slip = moved - now.state[:, moving - _VECTORS : moving]
     return torch.cat([change, slip], dim=-1)
 
 

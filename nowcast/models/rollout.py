@@ -25,7 +25,7 @@ MAX_STEP_S = 600.0
 class Correction:
     """What the model has added to the extrapolation so far: zero, zero, zero and the unit quaternion at the start.
 
-    ``moved [N, 3]`` m; ``grown [N, C]`` and ``stretched [N, 3]`` (along the Gaussian's own axes) natural logarithms;
+    ``moved [N, 3]`` m; ``grown [N, C]`` and ``stretched [N, 2]`` (horizontally and vertically) natural logarithms;
     ``turned [N, 4]`` a quaternion (w, x, y, z) in grid axes.
     """
 
@@ -39,25 +39,28 @@ class Correction:
         """No correction to these Gaussians."""
         still = torch.zeros_like(like.quats)
         still[:, 0] = 1.0
-        moved, stretched = torch.zeros_like(like.means), torch.zeros_like(like.log_scales)
-        return Correction(moved, torch.zeros_like(like.intensities), stretched, still)
+        moved, grown = torch.zeros_like(like.means), torch.zeros_like(like.intensities)
+        return Correction(moved, grown, moved[:, :2], still)
 
-    def advance(self, rates: Rates, now: GaussianSet, minutes: float) -> Correction:
-        """The correction after ``minutes`` more at these rates; ``now`` tells how the Gaussians lie."""
-        upright = rotation_matrices(now.quats.detach())[:, 2].square()  # share of the vertical in each own axis
-        horizontal, vertical = rates.stretch[:, :1], rates.stretch[:, 1:]
+    def advance(self, rates: Rates, minutes: float) -> Correction:
+        """The correction after ``minutes`` more at these rates."""
         return Correction(
             moved=self.moved + rates.drift * (60 * minutes),
             grown=self.grown + rates.growth * minutes,
-            stretched=self.stretched + (horizontal * (1 - upright) + vertical * upright) * minutes,
+            stretched=self.stretched + rates.stretch * minutes,
             turned=_product(_rotation(rates.turn * minutes), self.turned),
         )
 
     def apply(self, base: GaussianSet) -> GaussianSet:
-        """The extrapolated Gaussians, corrected; bit for bit themselves where the correction is none."""
+        """The extrapolated Gaussians, corrected; bit for bit themselves where the correction is none.
+
+        A Gaussian stretches along its own axes, each by how much of it is horizontal and how much vertical.
+        """
+        upright = rotation_matrices(base.quats)[:, 2].square()
+        horizontal, vertical = self.stretched[:, :1], self.stretched[:, 1:]
         return GaussianSet(
             means=base.means + self.moved,
-            log_scales=base.log_scales + self.stretched,
+            log_scales=base.log_scales + (horizontal * (1 - upright) + vertical * upright),
             quats=_product(self.turned, base.quats),
             intensities=base.intensities * torch.exp(self.grown),
         )
@@ -161,10 +164,10 @@ def unroll(
     for frame in observed_frames(sequence):
         history = [*history[1 - HISTORY :], describe(frame, axes)]
         rates, memory = model(history, memory, axes)
-    now, correction = sequence.at(-1), Correction.none(sequence.at(-1))
-    previous, start, out = now, 0.0, []
+    previous, correction = sequence.at(-1), Correction.none(sequence.at(-1))
+    start, out = 0.0, []
     for part, step in zip(parts, steps, strict=True):
-        correction = correction.advance(rates, now, (step - start) / 60)
+        correction = correction.advance(rates, (step - start) / 60)
         now = correction.apply(part)
         out.append(now)
         if len(out) < len(parts):
