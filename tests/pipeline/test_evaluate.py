@@ -1,0 +1,231 @@
+"""Hindcasts: which times are scored, what a forecast may see, what the answer holds."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from helpers import moving_cells, real_data, small_grid
+
+from nowcast.errors import InputError, UsageError
+from nowcast.gaussians import FitConfig
+from nowcast.io.forecasts import read_forecast
+from nowcast.io.volumes import write_volumes
+from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, initial_indices, run_evaluation, write_report
+from nowcast.pipeline.verify import VerifyRequest, run_verification
+from nowcast.types import VolumeSequence
+
+FAST = ("persistence", "extrapolation", "extrapolation-levels")
+GRID = small_grid((5, 40, 48))
+
+
+def cells(steps: int = 9, **kwargs: float) -> VolumeSequence:
+    return moving_cells(GRID, (9.0, 4.0), steps=steps, **kwargs)  # type: ignore[arg-type]
+
+
+def request(source: Path, **kwargs: object) -> EvaluateRequest:
+    return EvaluateRequest(source, FitConfig(gaussians=64), **{"methods": FAST, "leads": 3, **kwargs})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "volumes.nc"
+    write_volumes(cells(), path)
+    return path
+
+
+def test_extrapolation_beats_persistence_where_cells_move(archive: Path) -> None:
+    report = run_evaluation(request(archive))
+    assert report.lead_minutes == [10, 20, 30]
+    assert len(report.initial_times) == 3
+    mae = {name: tally.mae() for name, tally in report.tallies.items()}
+    csi = {name: tally.csi()[:, 0] for name, tally in report.tallies.items()}
+    for name in FAST[1:]:
+        assert (mae[name] < 0.3 * mae["persistence"]).all()
+        assert (csi[name] > csi["persistence"]).all()
+    assert report.scored_on == "observed voxels"
+
+
+def test_answer_and_files(archive: Path, tmp_path: Path) -> None:
+    report = run_evaluation(request(archive))
+    answer = report.answer()
+    assert {"initial_times", "lead_minutes", "methods"} <= answer.keys()
+    assert list(answer["methods"]) == list(FAST)
+    scores = answer["methods"]["extrapolation"]
+    assert list(scores["csi"]) == ["20", "30", "35", "40", "45"]
+    for key in ("csi", "pod", "far", "bias"):
+        assert len(scores[key]["35"]) == 3
+    hits, misses, false_alarms = scores["counts"]["20"][1]
+    assert scores["csi"]["20"][1] == pytest.approx(hits / (hits + misses + false_alarms))
+    assert len(scores["by_height"]["mae_dbz"]) == GRID.shape[0]
+
+    paths = write_report(report, tmp_path / "out")
+    assert {p.name for p in paths} == {"scores.csv", "errors.csv", "by_height.csv", "scores.json"} | {
+        "scores.png",
+        "by_height.png",
+    }
+    assert all(p.stat().st_size > 0 for p in paths)
+    assert not list((tmp_path / "out").glob(".*"))
+    with (tmp_path / "out" / "scores.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["method"] == "extrapolation" and r["threshold_dbz"] == "20"]
+    assert [int(rows[1][k]) for k in ("hits", "misses", "false_alarms")] == [hits, misses, false_alarms]
+    assert float(rows[1]["csi"]) == pytest.approx(scores["csi"]["20"][1], abs=1e-5)
+    kept = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert kept["methods"].keys() == answer["methods"].keys()
+
+
+@pytest.mark.parametrize("methods", [FAST, ("advection",)])
+def test_later_volumes_change_scores_but_no_forecast(tmp_path: Path, methods: tuple[str, ...]) -> None:
+    one, other = cells(steps=7), moving_cells(GRID, (-15.0, 0.0), steps=7, seed=5, peak_dbz=65.0)
+    values = one.values.copy()
+    values[4:] = other.values[4:]
+    changed = VolumeSequence(values, one.mask, one.times, GRID, coverage=values[:, 0].any(axis=0))
+    found = []
+    for name, volumes in (("one", one), ("changed", changed)):
+        asked = request(tmp_path, methods=methods, keep_forecasts=tmp_path / name)
+        report = hindcast(volumes, methods, asked)
+        files = sorted((tmp_path / name).rglob("*.nc"))
+        fields = []
+        for path in files:
+            with xr.open_dataset(path, mask_and_scale=False) as dataset:
+                fields.append(dataset.reflectivity.values)
+        found.append((files, fields, [tally.mae()[0] for tally in report.tallies.values()]))
+    assert len(found[0][1]) == len(methods)
+    assert [p.name for p in found[0][0]] == ["20200101T0030.nc"] * len(methods)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        assert np.array_equal(a, b)
+    assert found[0][2] != found[1][2]
+
+
+def test_kept_forecasts_score_the_same_when_verified(archive: Path, tmp_path: Path) -> None:
+    report = run_evaluation(request(archive, keep_forecasts=tmp_path / "kept"))
+    again = run_verification(VerifyRequest((tmp_path / "kept",), archive))
+    assert not again.missing
+    assert set(again.report.tallies) == set(report.tallies)
+    for name, tally in report.tallies.items():
+        # Files hold reflectivity to 0.01 dBZ.
+        assert np.allclose(again.report.tallies[name].mae(), tally.mae(), atol=0.006)
+        assert np.allclose(again.report.tallies[name].csi(), tally.csi(), atol=0.02, equal_nan=True)
+
+
+def test_only_observed_voxels_count(archive: Path) -> None:
+    volumes = cells()
+    mask = volumes.mask.copy()
+    mask[5:, :, :, :20] = False
+    values = np.where(mask[:, None], volumes.values, np.float32(np.nan))
+    some = VolumeSequence(values, mask, volumes.times, GRID)
+    report = hindcast(some, FAST, request(archive))
+    # The initial times are volumes 3, 4 and 5.
+    expected = [mask[i + 1 : i + 4].sum(axis=(1, 2, 3)) for i in (3, 4, 5)]
+    for tally in report.tallies.values():
+        assert tally.sums[:, :, 0].sum(axis=1).tolist() == np.sum(expected, axis=0).tolist()
+
+
+def test_coverage_limits_the_scored_voxels(archive: Path) -> None:
+    volumes = cells()
+    coverage = np.zeros(GRID.shape, bool)
+    coverage[:, 10:20] = True
+    some = VolumeSequence(volumes.values, volumes.mask, volumes.times, GRID, coverage=coverage)
+    report = hindcast(some, ("persistence",), request(archive))
+    assert report.tallies["persistence"].sums[:, :, 0].sum(axis=1).tolist() == [3 * coverage.sum()] * 3
+    assert "at least once" in report.scored_on
+
+
+def test_gaps_are_respected() -> None:
+    volumes = cells(steps=14)
+    assert initial_indices(volumes, 4, 3).tolist() == list(range(3, 11))
+    assert initial_indices(volumes, 4, 3, every=3).tolist() == [3, 6, 9]
+    gap = volumes.select([*range(6), *range(7, 14)])
+    assert initial_indices(gap, 3, 2).tolist() == [2, 3, 8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("volumes", "message"),
+    [
+        (cells(steps=5), "5 volumes"),
+        (cells(peak_dbz=15.0), "dry"),
+        (cells(steps=12).select([0, 1, 2, 4, 5, 6, 8, 9, 10]), "follow each other"),
+    ],
+)
+def test_archives_that_cannot_be_scored(tmp_path: Path, volumes: VolumeSequence, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        hindcast(volumes, FAST, request(tmp_path))
+
+
+def test_methods_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    with pytest.raises(UsageError, match="unknown method guess"):
+        run_evaluation(request(nowhere, methods=("persistence", "guess")))
+    with pytest.raises(UsageError, match="--model"):
+        run_evaluation(request(nowhere, methods=("gaumamba",)))
+    assert request(nowhere, methods=()).chosen_methods() == [*FAST, "advection"]
+    with pytest.raises(InputError, match="nowhere"):
+        run_evaluation(request(nowhere))
+
+
+def test_foreign_forecast_files_are_scored(archive: Path, tmp_path: Path) -> None:
+    run_evaluation(request(archive, methods=("extrapolation",), keep_forecasts=tmp_path / "kept"))
+    ours = tmp_path / "kept" / "extrapolation" / "20200101T0030.nc"
+    with xr.open_dataset(ours, decode_timedelta=True) as dataset:
+        foreign = dataset.load().drop_vars("valid_time")
+    foreign.attrs = {}
+    foreign.to_netcdf(tmp_path / "theirs.nc")
+    mae = [
+        run_verification(VerifyRequest((path,), archive)).report.tallies[name].mae()
+        for path, name in ((ours, "extrapolation"), (tmp_path / "theirs.nc", "theirs"))
+    ]
+    assert np.allclose(*mae)
+
+
+def test_leads_without_observation_are_told(archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run_evaluation(request(archive, methods=("persistence",), keep_forecasts=tmp_path / "kept"))
+    forecast = tmp_path / "kept" / "persistence" / "20200101T0050.nc"
+    write_volumes(cells().select([5, 6, 8]), tmp_path / "some.nc")
+    with caplog.at_level("WARNING"):
+        found = run_verification(VerifyRequest((forecast,), tmp_path / "some.nc"))
+    init = read_forecast(forecast).init_time
+    assert found.missing == {init: [init + np.timedelta64(20, "m")]}
+    assert "no observation at lead times 20 min" in caplog.text
+    assert np.isfinite(found.report.tallies["persistence"].mae()).tolist() == [True, False, True]
+
+
+def test_verification_refuses_what_cannot_be_scored(archive: Path, tmp_path: Path) -> None:
+    run_evaluation(request(archive, methods=("persistence",), keep_forecasts=tmp_path / "kept"))
+    forecast = tmp_path / "kept" / "persistence" / "20200101T0050.nc"
+    other = moving_cells(small_grid((5, 30, 30)), steps=9)
+    write_volumes(other, tmp_path / "other.nc")
+    with pytest.raises(InputError, match="another grid"):
+        run_verification(VerifyRequest((forecast,), tmp_path / "other.nc"))
+    early = cells(steps=2)
+    write_volumes(early, tmp_path / "early.nc")
+    with pytest.raises(InputError, match="no valid time"):
+        run_verification(VerifyRequest((forecast,), tmp_path / "early.nc"))
+    with pytest.raises(InputError, match="no forecast file"):
+        run_verification(VerifyRequest((archive,), archive))
+    (tmp_path / "text.nc").write_text("not NetCDF")
+    with pytest.raises(InputError, match="cannot be read"):
+        run_verification(VerifyRequest((tmp_path / "text.nc",), archive))
+    copy = tmp_path / "copy.nc"
+    copy.write_bytes(forecast.read_bytes())
+    with pytest.raises(InputError, match="both persistence"):
+        run_verification(VerifyRequest((forecast, copy), archive))
+    with pytest.raises(InputError, match="does not exist"):
+        run_verification(VerifyRequest((tmp_path / "missing.nc",), archive))
+
+
+@pytest.mark.slow
+def test_real_storms_agree_with_the_peers_figures() -> None:
+    folder = real_data("cpol_20051113_morning_grid")
+    report = run_evaluation(request(folder, leads=6))
+    assert len(report.initial_times) == 34
+    mae = {name: tally.mae().mean() for name, tally in report.tallies.items()}
+    csi = {name: tally.csi().mean(axis=0) for name, tally in report.tallies.items()}
+    # pysteps dense Lucas-Kanade, one field and one per level: 3.138 and 3.073 dBZ, CSI35 0.205 and 0.224.
+    assert mae["persistence"] == pytest.approx(3.834, abs=0.001)
+    assert csi["persistence"][[0, 2, 4]] == pytest.approx([0.249, 0.091, 0.042], abs=0.001)
+    assert mae["extrapolation"] < 3.0 and mae["extrapolation-levels"] < 3.0
+    assert csi["extrapolation"][2] > 0.23 and csi["extrapolation-levels"][2] > 0.23
