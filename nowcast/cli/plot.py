@@ -67,7 +67,7 @@ def plot(
     wanted = _kind_asked(kind, output, chosen)
     reader = _Reader(parse_time(at), frames, parse_site(site), clutter)
     done: list[dict[str, Any]] = []
-    groups = _groups(files, wanted)
+    groups = _groups(files, together=wanted == "panels" or (wanted is None and chosen.line is None))
     if len(groups) > 1 and target_of(output, "").file is not None:
         raise typer.BadParameter(f"the pictures of {len(files)} files need a folder, not {output}", param_hint="-o")
     for group, stem in groups:
@@ -152,7 +152,7 @@ def _draw(
     if own == "forecast":
         forecasts = [read_forecast(path) for path in group]
         observed = None if obs is None else reader.beside(forecasts[0], obs)
-        kinds = _kinds(kind, "panels", pictures.VOLUME_KINDS)
+        kinds = _kinds(kind, "section" if chosen.line else "panels", pictures.VOLUME_KINDS)
         return pictures.forecast_pictures(forecasts, observed, kinds, target, chosen), kinds
     if obs is not None:
         raise UsageError(f"--obs goes with a forecast, which {group[0]} is not: leave it out")
@@ -160,9 +160,9 @@ def _draw(
         kinds = _kinds(kind, "gaussians", pictures.GAUSSIAN_KINDS)
         windows = read_windows(group[0])
         return pictures.gaussian_pictures(windows[-1], kinds, target, chosen), kinds
-    volumes = reader.volumes(group[0], kind)
-    several = "panels" if len(volumes) > 1 else "level" if chosen.levels_m else "map"
-    kinds = _kinds(kind, several, pictures.VOLUME_KINDS)
+    volumes = reader.volumes(group[0], "section" if chosen.line else kind)
+    suits = "panels" if len(volumes) > 1 else "level" if chosen.levels_m else "map"
+    kinds = _kinds(kind, "section" if chosen.line else suits, pictures.VOLUME_KINDS)
     return pictures.volume_pictures(volumes, kinds, target, chosen), kinds
 
 
@@ -179,11 +179,9 @@ def _kind_asked(kind: str | None, output: Path | None, chosen: Choices) -> str |
         return "animation"
     if chosen.levels_m and kind == "section":
         raise UsageError("--level goes with maps, panels and animations: a section shows all levels")
-    if chosen.line is None:
-        return kind
-    if kind not in (None, "section", "gaussians", "all"):
+    if chosen.line is not None and kind not in (None, "section", "gaussians", "all"):
         raise UsageError(f"--line goes with --kind section or gaussians, not with {kind}")
-    return kind or "section"
+    return kind
 
 
 def _own_kind(path: Path) -> str | None:
@@ -192,9 +190,9 @@ def _own_kind(path: Path) -> str | None:
     return kind_of(path)
 
 
-def _groups(files: list[Path], kind: str | None) -> list[tuple[list[Path], str]]:
-    """What is drawn together, with the first part of the pictures' names; several forecasts share their panels."""
-    if len(files) > 1 and kind in (None, "panels") and all(_own_kind(path) == "forecast" for path in files):
+def _groups(files: list[Path], *, together: bool) -> list[tuple[list[Path], str]]:
+    """What is drawn at once, with the first part of the pictures' names; ``together``: forecasts share panels."""
+    if together and len(files) > 1 and all(_own_kind(path) == "forecast" for path in files):
         return [(files, f"{_stem(files[0])}-compared")]
     groups: list[tuple[list[Path], str]] = []
     for path in files:

@@ -35,7 +35,7 @@ class Choices:
     levels_m
         Heights of the levels to draw, metres; empty for the column maximum, or six levels where levels are asked for.
     line
-        Where to cut; None for west to east through the strongest echo.
+        Where to cut; None for west to east through the deepest echo.
     leads_minutes
         Which leads of a forecast; empty for a choice by kind of picture.
     palette

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from nowcast.errors import UsageError
 from nowcast.plot.frames import Frame, Source, clock, datum, frame_at, frame_of, peak_of, utc
@@ -133,16 +134,20 @@ def _fill_cell(cell: Axes, shown: Frame | None, wanted: Frame, line: Line, scale
 
 
 def default_line(shown: Frame) -> Line:
-    """West to east through the strongest column of a frame, 150 km long where the grid has the room."""
-    top = composite(shown.field)
-    strongest = (shown.grid.shape[1] // 2, shown.grid.shape[2] // 2)
-    if np.isfinite(top).any():
-        strongest = np.unravel_index(int(np.nanargmax(top)), top.shape)  # type: ignore[assignment]
+    """West to east through the deepest echo of a frame, 150 km long where the grid has the room.
+
+    The deepest echo is where the mean over the column, smoothed over 5 x 5 columns, is greatest: a storm's core
+    rather than one strong pixel.
+    """
+    depth = uniform_filter(np.nan_to_num(shown.field, nan=0.0).mean(axis=0), size=5, mode="constant")
+    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    if depth.max() <= 0.0:
+        row, column = depth.shape[0] // 2, depth.shape[1] // 2
     west, east, _, _ = extent_km(shown.grid)
-    x, y = shown.grid.x[strongest[1]] / 1e3, shown.grid.y[strongest[0]] / 1e3
+    x, y = float(shown.grid.x[column]) / 1e3, float(shown.grid.y[row]) / 1e3
     half = min(DEFAULT_LENGTH_KM, east - west) / 2
     x = float(np.clip(x, west + half, east - half))
-    return Line(x - half, float(y), x + half, float(y))
+    return Line(x - half, y, x + half, y)
 
 
 def sample_section(field: Float32, grid: GridSpec, line: Line) -> Float32:

@@ -103,7 +103,8 @@ def test_gaussians(volumes: VolumeSequence, tmp_path: Path) -> None:
     )
     write_windows([FittedWindow(gaussians, 2, "e", volumes.select([0, 1]))], tmp_path / "fit.nc")
     plot([tmp_path / "fit.nc"], output=tmp_path / "out")
-    assert drawn(tmp_path / "out") == {"fit-gaussians.png"}
+    plot([tmp_path / "fit.nc"], output=tmp_path / "out" / "cut.png", line="-10,0,10,5")
+    assert drawn(tmp_path / "out") == {"fit-gaussians.png", "cut.png"}
     with pytest.raises(UsageError, match="neither --lead nor --level"):
         plot([tmp_path / "fit.nc"], output=tmp_path / "out", level=[1000.0])
 
