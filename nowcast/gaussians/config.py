@@ -1,0 +1,90 @@
+"""Settings of the fit, in physical units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from nowcast.errors import UsageError
+from nowcast.gaussians.coherence import Stiffness
+from nowcast.gaussians.energy import Density
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a sequence of volumes is written as Gaussians.
+
+    Attributes
+    ----------
+    gaussians
+        Number of Gaussians, N.
+    reserve
+        Share of them kept back from the newest volume for echo that only the earlier volumes hold.
+    first_share
+        Share of the newest volume's Gaussians that are seeded on the echo itself; the others follow in ``rounds``, each
+        where the residual is largest then.
+    rounds, seed_steps, round_steps, polish_steps
+        Optimiser steps after the first seeds, after each round, and after the last.
+    backward_steps, forward_steps, last_steps
+        Most optimiser steps for a volume in the backward and in the forward pass, and for the newest one.
+    plateau
+        A pass leaves a volume when three steps lower the cost by less than this fraction.
+    carving_dbz
+        How far below zero an amplitude may go. Slightly negative Gaussians carve the sharp edges of echo out of smooth
+        ones; large cancelling pairs would not survive being moved along.
+    amplitude_cost
+        Price of amplitude, in units of the image term: what keeps cancelling pairs small.
+    strong_dbz, strong_weight
+        Voxels above the two reflectivities weigh up to ``1 + strong_weight``, rising linearly between them.
+    noise_dbz
+        Residuals below this are not worth a Gaussian.
+    least_scale_voxels
+        Lower bound of the scales, in voxels of each axis: narrower Gaussians would flicker between voxels when moved.
+    largest_scale_m
+        Upper bounds of the horizontal and vertical scales.
+    stiffness
+        The local constraint.
+    density
+        The global constraint; weight 0 leaves it out.
+    seed
+        Of the random numbers with which seeds are drawn.
+    """
+
+    gaussians: int = 2048
+    reserve: float = 0.1
+    first_share: float = 0.25
+    rounds: int = 6
+    seed_steps: int = 8
+    round_steps: int = 4
+    polish_steps: int = 8
+    backward_steps: int = 8
+    forward_steps: int = 8
+    last_steps: int = 16
+    plateau: float = 0.01
+    carving_dbz: float = 15.0
+    amplitude_cost: float = 0.005
+    strong_dbz: tuple[float, float] = (30.0, 45.0)
+    strong_weight: float = 2.0
+    noise_dbz: float = 0.5
+    least_scale_voxels: float = 0.45
+    largest_scale_m: tuple[float, float] = (30e3, 6e3)
+    stiffness: Stiffness = field(default_factory=Stiffness)
+    density: Density = field(default_factory=Density)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.gaussians < 1:
+            raise UsageError(f"{self.gaussians} Gaussians: expected at least 1")
+        for name in ("reserve", "first_share", "plateau"):
+            share = getattr(self, name)
+            if not 0.0 <= share <= 1.0:
+                raise UsageError(f"fit setting {name} is {share}: expected a share within 0..1")
+        for name in ("carving_dbz", "amplitude_cost", "strong_weight", "noise_dbz"):
+            value = getattr(self, name)
+            if not (value >= 0.0 and math.isfinite(value)):
+                raise UsageError(f"fit setting {name} is {value}: expected 0 or more")
+        low, high = self.strong_dbz
+        if not low < high:
+            raise UsageError(f"fit setting strong_dbz is {self.strong_dbz}: expected two rising reflectivities")
+        if not self.least_scale_voxels > 0 or not min(self.largest_scale_m) > 0:
+            raise UsageError("fit settings least_scale_voxels and largest_scale_m must be above 0")

@@ -1,0 +1,56 @@
+"""The flow: where the air carries each Gaussian, and how fast the fit found it to go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nowcast.gaussians.coherence import neighbour_average
+from nowcast.gaussians.state import State, volume_in_voxels
+from nowcast.motion import MotionField, estimate_motion
+from nowcast.types import Float32, GridSpec, VolumeSequence
+
+HISTORY = 4
+"""Number of newest volumes that a motion is estimated from."""
+NEIGHBOURS = 16
+REACH_M = 20e3
+FADING = 0.7
+"""Weight of a step's own displacement relative to that of the next newer step."""
+
+
+def motions(volumes: VolumeSequence, first: int = 1) -> list[MotionField]:
+    """The motion at each time, from the volumes up to and including it; none before ``first``, which is at least 1."""
+    filled = volumes.filled()
+    found = [MotionField.still(volumes.grid)] * first
+    for t in range(first, len(volumes)):
+        newest = slice(max(0, t + 1 - HISTORY), t + 1)
+        found.append(estimate_motion(filled[newest], volumes.times[newest], volumes.grid, mask=volumes.mask[newest]))
+    return found
+
+
+def carry(means: Float32, motion: MotionField, seconds: float) -> Float32:
+    """``[N, 3]`` centres after ``seconds`` of motion, which may be negative; heights stay."""
+    halfway = means.copy()
+    halfway[:, :2] += motion.sample(means) * np.float32(0.5 * seconds)
+    moved = means.copy()
+    moved[:, :2] += motion.sample(halfway) * np.float32(seconds)
+    return moved
+
+
+def velocities(states: list[State], motions: list[MotionField], steps_s: list[float], grid: GridSpec) -> list[Float32]:
+    """``[N, 3]`` m/s at each time: the flow, corrected by what the tracked Gaussians did against it.
+
+    The correction is the displacement against the flow, averaged over neighbours and over the last steps: that of
+    one Gaussian alone says more about how echo was shared out than about the air. Heights are held.
+    """
+    found = [np.zeros_like(states[0].means)]
+    against, total = np.zeros((len(states[0]), 2)), 0.0
+    for t in range(1, len(states)):
+        state, motion, step = states[t], motions[t], steps_s[t - 1]
+        away = (state.means - carry(states[t - 1].means, motion, step))[:, :2] / step
+        against, total = FADING * against + away, FADING * total + 1.0
+        strength = ((state.intensities.astype(np.float64) ** 2).sum(axis=1)) * volume_in_voxels(state, grid.spacing_m)
+        average = neighbour_average(state.means, strength, NEIGHBOURS, REACH_M)
+        velocity = np.zeros_like(state.means)
+        velocity[:, :2] = motion.sample(state.means) + average @ against / total
+        found.append(velocity)
+    return found

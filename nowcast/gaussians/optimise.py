@@ -1,0 +1,192 @@
+"""Gauss-Newton in a small subspace: few, large, cheap steps.
+
+Each step looks in the plane of the preconditioned gradient and the last few steps (sequential subspace optimisation,
+Narkiss and Zibulevsky 2005) and takes the best combination for the linearised residuals. The derivative along the
+gradient costs one more rendering; along the last steps it is the difference of residuals just seen. So a step costs
+about two renderings and one adjoint, needs no step size, and does the work of several steps of Adam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from nowcast.gaussians.metric import Metric
+from nowcast.gaussians.state import Doubles, Limits, State, retract, to_local, to_parameters
+from nowcast.gaussians.terms import Linear, Term, Vector
+from nowcast.types import Bool
+
+MAX_SHIFT = 0.5  # of a scale a step: the linearisation does not reach further
+MAX_CHANGE = 0.3  # of a log-scale or of a turn, a step
+MEMORY = 2
+SHRINK = 0.4
+LEAST_SHRINK = 0.02
+CHUNK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where the fit arrived: the state, each term there, and the cost after each step, the start first."""
+
+    state: State
+    linears: tuple[Linear, ...]
+    costs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Point:
+    state: State
+    linears: tuple[Linear, ...]
+    cost: float
+
+    @staticmethod
+    def at(terms: Sequence[Term], state: State) -> _Point:
+        linears = tuple(term.at(state) for term in terms)
+        return _Point(state, linears, 0.5 * sum(float(_gram([[n.residual]])[0, 0]) for n in linears))
+
+    def gradient(self) -> Doubles:
+        parts = [to_local(self.state, linear.gradient()) for linear in self.linears]
+        return sum(parts[1:], parts[0])
+
+    def metric(self, spacing_m: tuple[float, float, float]) -> Metric:
+        extras = [extra for linear in self.linears if (extra := linear.curvature()) is not None]
+        return Metric.at(self.state, spacing_m, sum(extras[1:], extras[0]) if extras else None)
+
+
+def minimise(
+    terms: Sequence[Term],
+    state: State,
+    *,
+    limits: Limits,
+    spacing_m: tuple[float, float, float],
+    steps: int,
+    tolerance: float = 0.0,
+    movable: Bool | None = None,
+) -> Result:
+    """Lower the sum of the terms from ``state`` on.
+
+    Parameters
+    ----------
+    terms
+        What to minimise.
+    state
+        Start.
+    limits
+        Bounds of the log-scales.
+    spacing_m
+        Of the voxels ``(z, y, x)``.
+    steps
+        Most steps to take.
+    tolerance
+        Stop when three steps together lower the cost by less than this fraction.
+    movable
+        ``[N]``; Gaussians that are not stay as they are. None: all move.
+
+    Returns
+    -------
+    Result
+        Its cost is never above that of the start.
+    """
+    point = _Point.at(terms, state)
+    costs = [point.cost]
+    tries: list[tuple[Doubles, list[Vector]]] = []  # the last steps and their effect on each term's residual
+    damping = 1e-2
+    gradient = point.gradient()
+    for _ in range(steps):
+        metric = point.metric(spacing_m)
+        downhill = -metric.solve(gradient)
+        if movable is not None:
+            downhill[~movable] = 0.0
+        direction = to_parameters(point.state, downhill)
+        plane: list[tuple[Doubles, list[Vector]]] = [
+            (downhill, [linear.push(direction) for linear in point.linears]),
+            *tries,
+        ]
+        step = _bounded(_best_combination(plane, gradient, metric, damping))
+        found, share = _search(terms, point, step, limits)
+        if found is None:
+            if not tries:
+                break
+            tries, damping = [], damping * 3.0
+            costs.append(point.cost)
+            continue
+        effect: list[Vector] = [
+            new.residual - old.residual for new, old in zip(found.linears, point.linears, strict=True)
+        ]
+        tries = [(share * step, effect), *tries][:MEMORY]
+        damping = max(damping * (0.7 if share == 1.0 else 2.0), 1e-4)
+        point = found
+        costs.append(point.cost)
+        if len(costs) > 3 and costs[-4] - costs[-1] <= tolerance * costs[-1]:
+            break
+        gradient = point.gradient()
+    return Result(point.state, point.linears, tuple(costs))
+
+
+def _best_combination(
+    plane: list[tuple[Doubles, list[Vector]]], gradient: Doubles, metric: Metric, damping: float
+) -> Doubles:
+    """The step within the plane that minimises the linearised cost, lightly damped in the metric."""
+    directions = [direction for direction, _ in plane]
+    matrix = _gram([pushed for _, pushed in plane])
+    lengths = [metric.times(direction) for direction in directions]
+    matrix += damping * np.array([[float((a * b).sum()) for b in lengths] for a in directions])
+    slope = np.array([float((gradient * direction).sum()) for direction in directions])
+    share = np.linalg.lstsq(matrix, -slope, rcond=1e-7)[0]
+    return np.asarray(sum(w * direction for w, direction in zip(share, directions, strict=True)))
+
+
+def _bounded(step: Doubles) -> Doubles:
+    """The step with each coordinate kept to what the linearisation can tell; amplitudes are linear already."""
+    bounded = step.copy()
+    np.clip(step[:, :3], -MAX_SHIFT, MAX_SHIFT, out=bounded[:, :3])
+    np.clip(step[:, 3:9], -MAX_CHANGE, MAX_CHANGE, out=bounded[:, 3:9])
+    return bounded
+
+
+def _search(terms: Sequence[Term], point: _Point, step: Doubles, limits: Limits) -> tuple[_Point | None, float]:
+    """The first of ever shorter steps that lowers the cost, and its share; None where none does."""
+    share = 1.0
+    while share > LEAST_SHRINK:
+        found = _Point.at(terms, retract(point.state, share * step, limits))
+        if found.cost < point.cost:
+            return found, share
+        share *= SHRINK
+    return None, share
+
+
+def _gram(rows: list[list[Vector]]) -> Doubles:
+    """Scalar products ``[K, K]`` of K vectors, each given in parts; the sums run in a fixed order."""
+    k = len(rows)
+    out = np.zeros((k, k))
+    for part in range(len(rows[0])):
+        vectors = [np.ascontiguousarray(row[part]) for row in rows]
+        for i in range(k):
+            for j in range(i, k):
+                out[i, j] += _dot(vectors[i], vectors[j])
+    lower = np.tril_indices(k, -1)
+    out[lower] = out.T[lower]
+    return out
+
+
+def _dot(a: Vector, b: Vector) -> float:
+    return float(_dot_all(a, b))
+
+
+@njit(cache=True, nogil=True)
+def _dot_all(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for first in range(0, len(a), CHUNK):
+        total += _dot_chunk(a, b, first, min(first + CHUNK, len(a)))
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _dot_chunk(a, b, first, last):  # type: ignore[no-untyped-def]
+    total = a[0] * b[0] * 0
+    for i in range(first, last):
+        total += a[i] * b[i]
+    return float(total)

@@ -1,0 +1,77 @@
+"""Rendering a fit, and how well it reproduces the volumes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from nowcast import units
+from nowcast.errors import InputError
+from nowcast.types import Float32, GaussianSequence, GaussianSet, GridSpec, VolumeSequence
+from nowcast_kernels.voxelize import voxelize
+
+CSI_DBZ = (20, 35, 45)
+
+
+def render(gaussians: GaussianSet, grid: GridSpec) -> Float32:
+    """The field ``[C, Z, Y, X]`` float32 of the Gaussians in physical units, reflectivity clipped to 0..80 dBZ."""
+    with torch.no_grad():
+        drawing = torch.nonzero((gaussians.intensities != 0).any(dim=1)).squeeze(1)
+        parts = (gaussians.means, gaussians.log_scales, gaussians.quats, gaussians.intensities)
+        means, log_scales, quats, intensities = (part[drawing].contiguous() for part in parts)
+        field: Float32 = voxelize(means, log_scales, quats, intensities, grid).numpy()
+    field[0] = units.clip_dbz(field[0])
+    return field
+
+
+def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -> dict[str, Any]:
+    """How well the Gaussians reproduce the reflectivity of the volumes they were fitted to.
+
+    Returns
+    -------
+    dict
+        ``psnr_db``: for each volume, the peak signal-to-noise ratio in dB over the observed voxels, dBZ/70 as the
+        scale (a voxel without echo is 0 dBZ); infinite for a perfect and NaN for an unobserved volume. ``mae_dbz``: for
+        each volume the mean absolute error over the observed voxels. ``csi``: by threshold in dBZ, the critical success
+        index hits / (hits + misses + false alarms) pooled over all volumes; NaN where neither holds the threshold.
+        ``bytes``: of the Gaussians' parameters as float32. ``dense_bytes``: of the volumes as float32.
+
+    Raises
+    ------
+    InputError
+        The times or grids differ.
+    """
+    if not np.array_equal(sequence.times, volumes.times) or not sequence.grid.matches(volumes.grid):
+        raise InputError("the Gaussians were fitted to other times or another grid than these volumes")
+    psnr, mae = [], []
+    counts = np.zeros((len(CSI_DBZ), 3), np.int64)
+    for t in range(len(volumes)):
+        seen = volumes.mask[t]
+        observed = volumes.reflectivity[t][seen]
+        drawn = render(sequence.at(t), volumes.grid)[0][seen]
+        error = drawn - observed
+        psnr.append(peak_signal_to_noise(error))
+        mae.append(float(np.abs(error).mean(dtype=np.float64)) if error.size else math.nan)
+        for k, threshold in enumerate(CSI_DBZ):
+            f, o = drawn >= threshold, observed >= threshold
+            counts[k] += (f & o).sum(), (~f & o).sum(), (f & ~o).sum()
+    csi = {str(q): float(c[0] / c.sum()) if c.sum() else math.nan for q, c in zip(CSI_DBZ, counts, strict=True)}
+    parameters = (sequence.means, sequence.log_scales, sequence.quats, sequence.intensities)
+    return {
+        "psnr_db": psnr,
+        "mae_dbz": mae,
+        "csi": csi,
+        "bytes": 4 * sum(p.numel() for p in parameters),
+        "dense_bytes": 4 * volumes.values.size,
+    }
+
+
+def peak_signal_to_noise(error_dbz: Float32) -> float:
+    """``-10 log10(mean(e^2))`` with e in model scale, dB; infinite for no error, NaN for no voxel."""
+    if error_dbz.size == 0:
+        return math.nan
+    mean_square = float(np.square(error_dbz / units.MODEL_SCALE_DBZ, dtype=np.float64).mean())
+    return -10.0 * math.log10(mean_square) if mean_square > 0 else math.inf
