@@ -57,7 +57,7 @@ def evaluate(
     Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
     """
     from nowcast.gaussians import FitConfig
-    from nowcast.pipeline.evaluate import EvaluateRequest, run_evaluation
+    from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive, make_folder
 
     request = EvaluateRequest(
         source=source,
@@ -72,8 +72,12 @@ def evaluate(
         site=parse_site(site),
         clutter=clutter,
     )
-    with progress_bar("Loading") as loading, progress_bar("Forecasting") as progress:
-        report = run_evaluation(request, history=command_line(), loading=loading, progress=progress)
+    request.chosen_methods()
+    make_folder(output)
+    with progress_bar("Loading volumes") as progress:
+        archive = load_archive(request, progress=progress)
+    with progress_bar("Forecasting") as progress:
+        report = hindcast(archive, request, history=command_line(), progress=progress)
     publish(report, output, as_json)
 
 

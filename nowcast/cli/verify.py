@@ -33,12 +33,14 @@ def verify(
 
     Example: nowcast verify forecast.nc --obs archive/ -o scores/
     """
-    from nowcast.pipeline.evaluate import score_table, write_report
+    from nowcast.pipeline.evaluate import make_folder, score_table, write_report
     from nowcast.pipeline.verify import VerifyRequest, run_verification
 
     request = VerifyRequest(tuple(forecasts), obs, site=parse_site(site), clutter=clutter)
-    with progress_bar("Loading") as loading, progress_bar("Scoring") as progress:
-        verification = run_verification(request, loading=loading, progress=progress)
+    if output is not None:
+        make_folder(output)
+    with progress_bar("Loading and scoring") as progress:
+        verification = run_verification(request, progress=progress)
     report = verification.report
     paths = write_report(report, output) if output is not None else []
     if as_json:

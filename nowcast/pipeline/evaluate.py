@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.errors import InputError, UsageError
+from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now
 from nowcast.pipeline.inputs import GridConfig, load_sequence
@@ -18,7 +19,16 @@ from nowcast.pipeline.methods import METHODS, Case, check_methods, forecast_by
 from nowcast.types import Bool, Float32, Forecast, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
 
-__all__ = ["EvaluateRequest", "hindcast", "initial_indices", "run_evaluation", "score_table", "write_report"]
+__all__ = [
+    "EvaluateRequest",
+    "hindcast",
+    "initial_indices",
+    "load_archive",
+    "make_folder",
+    "run_evaluation",
+    "score_table",
+    "write_report",
+]
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
@@ -75,41 +85,45 @@ class EvaluateRequest:
         return names
 
 
-def run_evaluation(
-    request: EvaluateRequest, *, history: str = "", loading: Progress | None = None, progress: Progress | None = None
-) -> Report:
-    """Load the archive and score the methods on it.
+def run_evaluation(request: EvaluateRequest, *, history: str = "", progress: Progress | None = None) -> Report:
+    """Load the archive and score the methods on it: :func:`load_archive`, then :func:`hindcast`."""
+    return hindcast(load_archive(request), request, history=history, progress=progress)
+
+
+def load_archive(request: EvaluateRequest, *, progress: Progress | None = None) -> VolumeSequence:
+    """All volumes of the archive, gridded.
 
     Raises
     ------
     InputError
-        The archive cannot be read, or has no initial time that can be scored.
+        The archive cannot be read.
+    UsageError
+        Unknown methods, or ``gaumamba`` without a model; told before anything is read.
+    """
+    request.chosen_methods()
+    return load_sequence(
+        request.source, grid=request.grid, site=request.site, clutter=request.clutter, progress=progress
+    )
+
+
+def hindcast(
+    archive: VolumeSequence, request: EvaluateRequest, *, history: str = "", progress: Progress | None = None
+) -> Report:
+    """Score the methods at every initial time of loaded volumes.
+
+    Every forecast is made from the volumes up to its initial time alone. It is scored where the radar observed the
+    voxel at the valid time and in one of the volumes that the forecast came from, on the same voxels for all methods.
+    Where the archive does not tell what was observed, voxels that held a value at least once in it count.
+
+    Raises
+    ------
+    InputError
+        The archive has no initial time that can be scored, or the model cannot be read.
     UsageError
         Unknown methods, or ``gaumamba`` without a model.
     """
     methods = request.chosen_methods()
     model = _load_model(request.model) if "gaumamba" in methods else None
-    archive = load_sequence(
-        request.source, grid=request.grid, site=request.site, clutter=request.clutter, progress=loading
-    )
-    return hindcast(archive, methods, request, model=model, history=history, progress=progress)
-
-
-def hindcast(
-    archive: VolumeSequence,
-    methods: Sequence[str],
-    request: EvaluateRequest,
-    *,
-    model: GauMamba | None = None,
-    history: str = "",
-    progress: Progress | None = None,
-) -> Report:
-    """Score methods at every initial time of loaded volumes.
-
-    Every forecast is made from the volumes up to its initial time alone. It is scored where the radar observed the
-    voxel at the valid time and in one of the volumes that the forecast came from, on the same voxels for all methods.
-    Where the archive does not tell what was observed, voxels that held a value at least once in it count.
-    """
     initial = initial_indices(archive, request.frames, request.leads, request.every)
     leads = lead_times(archive, request.leads)
     tallies = {name: Tally(request.leads, archive.grid, request.tally) for name in methods}
@@ -129,6 +143,17 @@ def hindcast(
     covered = "voxels with a value at least once in the archive, which does not tell what was observed"
     scored_on = "observed voxels" if archive.coverage is None else covered
     return Report(archive.times[initial], leads, tallies, scored_on)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that results will go to, before the long work; raises OutputError when that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in its place" if folder.is_file() else error.strerror
+        raise OutputError(f"cannot make the folder {folder}: {reason}; choose another with -o") from error
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write to the folder {folder}: permission denied; choose another with -o")
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:

@@ -55,9 +55,7 @@ class Verification:
     missing: dict[np.datetime64, list[np.datetime64]]
 
 
-def run_verification(
-    request: VerifyRequest, *, loading: Progress | None = None, progress: Progress | None = None
-) -> Verification:
+def run_verification(request: VerifyRequest, *, progress: Progress | None = None) -> Verification:
     """Score forecast files by method and lead time.
 
     Forecasts of the same initial time are scored on the same voxels: those that the radar observed at the valid time
@@ -71,7 +69,7 @@ def run_verification(
     paths = forecast_files(request.forecasts)
     groups, grid, leads = _survey(paths)
     valid = np.unique([time + lead for time in groups for lead in leads])
-    observed = _observations(request, grid, valid, loading)
+    observed = _observations(request, grid, valid, progress)
     tolerance = STEP_TOLERANCE * _step(leads, observed.times)
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     tallies = {name: Tally(len(leads), grid, request.tally) for name in names}
@@ -134,7 +132,7 @@ def _survey(paths: Sequence[Path]) -> tuple[dict[np.datetime64, dict[str, Path]]
     return groups, grid, np.array(sorted(leads), "timedelta64[ns]")
 
 
-def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, loading: Progress | None) -> VolumeSequence:
+def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, progress: Progress | None) -> VolumeSequence:
     """The volumes around the valid times, on the forecasts' grid."""
     margin = np.timedelta64(1, "h")
     times = list_inputs(request.observations, at=valid[-1] + margin)
@@ -151,7 +149,7 @@ def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, loading:
         grid=_grid_config(grid),
         site=request.site,
         clutter=request.clutter,
-        progress=loading,
+        progress=progress,
     )
     if not observed.grid.matches(grid):
         raise InputError(

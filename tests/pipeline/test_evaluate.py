@@ -11,11 +11,18 @@ import pytest
 import xarray as xr
 from helpers import moving_cells, real_data, small_grid
 
-from nowcast.errors import InputError, UsageError
+from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
-from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, initial_indices, run_evaluation, write_report
+from nowcast.pipeline.evaluate import (
+    EvaluateRequest,
+    hindcast,
+    initial_indices,
+    make_folder,
+    run_evaluation,
+    write_report,
+)
 from nowcast.pipeline.verify import VerifyRequest, run_verification
 from nowcast.types import VolumeSequence
 
@@ -87,7 +94,7 @@ def test_later_volumes_change_scores_but_no_forecast(tmp_path: Path, methods: tu
     found = []
     for name, volumes in (("one", one), ("changed", changed)):
         asked = request(tmp_path, methods=methods, keep_forecasts=tmp_path / name)
-        report = hindcast(volumes, methods, asked)
+        report = hindcast(volumes, asked)
         files = sorted((tmp_path / name).rglob("*.nc"))
         fields = []
         for path in files:
@@ -118,7 +125,7 @@ def test_only_observed_voxels_count(archive: Path) -> None:
     mask[5:, :, :, :20] = False
     values = np.where(mask[:, None], volumes.values, np.float32(np.nan))
     some = VolumeSequence(values, mask, volumes.times, GRID)
-    report = hindcast(some, FAST, request(archive))
+    report = hindcast(some, request(archive))
     # The initial times are volumes 3, 4 and 5.
     expected = [mask[i + 1 : i + 4].sum(axis=(1, 2, 3)) for i in (3, 4, 5)]
     for tally in report.tallies.values():
@@ -130,7 +137,7 @@ def test_coverage_limits_the_scored_voxels(archive: Path) -> None:
     coverage = np.zeros(GRID.shape, bool)
     coverage[:, 10:20] = True
     some = VolumeSequence(volumes.values, volumes.mask, volumes.times, GRID, coverage=coverage)
-    report = hindcast(some, ("persistence",), request(archive))
+    report = hindcast(some, request(archive, methods=("persistence",)))
     assert report.tallies["persistence"].sums[:, :, 0].sum(axis=1).tolist() == [3 * coverage.sum()] * 3
     assert "at least once" in report.scored_on
 
@@ -153,7 +160,7 @@ def test_gaps_are_respected() -> None:
 )
 def test_archives_that_cannot_be_scored(tmp_path: Path, volumes: VolumeSequence, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        hindcast(volumes, FAST, request(tmp_path))
+        hindcast(volumes, request(tmp_path))
 
 
 def test_methods_are_checked_before_anything_is_read(tmp_path: Path) -> None:
@@ -165,6 +172,14 @@ def test_methods_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     assert request(nowhere, methods=()).chosen_methods() == [*FAST, "advection"]
     with pytest.raises(InputError, match="nowhere"):
         run_evaluation(request(nowhere))
+
+
+def test_folder_for_the_results_is_made_or_refused_early(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a file is in its place"):
+        make_folder(tmp_path / "file")
 
 
 def test_foreign_forecast_files_are_scored(archive: Path, tmp_path: Path) -> None:
