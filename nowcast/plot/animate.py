@@ -20,7 +20,7 @@ from PIL import Image
 from nowcast.errors import UsageError
 from nowcast.io.atomic import atomic_path
 from nowcast.plot.encode import write_gif, write_mp4
-from nowcast.plot.frames import Frame, Source, clock, frame_at, frames_of, origin_text, peak_of, utc
+from nowcast.plot.frames import Frame, clock, frame_at, frames_of, origin_text, peak_of, utc
 from nowcast.plot.layout import BOTTOM_IN, Sheet, Strip, block_size, new_sheet
 from nowcast.plot.maps import draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
 from nowcast.plot.style import (
@@ -31,7 +31,7 @@ from nowcast.plot.style import (
     Palette,
     reflectivity_scale,
 )
-from nowcast.types import VolumeSequence
+from nowcast.types import Forecast, VolumeSequence
 
 FORMATS = (".gif", ".mp4")
 MATCH_S = 300.0
@@ -49,10 +49,10 @@ class Track:
 
 
 def write_animation(
-    source: Source,
     path: Path | str,
-    observed: VolumeSequence | None = None,
     *,
+    observed: VolumeSequence | None = None,
+    forecast: Forecast | None = None,
     level_m: float | None = None,
     palette: Palette = "standard",
     progress: Callable[[int, int], None] | None = None,
@@ -63,12 +63,12 @@ def write_animation(
 
     Parameters
     ----------
-    source
-        Observed volumes or a forecast.
     path
         Ends in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
     observed
-        Volumes before and, where there are, after the forecast's initial time.
+        Volumes; with a forecast those before and, where there are, after its initial time.
+    forecast
+        What to show after them; None to show the volumes alone.
     level_m
         Height in metres; None for the column maximum.
 
@@ -81,7 +81,7 @@ def write_animation(
     """
     target = Path(path)
     _check_format(target)
-    tracks = _tracks(source, observed)
+    tracks = _tracks(observed, forecast)
     scale = reflectivity_scale(palette)
     movie = _Movie(tracks, level_m, scale)
     pictures = []
@@ -105,15 +105,16 @@ def _check_format(target: Path) -> None:
         raise UsageError("an MP4 needs the program ffmpeg, which is not installed: write a .gif instead")
 
 
-def _tracks(source: Source, observed: VolumeSequence | None) -> list[Track]:
-    frames = frames_of(source)
-    if not frames:
-        raise UsageError("there is nothing to animate: the sequence holds no volume")
-    if isinstance(source, VolumeSequence) or observed is None:
-        return [Track(tuple(frames))]
-    past = frames_of(observed.until(source.init_time))
-    tracks = [Track((*past, *frames))]
-    truth = [frame_at(observed, frame.valid_time, MATCH_S) for frame in frames]
+def _tracks(observed: VolumeSequence | None, forecast: Forecast | None) -> list[Track]:
+    seen = [] if observed is None else frames_of(observed)
+    if forecast is None:
+        if not seen:
+            raise UsageError("there is nothing to animate: give observed volumes, a forecast, or both")
+        return [Track(tuple(seen))]
+    past = [frame for frame in seen if frame.valid_time <= forecast.init_time]
+    ahead = frames_of(forecast)
+    tracks = [Track((*past, *ahead))]
+    truth = [frame_at(observed, frame.valid_time, MATCH_S) for frame in ahead]
     if any(frame is not None for frame in truth):
         tracks.insert(0, Track((*past, *truth)))
     return tracks

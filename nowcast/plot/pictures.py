@@ -100,7 +100,9 @@ def volume_pictures(
         ),
         "section": lambda path: save_figure(plot_section(volumes, line=chosen.line, palette=chosen.palette), path),
         "panels": lambda path: save_figure(plot_times(volumes, level_m=level("panels"), palette=chosen.palette), path),
-        "animation": lambda path: write_animation(volumes, path, level_m=level("animation"), palette=chosen.palette),
+        "animation": lambda path: write_animation(
+            path, observed=volumes, level_m=level("animation"), palette=chosen.palette
+        ),
     }
     return _make(kinds, makers, target, "observed volumes")
 
@@ -135,7 +137,9 @@ def forecast_pictures(
         "panels": lambda path: save_figure(
             plot_panels(several, observed, leads=leads or None, level_m=level("panels"), palette=palette), path
         ),
-        "animation": lambda path: write_animation(first, path, observed, level_m=level("animation"), palette=palette),
+        "animation": lambda path: write_animation(
+            path, observed=observed, forecast=first, level_m=level("animation"), palette=palette
+        ),
     }
     if len(several) > 1 and tuple(kinds) != ("panels",):
         raise UsageError("several forecasts together make panels only: draw the other kinds file by file")

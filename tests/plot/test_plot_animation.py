@@ -43,7 +43,7 @@ def share(picture: np.ndarray, colour: str) -> float:
 
 def test_observed_frames_come_first_and_forecast_frames_are_marked(tmp_path: Path) -> None:
     sequence = cells()
-    path = write_animation(forecast_of(sequence, 2), tmp_path / "a.gif", sequence.select(slice(0, 3)))
+    path = write_animation(tmp_path / "a.gif", observed=sequence.select(slice(0, 3)), forecast=forecast_of(sequence, 2))
     pictures, durations = frames_of_gif(path)
     assert len(pictures) == 3 + 3
     # The strip over the map is in the colour of what is shown.
@@ -55,8 +55,9 @@ def test_observed_frames_come_first_and_forecast_frames_are_marked(tmp_path: Pat
 
 def test_later_observations_run_beside_the_forecast(tmp_path: Path) -> None:
     sequence = cells()
-    alone = write_animation(forecast_of(sequence, 2), tmp_path / "a.gif")
-    beside = write_animation(forecast_of(sequence, 2), tmp_path / "b.gif", sequence.select([1, 2, 3, 4]))
+    alone = write_animation(tmp_path / "a.gif", forecast=forecast_of(sequence, 2))
+    seen = sequence.select([1, 2, 3, 4])
+    beside = write_animation(tmp_path / "b.gif", observed=seen, forecast=forecast_of(sequence, 2))
     one, two = frames_of_gif(alone)[0], frames_of_gif(beside)[0]
     assert len(one) == 3 and len(two) == 5  # the last lead was not observed, yet has its frame
     assert two[0].shape[1] > 1.4 * one[0].shape[1]
@@ -67,7 +68,7 @@ def test_animated_colours_are_exactly_those_of_the_scale(tmp_path: Path) -> None
     sequence = cells(2)
     sequence.values[..., :8], sequence.mask[..., :8] = np.nan, False
     sequence.values[..., 8:] = 62.0
-    pictures, _ = frames_of_gif(write_animation(sequence, tmp_path / "a.gif", palette="safe"))
+    pictures, _ = frames_of_gif(write_animation(tmp_path / "a.gif", observed=sequence, palette="safe"))
     [strongest] = drawn_colours(reflectivity_scale("safe"), 62.0)
     for picture in pictures:
         assert share(picture, NOT_OBSERVED) > 0.15
@@ -76,22 +77,22 @@ def test_animated_colours_are_exactly_those_of_the_scale(tmp_path: Path) -> None
 
 def test_progress_is_told(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    write_animation(cells(3), tmp_path / "a.gif", progress=lambda done, total: told.append((done, total)))
+    write_animation(tmp_path / "a.gif", observed=cells(3), progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_what_cannot_be_animated_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="nothing to animate"):
-        write_animation(cells(2).select([]), tmp_path / "a.gif")
+        write_animation(tmp_path / "a.gif")
     with pytest.raises(UsageError, match=r"\.gif or \.mp4"):
-        write_animation(cells(2), tmp_path / "a.png")
+        write_animation(tmp_path / "a.png", observed=cells(2))
     monkeypatch.setattr(animate.shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match=r"ffmpeg, which is not installed: write a \.gif"):
-        write_animation(cells(2), tmp_path / "a.mp4")
+        write_animation(tmp_path / "a.mp4", observed=cells(2))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(animate.shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_mp4(tmp_path: Path) -> None:
-    path = write_animation(cells(3), tmp_path / "a.mp4")
+    path = write_animation(tmp_path / "a.mp4", observed=cells(3))
     assert path.read_bytes()[4:8] == b"ftyp"
