@@ -32,7 +32,7 @@ class Climate:
 
     peak_dbz: tuple[float, float] = (45.0, 5.0)
     top_m: tuple[float, float] = (12300.0, 3000.0)
-    radius_m: float = 4300.0
+    radius_m: float = 4000.0
     growth_s: float = 840.0
     mature_s: float = 900.0
     decay_s: float = 1500.0
@@ -96,7 +96,7 @@ def draw_cells(
         radius_m=climate.radius_m * np.exp(0.25 * v + 0.3 * size_noise),
         axis_ratio=1 + rng.gamma(2.0, 0.25, n),
         orientation_rad=heading_rad + rng.normal(0, 0.6, n),
-        anvil_dbz=np.maximum(anvil_dbz + 3.0 * v, 12.0),
+        anvil_dbz=np.where(anvil_dbz > 0, np.maximum(anvil_dbz + 4.5 * v, 8.0), 0.0),
         anvil_floor_m=floor,
         storm=storm,
     )

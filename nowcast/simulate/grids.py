@@ -91,7 +91,9 @@ class _View:
         points = []
         for aside, upward in BEAM_PARTS * spread:
             direction = np.deg2rad(azimuth) + aside
-            at = ground * np.sin(direction), ground * np.cos(direction), height + range_m[mask] * upward
+            # What of the beam would be in the ground sees the air just above it.
+            up = np.maximum(height + range_m[mask] * upward, 0)
+            at = ground * np.sin(direction), ground * np.cos(direction), up
             points.append(np.stack(at))
         floor = np.maximum(radar.floor_at(range_m[mask]), ECHO_FLOOR_DBZ)
         return _View(mask, np.stack(points).astype(np.float32), floor.astype(np.float32))

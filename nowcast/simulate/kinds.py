@@ -21,10 +21,13 @@ Float64 = NDArray[np.float64]
 SPIN_UP_S = 6000.0
 """Storms start up to so long before the event, so that it begins with a mixture of ages."""
 REACH_M = 190e3
+LINE_SITE_M = 8500.0
+LINE_RENEWAL_S = 780.0
+"""A line makes new cells about so far apart and so often."""
 
 
 def draw_scene(kind: str, seed: int | np.random.SeedSequence, duration_s: float) -> Scene:
-    """Draw an event of the given kind; the same seed gives the same scene, whatever its duration shows of it.
+    """Draw an event of the given kind and duration; the same arguments give the same scene.
 
     Raises
     ------
@@ -95,19 +98,12 @@ def draw_line_scene(rng: Rng, duration_s: float) -> Scene:
 def _line_cells(rng: Rng, climate: Climate, duration_s: float, heading: float, speed: float) -> Cells:
     """Cells born along a bowed front that advances at ``speed``; they fall behind it while they live."""
     length, bow = rng.uniform(110e3, 230e3), rng.uniform(0, 25e3)
-    sites = int(length / 8500)
+    sites = int(length / LINE_SITE_M)
     along = np.linspace(-0.5, 0.5, sites) * length
-    strength = rng.normal(0, 0.7, sites) - 2.5 * (np.abs(along) / length * 2) ** 4
-    born: list[Float64] = []
-    where: list[NDArray[np.int64]] = []
+    # The line is strongest in its middle; each part of it waxes and wanes over one to two and a half hours.
+    strength = rng.normal(0, 0.7, sites) - 2.5 * (2 * along / length) ** 4
     period, phase = rng.uniform(3600, 9000, sites), rng.uniform(0, 2 * np.pi, sites)
-    for number in range(sites):
-        pauses = rng.gamma(6.0, 780.0 / 6.0, int((SPIN_UP_S + duration_s) / 400))
-        times = -SPIN_UP_S - rng.uniform(0, 780) + np.cumsum(pauses)
-        times = times[times < duration_s]
-        born.append(times)
-        where.append(np.full(len(times), number))
-    start, site = np.concatenate(born), np.concatenate(where)
+    start, site = _births(rng, sites, duration_s)
     middle = rng.uniform(0.35, 0.65) * duration_s
     front = speed * (start - middle) + rng.normal(0, 2500, len(start)) - bow * (2 * along[site] / length) ** 2
     front += rng.uniform(-25e3, 25e3)
@@ -121,11 +117,23 @@ def _line_cells(rng: Rng, climate: Climate, duration_s: float, heading: float, s
         front * s + side * c,
         storm=site,
         vigour=strength[site] + 1.1 * np.sin(2 * np.pi * start / period[site] + phase[site]),
-        propagation_ms=np.zeros((len(start), 2)) + 0.35 * speed * np.array([c, s]) * 0.3,
+        propagation_ms=np.tile(0.1 * speed * np.array([c, s]), (len(start), 1)),
         anvil_dbz=float(rng.normal(25, 2.5)),
         anvil_floor_m=np.zeros(len(start)),
         heading_rad=heading + np.pi / 2,
     )
+
+
+def _births(rng: Rng, sites: int, duration_s: float) -> tuple[Float64, NDArray[np.int64]]:
+    """When and at which site along a line cells are born: every quarter of an hour or so at each."""
+    start, site = [], []
+    for number in range(sites):
+        pauses = rng.gamma(6.0, LINE_RENEWAL_S / 6.0, int((SPIN_UP_S + duration_s) / 400) + 4)
+        times = -SPIN_UP_S - rng.uniform(0, LINE_RENEWAL_S) + np.cumsum(pauses)
+        times = times[times < duration_s]
+        start.append(times)
+        site.append(np.full(len(times), number))
+    return np.concatenate(start), np.concatenate(site)
 
 
 def draw_stratiform_scene(rng: Rng, duration_s: float) -> Scene:

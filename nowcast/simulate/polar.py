@@ -119,8 +119,9 @@ def _measure(
     signal = gates.weather + gates.ground
     fading = np.maximum(1 + rng.standard_normal(len(index)) / np.sqrt(radar.samples), 0.05)
     received = (signal + gates.noise) * fading
-    seen = received > gates.noise * 10 ** (0.1 * radar.detection_db)
-    dbz = 10 * np.log10(np.maximum(received - gates.noise, 1e-9))
+    estimate = received - gates.noise
+    seen = estimate > gates.noise * 10 ** (0.1 * radar.detection_db)
+    dbz = 10 * np.log10(np.maximum(estimate, 1e-9))
     values = {
         "reflectivity": dbz,
         "velocity": _velocity(scene, radar, elevation_deg, t_s, gates, rng),

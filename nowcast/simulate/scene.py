@@ -32,8 +32,8 @@ class Roughness:
     warp: Renewal
 
     @staticmethod
-    def draw(rng: np.random.Generator, noise_db: float = 4.0, warp_m: float = 2200.0) -> Roughness:
-        return Roughness(noise_db, warp_m, Renewal.draw(rng, 600.0, 1e6), Renewal.draw(rng, 2400.0, 1e6))
+    def draw(rng: np.random.Generator, noise_db: float = 4.8, warp_m: float = 2200.0) -> Roughness:
+        return Roughness(noise_db, warp_m, Renewal.draw(rng, 540.0, 1e6), Renewal.draw(rng, 2400.0, 1e6))
 
     @staticmethod
     def none() -> Roughness:
