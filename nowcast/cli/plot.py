@@ -103,9 +103,9 @@ class _Reader:
         import numpy as np
 
         from nowcast.pipeline.inputs import list_inputs
-        from nowcast.plot.panels import MATCH_S
+        from nowcast.plot.frames import match_tolerance_s
 
-        end = forecast.valid_times[-1] + np.timedelta64(int(MATCH_S), "s")
+        end = forecast.valid_times[-1] + np.timedelta64(int(match_tolerance_s(forecast)), "s")
         later = int((list_inputs(archive, at=end) > forecast.init_time).sum())
         return self._load(archive, end, self.frames or later + PAST_FRAMES, forecast.grid)
 

@@ -20,7 +20,7 @@ from PIL import Image
 from nowcast.errors import UsageError
 from nowcast.io.atomic import atomic_path
 from nowcast.plot.encode import write_gif, write_mp4
-from nowcast.plot.frames import Frame, clock, frame_at, frames_of, origin_text, peak_of, utc
+from nowcast.plot.frames import Frame, clock, frame_at, frames_of, match_tolerance_s, origin_text, peak_of, utc
 from nowcast.plot.layout import BOTTOM_IN, Sheet, Strip, block_size, new_sheet
 from nowcast.plot.maps import draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
 from nowcast.plot.style import (
@@ -34,7 +34,6 @@ from nowcast.plot.style import (
 from nowcast.types import Forecast, VolumeSequence
 
 FORMATS = (".gif", ".mp4")
-MATCH_S = 300.0
 FRAME_MS = 350
 PAUSE_MS = 1200
 """How long the last observed and the last forecast frame stay."""
@@ -114,7 +113,7 @@ def _tracks(observed: VolumeSequence | None, forecast: Forecast | None) -> list[
     past = [frame for frame in seen if frame.valid_time <= forecast.init_time]
     ahead = frames_of(forecast)
     tracks = [Track((*past, *ahead))]
-    truth = [frame_at(observed, frame.valid_time, MATCH_S) for frame in ahead]
+    truth = [frame_at(observed, frame.valid_time, match_tolerance_s(forecast)) for frame in ahead]
     if any(frame is not None for frame in truth):
         tracks.insert(0, Track((*past, *truth)))
     return tracks

@@ -13,6 +13,7 @@ from nowcast.types import Float32, Forecast, GridSpec, VolumeSequence
 from nowcast.units import minutes
 
 Source = VolumeSequence | Forecast
+MATCH_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ def frame_at(source: Source | None, time: np.datetime64, tolerance_s: float) -> 
     distance = np.abs(source_times(source) - time) / np.timedelta64(1, "s")
     index = int(np.argmin(distance))
     return frame_of(source, index) if distance[index] <= tolerance_s else None
+
+
+def match_tolerance_s(source: Source) -> float:
+    """How far an observation may lie from a valid time and still stand for it: half a time step, at most 5 minutes."""
+    times = source_times(source)
+    if isinstance(source, Forecast):
+        times = np.concatenate([[source.init_time], times])
+    steps = np.diff(times) / np.timedelta64(1, "s")
+    return min(MATCH_S, 0.5 * float(steps.min())) if len(steps) else MATCH_S
 
 
 def spread_indices(count: int, most: int) -> list[int]:

@@ -16,6 +16,7 @@ from nowcast.plot.frames import (
     frame_of,
     frames_of,
     lead_text,
+    match_tolerance_s,
     origin_text,
     peak_of,
     spread_indices,
@@ -28,8 +29,6 @@ from nowcast.types import Forecast, VolumeSequence
 from nowcast.units import minutes
 
 MOST_COLUMNS = 6
-MATCH_S = 300.0
-"""An observation within so many seconds of a forecast's valid time stands for it."""
 
 
 def plot_panels(
@@ -70,7 +69,7 @@ def plot_panels(
     rows: list[list[Frame | None]] = []
     names = []
     if observed is not None:
-        matched = [frame_at(observed, time, MATCH_S) for time in times]
+        matched = [frame_at(observed, time, match_tolerance_s(first)) for time in times]
         later = any(shown is not None for shown in matched)
         rows.append(matched if later else _newest(observed, first.init_time, len(times)))
         names.append("Observed" if later else "Observed so far")

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from nowcast.errors import UsageError
-from nowcast.plot.frames import Frame, Source, clock, datum, frame_at, frame_of, peak_of, utc
+from nowcast.plot.frames import Frame, Source, clock, datum, frame_at, frame_of, match_tolerance_s, peak_of, utc
 from nowcast.plot.layout import GAP_IN, STRIP_IN, Sheet, Strip, new_sheet
 from nowcast.plot.maps import HALO, caption, composite, draw_map, extent_km, label_axes, map_aspect
 from nowcast.plot.style import NOT_OBSERVED, SMALL_SIZE, TEXT_SIZE, ColourScale, Palette, reflectivity_scale
 from nowcast.types import Float32, GridSpec
 
 DEFAULT_LENGTH_KM = 150.0
-MATCH_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def plot_section(
     _check_crosses(line, frames[0].grid)
     columns: list[list[Frame | None]] = [list(frames)]
     if observed is not None:
-        columns.insert(0, [frame_at(observed, f.valid_time, MATCH_S) for f in frames])
+        columns.insert(0, [frame_at(observed, f.valid_time, match_tolerance_s(source)) for f in frames])
     scale = reflectivity_scale(palette)
     first = frames[0]
     sheet, chart, cells = _map_and_sections(len(frames), len(columns), map_aspect(first.grid))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from nowcast.errors import UsageError
 from nowcast.plot import leads_of, plot_panels, plot_times
+from nowcast.plot.frames import match_tolerance_s
 from nowcast.types import Forecast, VolumeSequence
 
 
@@ -54,6 +55,13 @@ def test_several_methods_have_a_row_each() -> None:
 def test_a_missing_observation_is_said() -> None:
     sequence = cells().select([0, 1, 2, 3, 4, 6, 7])
     assert strips(plot_panels(forecast_of(cells(), 3), sequence))[1] == "no volume"
+
+
+def test_a_neighbouring_volume_does_not_stand_for_a_missing_one() -> None:
+    forecast = forecast_of(cells(), 3)
+    assert match_tolerance_s(forecast) == 300.0
+    assert match_tolerance_s(replace(forecast, lead_times=forecast.lead_times // 2)) == 150.0
+    assert match_tolerance_s(forecast_of(cells(), 3, leads=1)) == 300.0
 
 
 def test_a_forecast_just_made_stands_under_the_newest_observations() -> None:
