@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nowcast.errors import InputError
 
@@ -70,7 +70,7 @@ class GridSpec:
 
     @staticmethod
     def from_axes(
-        lat: float, lon: float, z: Sequence[float], y: Sequence[float], x: Sequence[float], alt: float = 0.0
+        lat: float, lon: float, z: ArrayLike, y: ArrayLike, x: ArrayLike, alt: float = 0.0
     ) -> GridSpec:
         """Make a grid from its coordinate axes in metres; raises InputError unless each is evenly spaced."""
         first, spacing, shape = [], [], []
@@ -87,7 +87,7 @@ class GridSpec:
 
     def axis(self, index: int) -> NDArray[np.float64]:
         """Coordinates in metres along axis 0 (z), 1 (y) or 2 (x)."""
-        return self.first_m[index] + self.spacing_m[index] * np.arange(self.shape[index])
+        return self.first_m[index] + self.spacing_m[index] * np.arange(self.shape[index], dtype=np.float64)
 
     @property
     def z(self) -> NDArray[np.float64]:

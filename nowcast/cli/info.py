@@ -38,8 +38,8 @@ def info(
                 print_result("\n".join(_lines(answer)))
     if failures and len(files) == 1:
         raise failures[0]
-    for error in failures:
-        print_note(f"Error: {error}")
+    for failure in failures:
+        print_note(f"Error: {failure}")
     if failures:
         raise PartialFailure(f"{len(failures)} of {len(files)} files could not be read")
 

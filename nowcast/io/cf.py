@@ -75,8 +75,10 @@ def grid_of(dataset: xr.Dataset, where: str) -> GridSpec:
         return GridSpec.from_axes(
             float(mapping["latitude_of_projection_origin"]),
             float(mapping["longitude_of_projection_origin"]),
-            *(dataset[axis].values for axis in ("z", "y", "x")),
-            alt=float(mapping.get("origin_altitude", 0.0)),
+            dataset["z"].values,
+            dataset["y"].values,
+            dataset["x"].values,
+            float(mapping.get("origin_altitude", 0.0)),
         )
     except KeyError as error:
         raise InputError(f"{where} has no {error}: not a file that nowcast wrote, or damaged") from error

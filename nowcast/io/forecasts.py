@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
         "provenance": json.dumps(dict(forecast.provenance), default=str),
     }
     dataset = xr.Dataset(variables, coordinates, attributes)
-    encoding = {
+    encoding: dict[str, dict[str, Any]] = {
         REFLECTIVITY: {**cf.PACKED_DBZ, "chunksizes": chunks},
         "lead_time": {"units": "minutes", "dtype": "float64"},
         "valid_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
@@ -62,10 +63,10 @@ def read_forecast(path: Path | str) -> Forecast:
     if values.ndim == 4:
         values = values[None]
     return Forecast(
-        init_time=dataset["forecast_reference_time"].values.astype("datetime64[ns]")[()],
+        init_time=np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns"),
         lead_times=dataset["lead_time"].values.astype("timedelta64[ns]"),
         values=values,
-        mask=np.isfinite(values).any(axis=(0, 1)),
+        mask=np.asarray(np.isfinite(values).any(axis=(0, 1))),
         grid=cf.grid_of(dataset, str(path)),
         method=str(dataset.attrs["method"]),
         provenance=json.loads(dataset.attrs.get("provenance", "{}")),

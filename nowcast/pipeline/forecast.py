@@ -199,7 +199,7 @@ def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None =
 
 def observed_now(volumes: VolumeSequence) -> Bool:
     """``[Z, Y, X]`` voxels that any of the input volumes observed: where a forecast is meant to be used."""
-    return volumes.mask.any(axis=0)
+    return np.asarray(volumes.mask.any(axis=0))
 
 
 def _provenance(request: ForecastRequest, volumes: VolumeSequence, method: str, fallback: str | None) -> dict[str, Any]:
