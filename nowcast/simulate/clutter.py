@@ -38,7 +38,8 @@ class Clutter:
         side = self.sidelobe_dbz - 0.8 * elevation_deg
         total = np.zeros(main.shape)
         for part in (main, side):
-            total += np.where(part > -20.0, 10.0 ** (0.1 * part.astype(np.float64)), 0.0)
+            seen = part > -20.0
+            total[seen] += 10.0 ** (0.1 * part[seen].astype(np.float64))
         return total
 
 

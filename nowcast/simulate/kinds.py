@@ -43,7 +43,7 @@ def draw_cells_scene(rng: Rng, duration_s: float) -> Scene:
     """Scattered single cells and multicell storms, gathered around a few places where the air converges."""
     climate, flow = Climate(), draw_flow(rng, Climate())
     climate = replace(climate, melting_m=(float(rng.normal(*climate.melting_m)), 0.0))
-    active = rng.gamma(4.0, 3.0)
+    active = 5.0 + rng.gamma(3.0, 3.0)
     vigour_db, deeper_m = rng.normal(0, 1.5), rng.normal(0, 900)
     climate = replace(
         climate,
