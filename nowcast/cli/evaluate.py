@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 def evaluate(
     source: Input,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and plots.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and plots. [none written]")
+    ] = None,
     every: Annotated[int, typer.Option(min=1, help="Only every so many-th volume is an initial time.")] = 1,
     leads: Leads = 6,
     methods: Annotated[
@@ -56,6 +58,7 @@ def evaluate(
 
     Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
     """
+    from nowcast.errors import UsageError
     from nowcast.gaussians import FitConfig
     from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive, make_folder
 
@@ -67,13 +70,16 @@ def evaluate(
         frames=frames,
         leads=leads,
         model=model,
-        keep_forecasts=output / "forecasts" if keep_forecasts else None,
+        keep_forecasts=output / "forecasts" if output is not None and keep_forecasts else None,
         grid=grid_config(spacing, extent, levels),
         site=parse_site(site),
         clutter=clutter,
     )
     request.chosen_methods()
-    make_folder(output)
+    if output is not None:
+        make_folder(output)
+    elif keep_forecasts:
+        raise UsageError("--keep-forecasts needs a folder to keep them in: give -o DIR")
     with progress_bar("Loading volumes") as progress:
         archive = load_archive(request, progress=progress)
     with progress_bar("Forecasting") as progress:
@@ -81,11 +87,11 @@ def evaluate(
     publish(report, output, as_json)
 
 
-def publish(report: Report, folder: Path, as_json: bool) -> None:
-    """Write a report's tables and pictures, and print it."""
+def publish(report: Report, folder: Path | None, as_json: bool) -> None:
+    """Write a report's tables and pictures where a folder is given, and print it."""
     from nowcast.pipeline.evaluate import score_table, write_report
 
-    paths = write_report(report, folder)
+    paths = write_report(report, folder) if folder is not None else []
     if as_json:
         print_json({**report.answer(), "outputs": [str(path) for path in paths]})
         return

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from helpers import moving_cells, real_data, small_grid
+from typer.testing import CliRunner
 
+from nowcast.cli import app
 from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
@@ -172,6 +174,27 @@ def test_methods_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     assert request(nowhere, methods=()).chosen_methods() == [*FAST, "advection"]
     with pytest.raises(InputError, match="nowhere"):
         run_evaluation(request(nowhere))
+
+
+def test_commands_answer_in_json(archive: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    names = ",".join(FAST)
+    options = ["--leads", "2", "--methods", names, "--json"]
+    quiet = runner.invoke(app, ["evaluate", str(archive), *options])
+    assert quiet.exit_code == 0, quiet.output
+    answer = json.loads(quiet.stdout)
+    assert answer["lead_minutes"] == [10, 20] and list(answer["methods"]) == list(FAST)
+    assert answer["initial_times"][0] == "2020-01-01T00:30:00Z" and answer["outputs"] == []
+
+    folder = tmp_path / "out"
+    kept = runner.invoke(app, ["evaluate", str(archive), *options, "-o", str(folder), "--keep-forecasts"])
+    assert kept.exit_code == 0, kept.output
+    verified = runner.invoke(app, ["verify", str(folder / "forecasts"), "--obs", str(archive), "--json"])
+    assert verified.exit_code == 0, verified.output
+    again = json.loads(verified.stdout)
+    assert again["not_observed"] == [] and again["methods"].keys() == answer["methods"].keys()
+    told = runner.invoke(app, ["evaluate", str(archive), "--keep-forecasts"])
+    assert isinstance(told.exception, UsageError) and "-o DIR" in str(told.exception)
 
 
 def test_folder_for_the_results_is_made_or_refused_early(tmp_path: Path) -> None:
