@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,7 +184,8 @@ def _load_gridded(
 def _read_one(entry: Entry, grid: GridConfig) -> VolumeSequence:
     if entry.kind == VOLUMES:
         volumes = read_volumes(entry.path)
-        return volumes.select(np.flatnonzero(volumes.times == entry.time))
+        volume = volumes.select(np.flatnonzero(volumes.times == entry.time))
+        return replace(volume, sources=(entry.path.name,))
     return read_gridded(
         [entry.path],
         bottom_m=grid.bottom_m,
