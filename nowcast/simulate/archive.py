@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 import nowcast
 from nowcast.errors import InputError, OutputError, UsageError
+from nowcast.radar.polar import PolarVolume
 from nowcast.simulate.cfradial import write_cfradial
-from nowcast.simulate.clutter import draw_clutter
+from nowcast.simulate.clutter import Clutter, draw_clutter
 from nowcast.simulate.kinds import KINDS, draw_scene
 from nowcast.simulate.polar import simulate_volume
 from nowcast.simulate.radar import Radar
@@ -146,13 +148,7 @@ def simulate_archive(
     history = f"nowcast {nowcast.__version__} simulate, seed {plan.seed}"
     for number, event in enumerate(events):
         scene, start = plan.scene(number), plan.event_start(number)
-
-        def scan(index: int, scene: Scene = scene, start: np.datetime64 = start, number: int = number):  # type: ignore[no-untyped-def]
-            t = float(plan.times_s[index])
-            rng = np.random.default_rng(np.random.SeedSequence([plan.seed, number, _NOISE, index]))
-            when = start + np.timedelta64(round(t), "s")
-            return simulate_volume(scene, radar, clutter, start=when, t_s=t, rng=rng)
-
+        scan = partial(_scan, plan, number, scene, clutter)
         # Only this thread writes: the NetCDF library is not safe to use from several.
         for path, volume in zip(event.volumes, _ahead(scan, range(plan.volumes), jobs), strict=True):
             write_cfradial(volume, radar, path, history=f"{history}, {event.name}")
@@ -163,6 +159,14 @@ def simulate_archive(
     return events
 
 
+def _scan(plan: ArchivePlan, event: int, scene: Scene, clutter: Clutter, index: int) -> PolarVolume:
+    """One volume of an event; its noise depends on the seed, the event and its index alone."""
+    rng = np.random.default_rng(np.random.SeedSequence([plan.seed, event, _NOISE, index]))
+    t = float(plan.times_s[index])
+    when = plan.event_start(event) + np.timedelta64(round(t), "s")
+    return simulate_volume(scene, plan.scanner, clutter, start=when, t_s=t, rng=rng)
+
+
 def _stamp(time: np.datetime64) -> str:
     return np.datetime_as_string(time, unit="s").replace("-", "").replace(":", "").replace("T", "_")
 
@@ -171,7 +175,8 @@ def _refuse_strangers(events: list[SimulatedEvent], directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise OutputError(f"{directory} is a file: give the name of a folder to write the archive into")
     ours = {path for e in events for path in (*e.volumes, e.truth)}
-    strangers = sorted(set(directory.rglob("*.nc")) - ours) if directory.is_dir() else []
+    found = {p for p in directory.rglob("*.nc") if not p.name.startswith(".")}
+    strangers = sorted(found - ours)
     if strangers:
         raise InputError(
             f"{directory} already holds {len(strangers)} other NetCDF files, such as {strangers[0].name}: "
@@ -183,13 +188,13 @@ def _ahead(function: Callable[[A], B], items: Iterable[A], jobs: int | None) -> 
     """``map(function, items)``, computed by threads up to two turns ahead of whoever takes the results."""
     workers = max(1, jobs or os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[object] = deque()
+        waiting: deque[Future[B]] = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
                 if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()  # type: ignore[attr-defined]
+                    yield waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()  # type: ignore[attr-defined]
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
