@@ -50,7 +50,7 @@ def polar_volume(
     beam_width_deg: float = 1.9,
     radar: str = "TEST",
 ) -> PolarVolume:
-    """Sample ``field(x, y, z)`` in dBZ (metres east and north of the radar, z above sea level) at every gate's centre."""
+    """Sample ``field(x, y, z)`` in dBZ (metres east and north of the radar, z above sea level) at the gates."""
     azimuth = ((np.arange(rays) + 0.5) * 360.0 / rays).astype(np.float32)
     range_m = first_edge_m + (np.arange(gates) + 0.5) * gate_m
     sweeps = []
@@ -61,9 +61,23 @@ def polar_volume(
         z = np.broadcast_to(height + site.alt, x.shape)
         dbz = np.asarray(field(x, y, z), np.float32)
         sweeps.append(Sweep(float(elevation), azimuth, float(range_m[0]), gate_m, {"reflectivity": dbz}, time))
-    return PolarVolume(
-        site, time, tuple(sweeps), radar, beam_width_deg=beam_width_deg, source="made", format="odim"
-    )
+    return PolarVolume(site, time, tuple(sweeps), radar, beam_width_deg=beam_width_deg, source="made", format="odim")
+
+
+def ground_clutter(volume: PolarVolume, seed: int = 5, reach_m: float = 60e3) -> PolarVolume:
+    """The volume with strong, patchy echo near the radar that fades within a few degrees of elevation."""
+    rng = np.random.default_rng(seed)
+    shape = volume.sweeps[0].reflectivity.shape
+    ground = np.where(rng.random(shape) < 0.2, rng.uniform(20.0, 55.0, shape), -np.inf)
+    ground[:, volume.sweeps[0].range_m > reach_m] = -np.inf
+    sweeps = []
+    for sweep in volume.sweeps:
+        # Two-way loss of a Gaussian beam that looks past the ground.
+        loss = 24.0 * ((sweep.elevation_deg - 0.2) / volume.beam_width_deg) ** 2
+        echo = np.where(ground - loss > 5.0, ground - loss, NO_ECHO_DBZ)
+        dbz = np.where(np.isnan(sweep.reflectivity), np.nan, np.maximum(sweep.reflectivity, echo))
+        sweeps.append(sweep.with_reflectivity(dbz.astype(np.float32)))
+    return volume.with_sweeps(sweeps)
 
 
 def write_odim(
@@ -73,7 +87,7 @@ def write_odim(
     source: str | None = None,
     root: bool = True,
     quantity: str = "DBZH",
-    site: Site | None | str = "own",
+    site: Site | str | None = "own",
     how: dict[str, Any] | None = None,
     sweep_time: np.datetime64 | None = None,
 ) -> Path:
@@ -100,7 +114,9 @@ def _write_odim_sweep(group: h5py.Group, sweep: Sweep, quantity: str, time: np.d
     where["rstart"] = (sweep.first_gate_m - 0.5 * sweep.gate_m) / 1000.0
     _attributes(group, "where", where)
     _attributes(group, "what", {"product": "SCAN", **_odim_time(time, "startdate", "starttime")})
-    _attributes(group, "data1/what", {"quantity": quantity, "gain": 0.5, "offset": -32.0, "nodata": 255.0, "undetect": 0.0})
+    _attributes(
+        group, "data1/what", {"quantity": quantity, "gain": 0.5, "offset": -32.0, "nodata": 255.0, "undetect": 0.0}
+    )
     dbz = sweep.reflectivity
     codes = np.clip(np.rint((np.nan_to_num(dbz) + 32.0) / 0.5), 1, 254)
     codes = np.where(np.isnan(dbz), 255, np.where(dbz <= -32.0, 0, codes)).astype(np.uint8)
@@ -135,7 +151,9 @@ def nexrad_message_31(
     """One radial; ``moments`` by name (``REF``): codes (uint8 or uint16), first gate m, gate m, scale, offset."""
     blocks = []
     if site is not None:
-        block = struct.pack(">4sHBBffhHfffffHH", b"RVOL", 44, 1, 0, site.lat, site.lon, int(site.alt), 0, 0, 0, 0, 0, 0, 212, 0)
+        block = struct.pack(
+            ">4sHBBffhHfffffHH", b"RVOL", 44, 1, 0, site.lat, site.lon, int(site.alt), 0, 0, 0, 0, 0, 0, 212, 0
+        )
         blocks.append(block)
     for name, (codes, first, gate, scale, offset) in moments.items():
         bits = 8 * codes.dtype.itemsize

@@ -23,9 +23,7 @@ from nowcast.types import GridSpec
     # h = r sin(e) + r^2 cos^2(e) / (2 k a), the usual second-order form, is good to a few metres here.
     [(100, 0.5, 1.461), (200, 0.5, 4.099), (100, 5.0, 9.300), (50, 19.5, 16.821), (230, 0.0, 3.114)],
 )
-def test_beam_height_agrees_with_the_usual_approximation(
-    range_km: float, elevation: float, height_km: float
-) -> None:
+def test_beam_height_agrees_with_the_usual_approximation(range_km: float, elevation: float, height_km: float) -> None:
     assert beam_height_m(1e3 * range_km, elevation) == pytest.approx(1e3 * height_km, abs=12.0)
     r, e = 1e3 * range_km, np.deg2rad(elevation)
     second_order = r * np.sin(e) + (r * np.cos(e)) ** 2 / (2 * EFFECTIVE_RADIUS_M)

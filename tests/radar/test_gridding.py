@@ -45,9 +45,7 @@ def test_a_field_linear_in_height_comes_out_between_the_sweeps() -> None:
     grid = GridConfig(spacing_m=1000.0, extent_m=100_000.0).around(SITE)
     values, mask = grid_volume(volume, grid)
     ground = np.hypot(*np.meshgrid(grid.x, grid.y))
-    low, high = (
-        SITE.alt + beam_height_m(slant_range_m(ground, e), e) for e in (ELEVATIONS[0], ELEVATIONS[-1])
-    )
+    low, high = (SITE.alt + beam_height_m(slant_range_m(ground, e), e) for e in (ELEVATIONS[0], ELEVATIONS[-1]))
     inside = (grid.z[:, None, None] > low) & (grid.z[:, None, None] < high) & (ground > 10e3)
     assert mask[inside].all()
     expected = np.broadcast_to(10.0 + grid.z[:, None, None] / 400.0, values.shape)

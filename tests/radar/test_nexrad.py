@@ -56,9 +56,7 @@ def legacy(rays: int = 367) -> list[bytes]:
             dbz = np.full(230, 106, np.uint8) if kind != "VEL" else None
             velocity = np.full(920, 149, np.uint8) if kind != "REF" else None
             status = _status(ray, rays, number == 3)
-            messages.append(
-                nexrad_message_1((ray * 0.9868) % 360.0, elevation, number, status, dbz, velocity, START)
-            )
+            messages.append(nexrad_message_1((ray * 0.9868) % 360.0, elevation, number, status, dbz, velocity, START))
     return messages
 
 

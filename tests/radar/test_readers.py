@@ -132,7 +132,9 @@ def test_rays_are_sorted_and_repeated_ones_dropped() -> None:
     assert sweep.reflectivity[:, 0].tolist() == [2.0, 0.0, 4.0]
 
 
-@pytest.mark.parametrize("place", [(-999.0, -999.0, -999.0), (0.0, 0.0, 0.0), (float("nan"), 1.0, 1.0), (10.0, 10.0, -999.0)])
+@pytest.mark.parametrize(
+    "place", [(-999.0, -999.0, -999.0), (0.0, 0.0, 0.0), (float("nan"), 1.0, 1.0), (10.0, 10.0, -999.0)]
+)
 def test_ways_to_say_that_the_position_is_unknown(place: tuple[float, float, float]) -> None:
     assert plausible_site(*place) is None
 

@@ -1,0 +1,357 @@
+"""Sequences from folders: the newest good volumes, and nothing of what comes later."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import helpers
+import numpy as np
+import pytest
+from radar_files import ELEVATIONS, SITE, START, ground_clutter, nothing, polar_volume, storm, write_odim
+
+from nowcast.errors import InputError
+from nowcast.io.volumes import write_volumes
+from nowcast.pipeline.archive import time_in_name
+from nowcast.pipeline.clutter import learn_clutter_map
+from nowcast.pipeline.describe import describe
+from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
+from nowcast.radar import PolarVolume, Site
+from nowcast.types import VolumeSequence
+
+SMALL = GridConfig(spacing_m=10_000.0, extent_m=100_000.0, top_m=9000.0, level_spacing_m=1000.0)
+STEP = np.timedelta64(10, "m")
+
+
+def volume_at(k: int, elevations: tuple[float, ...] = ELEVATIONS, **options: object) -> PolarVolume:
+    """A storm that moves 6 km east every ten minutes."""
+    field = storm(x0=-30e3 + 6e3 * k, y0=10e3)
+    return polar_volume(field, elevations=elevations, gates=100, time=START + k * STEP, **options)  # type: ignore[arg-type]
+
+
+def file_at(folder: Path, k: int, **options: object) -> Path:
+    """The volume of step k as an ODIM file, named by its time."""
+    stamp = str(np.datetime_as_string(START + k * STEP, unit="s")).translate({45: "", 58: "", 84: "_"})
+    elevations = options.pop("elevations", ELEVATIONS)
+    return write_odim(volume_at(k, elevations), folder / f"TEST_{stamp}.h5", **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Six good volumes, ten minutes apart."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for k in range(6):
+        file_at(folder, k)
+    return folder
+
+
+def load(folder: Path, **options: object) -> VolumeSequence:
+    return load_sequence(folder, grid=SMALL, **options)  # type: ignore[arg-type]
+
+
+def times_of(sequence: VolumeSequence) -> list[int]:
+    return [int((t - START) / STEP) for t in sequence.times]
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_the_newest_volumes_at_or_before_a_time(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sequence = load(archive, at=START + np.timedelta64(45, "m"), frames=3)
+    assert times_of(sequence) == [2, 3, 4]
+    assert sequence.grid.shape == (9, 21, 21)
+    assert sequence.sources[-1].startswith("TEST_20200101_0040")
+    assert times_of(load(archive, at=START + 3 * STEP, frames=2)) == [2, 3]
+    assert times_of(load(archive, frames=2)) == [4, 5]
+    assert times_of(load(archive)) == [0, 1, 2, 3, 4, 5]
+    assert not warnings_in(caplog)
+
+
+def test_the_storm_is_where_it_was(archive: Path) -> None:
+    sequence = load(archive)
+    for k in range(6):
+        composite = sequence.filled()[k].max(axis=0)
+        row, column = np.unravel_index(composite.argmax(), composite.shape)
+        assert abs(sequence.grid.x[column] - (-30e3 + 6e3 * k)) <= 6000.0
+        assert sequence.grid.y[row] == 10e3
+
+
+def test_times_are_listed_without_reading(archive: Path) -> None:
+    assert ((list_inputs(archive) - START) / STEP).tolist() == [0, 1, 2, 3, 4, 5]
+    assert list_inputs(archive, at=START + STEP).size == 2
+
+
+@pytest.mark.parametrize("harm", ["delete", "truncate", "zero", "replace", "text", "other radar"])
+def test_later_files_change_nothing(
+    archive: Path, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = START + 3 * STEP
+    before = load(archive, at=at, frames=3)
+    for path in sorted(archive.iterdir())[4:]:
+        data = path.read_bytes()
+        path.unlink()
+        if harm == "truncate":
+            path.write_bytes(data[: len(data) // 2])
+        elif harm == "zero":
+            path.touch()
+        elif harm == "text":
+            path.write_text("later")
+        elif harm == "replace":
+            shutil.copy(write_odim(volume_at(5, (0.5, 30.0)), tmp_path / "other.h5"), path)
+        elif harm == "other radar":
+            shutil.copy(write_odim(volume_at(5, radar="OTHER", site=Site(1, 2, 3)), tmp_path / "other.h5"), path)
+    after = load(archive, at=at, frames=3)
+    assert after.values.tobytes() == before.values.tobytes()
+    assert after.mask.tobytes() == before.mask.tobytes()
+    assert (after.sources, after.grid) == (before.sources, before.grid)
+    assert not warnings_in(caplog)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_whole_archive_agrees_with_each_time_alone(archive: Path) -> None:
+    """A hindcast that loads everything at once sees what each cycle would have seen."""
+    write_odim(volume_at(3, ELEVATIONS[:5]), sorted(archive.iterdir())[3])
+    whole = load(archive)
+    assert times_of(whole) == [0, 1, 2, 4, 5]
+    for k in (2, 3, 5):
+        now = load(archive, at=START + k * STEP, frames=2)
+        past = whole.until(START + k * STEP).select(slice(-2, None))
+        assert now.values.tobytes() == past.values.tobytes()
+
+
+@pytest.mark.parametrize("elevations", [ELEVATIONS[:5], ELEVATIONS[-3:], ELEVATIONS[::2]])
+def test_a_partial_volume_is_skipped(
+    archive: Path, elevations: tuple[float, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_odim(volume_at(4, elevations), sorted(archive.iterdir())[4])
+    assert times_of(load(archive, frames=3)) == [2, 3, 5]
+    (warning,) = warnings_in(caplog)
+    assert f"{len(elevations)} of 15 elevations" in warning
+
+
+def test_a_new_scan_strategy_is_accepted_the_second_time(archive: Path) -> None:
+    for k in (4, 5):
+        write_odim(volume_at(k, ELEVATIONS[:8]), sorted(archive.iterdir())[k])
+    assert times_of(load(archive, frames=3)) == [2, 3, 5]
+
+
+def test_a_richer_scan_is_no_defect_of_the_poorer_before_it(archive: Path) -> None:
+    for k in range(3):
+        write_odim(volume_at(k, ELEVATIONS[:8]), sorted(archive.iterdir())[k])
+    assert times_of(load(archive)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_volume_that_says_it_is_partial_is_skipped(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import h5py
+
+    with h5py.File(sorted(archive.iterdir())[5], "a") as file:
+        del file["dataset9/data1"]
+    assert times_of(load(archive, frames=2)) == [3, 4]
+    assert "1 of 15 sweeps are empty" in warnings_in(caplog)[0]
+
+
+@pytest.mark.parametrize("harm", ["zero", "truncate", "text", "nan", "malfunction"])
+def test_a_broken_volume_is_skipped_and_an_older_one_taken(
+    archive: Path, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = sorted(archive.iterdir())[4]
+    if harm == "zero":
+        path.write_bytes(b"")
+    elif harm == "truncate":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif harm == "text":
+        path.write_text("this is no volume\n")
+    elif harm == "nan":
+        blind = polar_volume(lambda x, y, z: np.full(z.shape, np.nan), gates=100, time=START + 4 * STEP)
+        write_odim(blind, path)
+    else:
+        file_at(archive, 4, how={"malfunc": "True"})
+    assert times_of(load(archive, frames=3)) == [2, 3, 5]
+    assert len(warnings_in(caplog)) == 1
+    assert path.name in warnings_in(caplog)[0]
+
+
+def test_a_damaged_gzip_is_skipped(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, 9000, dtype=np.uint8).tobytes()
+    (archive / "KABC20200101_004500.gz").write_bytes(gzip.compress(noise)[:5000])
+    assert times_of(load(archive, frames=2)) == [4, 5]
+    load(archive, frames=3)
+    assert sum("truncated or damaged" in w or "unknown format" in w for w in warnings_in(caplog)) >= 1
+
+
+def test_names_need_not_be_in_order(archive: Path) -> None:
+    for k, path in enumerate(sorted(archive.iterdir())):
+        path.rename(archive / f"{9 - k}.bin")
+    assert times_of(load(archive)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_duplicates_count_once(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    newest = sorted(archive.iterdir())[5]
+    shutil.copy(newest, archive / "again.h5")
+    assert times_of(load(archive, frames=2)) == [4, 5]
+    assert "has the same time as" in warnings_in(caplog)[0]
+
+
+def test_hidden_and_partial_downloads_are_not_looked_at(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (archive / ".TEST_20200101_010000.h5.part").write_bytes(b"half")
+    assert len(load(archive)) == 6
+    assert not warnings_in(caplog)
+
+
+def test_mixed_radars_are_refused_by_name(archive: Path) -> None:
+    write_odim(volume_at(2, radar="OTHER", site=Site(-28.0, 153.0, 100.0)), archive / "other.h5")
+    with pytest.raises(InputError, match=r"2 radars \(OTHER, TEST\)"):
+        load(archive)
+
+
+def test_polar_and_gridded_files_do_not_mix(archive: Path) -> None:
+    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=1)
+    write_volumes(cells, archive / "grid.nc")
+    with pytest.raises(InputError, match="mixes polar and gridded"):
+        load(archive)
+
+
+def test_a_volume_at_a_wrong_place_is_skipped(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A known fault: the right name, the latitude of another continent."""
+    file_at(archive, 4, site=Site(32.73, 152.025, 84.0))
+    assert times_of(load(archive, frames=3)) == [2, 3, 5]
+    assert "places the radar at 32.7300,152.0250,84" in warnings_in(caplog)[0]
+    assert times_of(load(archive, frames=3, site=SITE)) == [3, 4, 5]
+
+
+def test_files_without_a_position_ask_for_one(archive: Path) -> None:
+    for k in range(6):
+        file_at(archive, k, site=None)
+    with pytest.raises(InputError, match="--site LAT,LON,ALT"):
+        load(archive)
+    assert load(archive, frames=1, site=SITE).grid.origin_lat == SITE.lat
+
+
+def test_no_echo_at_all_is_a_dry_sequence(tmp_path: Path) -> None:
+    for k in range(3):
+        write_odim(polar_volume(nothing, gates=100, time=START + k * STEP), tmp_path / f"{k}.h5")
+    sequence = load(tmp_path)
+    assert (sequence.reflectivity[sequence.mask] == 0.0).all()
+    assert sequence.mask.mean() > 0.5
+
+
+def test_one_volume_only(archive: Path) -> None:
+    single = load(sorted(archive.iterdir())[2])
+    assert times_of(single) == [2]
+    np.testing.assert_array_equal(single.values[0], load(archive).values[2])
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no files"):
+        load(tmp_path)
+
+
+def test_a_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    with pytest.raises(InputError, match="no radar volume among its 1 files"):
+        load(tmp_path)
+
+
+def test_nothing_there_yet(archive: Path) -> None:
+    with pytest.raises(InputError, match=r"no volume at or before .* its first is 2020-01-01T00:00:00Z"):
+        load(archive, at=START - STEP)
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        load(tmp_path / "none")
+
+
+def test_only_unusable_volumes(archive: Path) -> None:
+    for k in range(6):
+        file_at(archive, k, how={"malfunc": "True"})
+    with pytest.raises(InputError, match="none of 6 volumes can be used"):
+        load(archive)
+
+
+def test_quality_control_can_be_left_out(tmp_path: Path) -> None:
+    write_odim(ground_clutter(polar_volume(nothing, gates=100)), tmp_path / "v.h5")
+    raw, cleaned = load(tmp_path, quality=False), load(tmp_path)
+    assert np.nanmax(raw.values) > 5.0
+    assert np.nanmax(cleaned.values) < 0.3 * np.nanmax(raw.values)
+
+
+def test_a_clutter_map_is_learnt_from_dry_volumes_and_never_of_the_future(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wet_ground(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        return np.where(((x - 40e3) ** 2 + y**2 < 6e3**2) & (z < 3000.0), 35.0, nothing(x, y, z))
+
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    for k in range(5):
+        volume = polar_volume(wet_ground, gates=100, time=START + k * STEP)
+        if k == 4:  # rain everywhere: not to be learnt from
+            rain = polar_volume(lambda x, y, z: 0 * z + 30.0, gates=100)
+            volume = replace(rain, time=START + k * STEP)
+        write_odim(volume, folder / f"{k}.h5")
+    learnt, wet = learn_clutter_map(folder, tmp_path / "map.nc")
+    assert (len(learnt.times), wet) == (4, 1)
+    later = tmp_path / "later"
+    later.mkdir()
+    write_odim(polar_volume(wet_ground, gates=100, time=START + 9 * STEP), later / "9.h5")
+    assert np.nanmax(load(later).values) > 20.0
+    assert np.nanmax(load(later, clutter=tmp_path / "map.nc").values) < 5.0
+    before = load(folder, at=START + STEP)
+    caplog.clear()
+    same = load(folder, at=START + STEP, clutter=tmp_path / "map.nc")
+    assert same.values.tobytes() == before.values.tobytes()
+    assert "is not used for volumes before 2020-01-01T00:30:00Z" in warnings_in(caplog)[0]
+
+
+def test_too_few_dry_volumes_make_no_map(tmp_path: Path) -> None:
+    for k in range(2):
+        write_odim(polar_volume(nothing, gates=100, time=START + k * STEP), tmp_path / f"{k}.h5")
+    with pytest.raises(InputError, match="2 dry volumes and 0 with rain"):
+        learn_clutter_map(tmp_path, tmp_path / "map.nc")
+    assert not (tmp_path / "map.nc").exists()
+
+
+def test_a_volume_sequence_file_and_a_folder_of_them(tmp_path: Path) -> None:
+    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=4)
+    write_volumes(cells, tmp_path / "all.nc")
+    whole = load_sequence(tmp_path / "all.nc", at=cells.times[2], frames=2)
+    np.testing.assert_array_equal(whole.times, cells.times[1:3])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_volumes(cells.select([0, 1]), folder / "a.nc")
+    write_volumes(cells.select([2, 3]), folder / "b.nc")
+    parts = load_sequence(folder, at=cells.times[2], frames=2)
+    np.testing.assert_array_equal(parts.values, whole.values)
+    with pytest.raises(InputError, match="no volume at or before"):
+        load_sequence(tmp_path / "all.nc", at=cells.times[0] - STEP)
+
+
+def test_the_time_in_a_name() -> None:
+    assert time_in_name("KHTX20080411_181144.gz") == np.datetime64("2008-04-11T18:11:44", "ns")
+    assert time_in_name("50_20051127_044147.h5") == np.datetime64("2005-11-27T04:41:47", "ns")
+    assert time_in_name("T_PAGZ35_C_ENMI_20170421090837.hdf") == np.datetime64("2017-04-21T09:08:37", "ns")
+    assert time_in_name("volume.h5") is None
+    assert time_in_name("99_20209927_044147.h5") is None
+
+
+def test_a_volume_is_described(archive: Path) -> None:
+    facts = describe(sorted(archive.iterdir())[0])
+    assert (facts["format"], facts["radar"], facts["time"]) == ("odim", "TEST", START)
+    assert facts["site"] == {"lat": SITE.lat, "lon": SITE.lon, "alt_m": SITE.alt}
+    assert [s["elevation_deg"] for s in facts["sweeps"]] == list(ELEVATIONS)
+    assert facts["dbz_range"][1] == pytest.approx(55.0, abs=1.0)
+
+
+def test_our_own_files_are_described(tmp_path: Path) -> None:
+    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=2)
+    write_volumes(cells, tmp_path / "v.nc")
+    facts = describe(tmp_path / "v.nc")
+    assert facts["format"] == "volumes"
+    assert facts["grid"]["shape"] == [4, 10, 10]
+    assert facts["observed_share"] == 1.0
