@@ -38,8 +38,8 @@ class Stiffness:
         Intensity.
     """
 
-    flow: float = 0.05
-    neighbours: float = 1.0
+    flow: float = 0.02
+    neighbours: float = 0.3
     shape: float = 0.1
     amplitude: float = 0.02
 

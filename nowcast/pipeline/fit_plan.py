@@ -1,0 +1,85 @@
+"""How an archive is cut into windows of consecutive volumes to fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nowcast.errors import InputError, UsageError
+from nowcast.types import Times
+
+LARGEST_GAP = 2.5
+"""No step within a window is longer than so many nominal steps: one volume may be missing, not two in a row."""
+EVENT_GAP = np.timedelta64(6, "h")
+"""A longer silence of the archive starts a new event."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One window to fit: the valid times to use, and the event that they belong to."""
+
+    times: Times
+    event: str
+
+    @property
+    def name(self) -> str:
+        """For files: first and last time."""
+        return f"{_compact(self.times[0], 's')}_{_compact(self.times[-1], 's')}"
+
+
+def nominal_step(times: Times) -> np.timedelta64:
+    """The median step of an archive; 0 for one volume."""
+    return np.timedelta64(np.median(np.diff(times)), "ns") if len(times) > 1 else np.timedelta64(0, "ns")
+
+
+def breaks(times: Times, step: np.timedelta64) -> NDArray[np.int64]:
+    """Positions of the times that come after a gap."""
+    return np.flatnonzero(np.diff(times) > LARGEST_GAP * step) + 1
+
+
+def plan_windows(times: Times, frames: int, future: int, every: int | None, archive: str) -> list[Plan]:
+    """Cut the valid times of an archive into windows, oldest first; see :func:`fit_archive`.
+
+    Raises
+    ------
+    UsageError
+        ``frames`` or ``every`` is below 1, or ``future`` below 0.
+    InputError
+        No stretch of the archive is long enough.
+    """
+    if frames < 1 or future < 0 or (every is not None and every < 1):
+        raise UsageError(f"frames {frames}, future {future}, every {every}: expected at least 1, 0 and 1")
+    if len(times) == 0:
+        raise InputError(f"{archive} holds no volumes to fit")
+    length = frames + future
+    stretches = np.split(times, breaks(times, nominal_step(times)))
+    events = _event_names(times, archive)
+    if future == 0 and max(map(len, stretches)) < length:
+        newest = stretches[-1]
+        return [Plan(newest, events[newest[0]])]
+    plans = []
+    for stretch in stretches:
+        ends = range(len(stretch), length - 1, -(every or length))
+        plans += [Plan(stretch[end - length : end], events[stretch[0]]) for end in reversed(ends)]
+    if not plans:
+        raise InputError(
+            f"{archive} holds no {length} volumes in a row without a gap: its longest stretch has "
+            f"{max(map(len, stretches))}; ask for fewer --frames or --future"
+        )
+    return plans
+
+
+def _event_names(times: Times, archive: str) -> dict[np.datetime64, str]:
+    """The event of each time: the archive's name and the start of the unbroken run."""
+    names, start = {}, times[0]
+    for previous, now in zip([times[0], *times[:-1]], times, strict=True):
+        start = now if now - previous > EVENT_GAP else start
+        names[now] = f"{archive}_{_compact(start, 'm')}"
+    return names
+
+
+def _compact(time: np.datetime64, unit: Literal["m", "s"]) -> str:
+    return np.datetime_as_string(time, unit=unit).replace("-", "").replace(":", "")
