@@ -68,7 +68,7 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.98
     windows_per_step: int = 2
-    leads_per_window: int = 2
+    leads_per_window: int = 6
     held_out: float = 0.2
     held_out_windows: int = 16
     turn_axes: bool = True
