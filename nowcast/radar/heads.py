@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import struct
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from nowcast.radar import cfradial
 from nowcast.radar.content import read_head as read_first_bytes
 from nowcast.radar.head import VolumeHead
 from nowcast.radar.polar import Site, plausible_site
@@ -29,7 +29,7 @@ _RAINBOW_START = re.compile(
 def quick_head(path: Path, kind: str) -> VolumeHead | None:
     """The header of a CfRadial, IRIS, UF or Rainbow file, or None where it takes reading all of it."""
     readers: dict[str, Callable[[Path], VolumeHead | None]] = {
-        "cfradial": _cfradial,
+        "cfradial": cfradial.read_head,
         "iris": _iris,
         "uf": _uf,
         "rainbow": _rainbow,
@@ -39,26 +39,6 @@ def quick_head(path: Path, kind: str) -> VolumeHead | None:
         return reader(path) if reader is not None else None
     except (struct.error, ValueError, KeyError, IndexError, OSError, RuntimeError):
         return None
-
-
-def _cfradial(path: Path) -> VolumeHead | None:
-    import netCDF4
-
-    with warnings.catch_warnings(), netCDF4.Dataset(path) as file:
-        warnings.simplefilter("ignore")
-        start = file.variables.get("time_coverage_start")
-        text = str(file.getncattr("time_coverage_start")) if start is None else _characters(start[:])
-        place = [float(np.ma.filled(file[n][:], np.nan).ravel()[0]) for n in ("latitude", "longitude", "altitude")]
-        angles = np.ma.filled(file["fixed_angle"][:], np.nan).ravel()
-        name = str(getattr(file, "instrument_name", "")).strip()
-        scan = str(getattr(file, "scan_name", "")).strip()
-    time = np.datetime64(text.strip().rstrip("Z")[:19], "ns")
-    elevations = tuple(float(a) for a in angles)
-    return VolumeHead(path, "cfradial", time, name, plausible_site(*place), elevations, scan)
-
-
-def _characters(values: np.ndarray) -> str:
-    return b"".join(np.ma.filled(values, b"").ravel()).decode("ascii", "replace").strip("\x00 ")
 
 
 def _iris(path: Path) -> VolumeHead | None:

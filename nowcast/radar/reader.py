@@ -99,6 +99,12 @@ def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
         from nowcast.radar.nexrad import read_nexrad
 
         return read_nexrad(path)
+    if kind == "cfradial":
+        from nowcast.radar.cfradial import read_cfradial
+
+        found = read_cfradial(path)
+        if found is not None:
+            return found
     from nowcast.radar.heads import quick_head
     from nowcast.radar.pyart_reader import read_with_pyart
 

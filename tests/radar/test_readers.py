@@ -85,6 +85,41 @@ def test_the_header_agrees_with_the_volume(tmp_path: Path, kind: str) -> None:
     assert (head.time, head.radar, head.site) == (volume.time, volume.radar, volume.site)
 
 
+def test_rays_of_different_length(tmp_path: Path) -> None:
+    """CfRadial may store the gates of all rays in a row; what a ray does not have was not observed."""
+    import netCDF4
+
+    lengths = np.repeat([30, 20], 36)
+    path = tmp_path / "ragged.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        file.instrument_name = "RAGGED"
+        file.time_coverage_start = "2020-01-01T00:00:00Z"
+        sizes = {"time": 72, "range": 30, "sweep": 2, "n_points": int(lengths.sum())}
+        for name, size in sizes.items():
+            file.createDimension(name, size)
+
+        def put(name: str, dims: tuple[str, ...], values: Any) -> None:
+            file.createVariable(name, np.asarray(values).dtype, dims)[:] = values
+
+        put("time", ("time",), np.arange(72) * 0.5)
+        file["time"].units = "seconds since 2020-01-01T00:00:00Z"
+        put("range", ("range",), 500.0 + 1000.0 * np.arange(30))
+        put("azimuth", ("time",), np.tile(np.arange(36) * 10.0, 2))
+        put("elevation", ("time",), np.repeat([1.0, 3.0], 36))
+        put("fixed_angle", ("sweep",), [1.0, 3.0])
+        put("sweep_start_ray_index", ("sweep",), [0, 36])
+        put("sweep_end_ray_index", ("sweep",), [35, 71])
+        put("ray_n_gates", ("time",), lengths)
+        put("ray_start_index", ("time",), np.concatenate([[0], np.cumsum(lengths)[:-1]]))
+        for name, value in (("latitude", 10.0), ("longitude", 20.0), ("altitude", 30.0)):
+            put(name, (), value)
+        put("DBZ", ("n_points",), np.concatenate([np.arange(n, dtype=np.float32) for n in lengths]))
+    volume = read_volume(path)
+    assert [s.reflectivity.shape for s in volume.sweeps] == [(36, 30), (36, 20)]
+    np.testing.assert_array_equal(volume.sweeps[1].reflectivity[5], np.arange(20))
+    assert volume.sweeps[1].time == START + np.timedelta64(18, "s")
+
+
 def test_vertical_sections_are_refused_in_one_sentence(tmp_path: Path) -> None:
     radar = py_art_radar(polar_volume(storm(), elevations=FEW, gates=50), scan_type="rhi")
     radar.sweep_mode["data"] = np.array(["rhi"] * len(FEW))
