@@ -1,306 +1,171 @@
-"""The CPU voxelizer: numba kernels over rows of voxels, and what orders the work for them.
+"""The CPU voxelizer: numba kernels over the rows of voxels that Gaussians reach.
 
-The grid is cut into slabs of a few y rows, each with the list of the Gaussians that reach it, in one fixed order.
-Rendering gives each slab to one thread, the backward pass each Gaussian: nothing is written twice, every sum
-runs in the same order, and so the bits do not depend on how many threads there are.
+Rendering gives each slab of the grid to one thread, the backward pass each Gaussian: nothing is written twice,
+every sum runs in an order that the inputs alone decide, and so the bits do not depend on how many threads there are.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from nowcast_kernels.jit import kernel
 from nowcast_kernels.parallel import run_parallel
-from nowcast_kernels.simd import LANES, add, keep, lane_numbers, load, mul, mul_add, splat, store, total
-from nowcast_kernels.voxelize.geometry import (
-    GY,
-    GZ,
-    MX,
-    MY,
-    MZ,
-    N_COLUMNS,
-    N_MOMENTS,
-    REACH_Y,
-    REACH_Z,
-    WX,
-    WY,
-    WZ,
-    B,
-    parameter_gradients,
-    prepare,
-)
-from nowcast_kernels.voxelize.grid import VoxelGrid
+from nowcast_kernels.simd import LANES, add, keep, lane_numbers, load, mul, mul_add, splat, store, to_float32, total
+from nowcast_kernels.voxelize.geometry import N_MOMENTS, WX, parameter_gradients
+from nowcast_kernels.voxelize.plan import SLAB_ROWS, Floats, Plan, gather, make_plan
+from nowcast_kernels.voxelize.rows import advance, lay_rows, levels, row_lists, weight
 
-CUT = 9.0 * (1.0 + 1e-9)  # as in reference.py
-P0, P1, P2, P3, P4, P5 = (
-    np.float32(c) for c in (1.0, -0.06249984, 0.001952928, -4.0599084e-05, 6.1640145e-07, -5.982072e-09)
-)
-SLAB_ROWS = 16  # y rows a slab: small enough for the cache, large enough that few Gaussians are in two
+__all__ = ["Plan", "make_plan", "padded_shape", "pull_back", "render"]
 
-GAUSSIANS_PER_PART = 512
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ints = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What forward and backward share: geometry, and who reaches which slab in which order."""
-
-    shape: tuple[int, int, int]
-    spacing_m: tuple[float, float, float]
-    table: Doubles  # [N, 11], see geometry
-    order: Ints  # Gaussians sorted by slab of their centre, then by x
-    slab_first: Ints  # [n_slabs + 1] where each slab's list starts in slab_items
-    slab_items: Ints
-
-
-def make_plan(means: Floats, log_scales: Floats, quats: Floats, grid: VoxelGrid) -> Plan:
-    """Geometry table and work lists of the Gaussians on this grid."""
-    shape = (int(grid.shape[0]), int(grid.shape[1]), int(grid.shape[2]))
-    first = (float(grid.first_m[0]), float(grid.first_m[1]), float(grid.first_m[2]))
-    spacing = (float(grid.spacing_m[0]), float(grid.spacing_m[1]), float(grid.spacing_m[2]))
-    table = np.empty((len(means), N_COLUMNS))
-    prepare(means, log_scales, quats, first, spacing, table)
-    return Plan(shape, spacing, table, *_sort_into_slabs(table, shape))
+GAUSSIANS_PER_PART = 512  # that a thread takes at a time in the backward pass
 
 
 def render(plan: Plan, intensities: Floats) -> Floats:
-    """Field [C, Z, Y, X]."""
-    nz, ny, nx = plan.shape
-    width = max(nx, LANES)  # the kernels read and write sixteen voxels of a row at once
-    out = np.empty((intensities.shape[1], nz, ny, width), dtype=np.float32)
-    flat = out.reshape(-1)
+    """Field [C, Z, Y, X] float32 of Gaussians with intensities [N, C] float32."""
+    n_channels = intensities.shape[1]
+    shape = padded_shape(plan)
+    out = np.empty((n_channels, *shape[:2], shape[3]), dtype=np.float32)
+    flat, amplitudes, channels = out.reshape(-1), gather(intensities, plan.order), (0,) * n_channels
 
     def work(slab: int) -> None:
-        _render_slab(flat, (nz, ny, nx, width), plan.table, intensities, plan.slab_first, plan.slab_items, slab)
+        _render_slab(flat, shape, plan.table, amplitudes, channels, plan.slab_first, plan.slab_items, slab)
 
     run_parallel(work, len(plan.slab_first) - 1)
-    return out if width == nx else np.ascontiguousarray(out[..., :nx])
+    return np.ascontiguousarray(out[..., : plan.shape[2]])
 
 
 def pull_back(
     plan: Plan, log_scales: Floats, quats: Floats, intensities: Floats, grad: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Gradients of means, log-scales, quaternions and intensities from that of the field [C, Z, Y, X]."""
-    nz, ny, nx = plan.shape
-    width = max(nx, LANES)
-    if width > nx:
-        grad = np.pad(grad, ((0, 0), (0, 0), (0, 0), (0, width - nx)))
+    """Gradients of means, log-scales, quaternions and intensities from that of the field, [C, Z, Y, X] float32.
+
+    The arrays are those that the plan was made from and that were rendered.
+    """
+    n_channels = intensities.shape[1]
+    shape = padded_shape(plan)
+    beyond = shape[3] - plan.shape[2]
+    if beyond:
+        grad = np.pad(grad, ((0, 0), (0, 0), (0, 0), (0, beyond)))
     flat = np.ascontiguousarray(grad).reshape(-1)
-    gradients = tuple(np.empty((len(plan.table), k), dtype=np.float32) for k in (3, 3, 4, intensities.shape[1]))
+    channels = (0,) * n_channels
+    log_scales, quats, amplitudes = (gather(array, plan.order) for array in (log_scales, quats, intensities))
+    g_means, g_log_scales, g_quats, g_intensities = (
+        np.empty((len(plan.order), k), dtype=np.float32) for k in (3, 3, 4, n_channels)
+    )
 
     def work(part: int) -> None:
         first = part * GAUSSIANS_PER_PART
+        last = min(first + GAUSSIANS_PER_PART, len(plan.order))
         _pull_back_part(
-            flat, (nz, ny, nx, width), plan.spacing_m, plan.table, log_scales, quats, intensities,
-            plan.order[first : first + GAUSSIANS_PER_PART], *gradients,
+            flat, shape, plan.spacing_m, plan.table, log_scales, quats, amplitudes, channels, plan.order, first, last,
+            g_means, g_log_scales, g_quats, g_intensities,
         )  # fmt: skip
 
-    run_parallel(work, -(-len(plan.table) // GAUSSIANS_PER_PART))
-    return gradients
+    run_parallel(work, -(-len(plan.order) // GAUSSIANS_PER_PART))
+    return g_means, g_log_scales, g_quats, g_intensities
 
 
-@njit(cache=True, nogil=True)
-def _sort_into_slabs(table, shape):  # type: ignore[no-untyped-def]
-    """Order of the Gaussians in space (counting sort) and the list of those that reach each slab."""
-    nz, ny, nx = shape
-    n = len(table)
-    n_slabs = (ny + SLAB_ROWS - 1) // SLAB_ROWS
-    n_columns = (nx + 15) // 16
-    first_slab = np.empty(n, dtype=np.int32)
-    last_slab = np.empty(n, dtype=np.int32)
-    key = np.empty(n, dtype=np.int32)
-    starts = np.zeros(n_slabs * n_columns + 1, dtype=np.int32)
-    slab_first = np.zeros(n_slabs + 1, dtype=np.int32)
-    for i in range(n):
-        t = table[i]
-        y0 = max(0.0, math.ceil(t[MY] - t[REACH_Y]))
-        y1 = min(ny - 1.0, math.floor(t[MY] + t[REACH_Y]))
-        off_z = t[MZ] + t[REACH_Z] < 0.0 or t[MZ] - t[REACH_Z] > nz - 1.0
-        first_slab[i], last_slab[i] = 0, -1
-        if y0 <= y1 and not off_z:
-            first_slab[i], last_slab[i] = int(y0) // SLAB_ROWS, int(y1) // SLAB_ROWS
-        row = int(min(max(t[MY], 0.0), ny - 1.0)) // SLAB_ROWS
-        column = int(min(max(t[MX], 0.0), nx - 1.0)) // 16
-        key[i] = row * n_columns + column
-        starts[key[i] + 1] += 1
-        for slab in range(first_slab[i], last_slab[i] + 1):
-            slab_first[slab + 1] += 1
-    for k in range(len(starts) - 1):
-        starts[k + 1] += starts[k]
-    order = np.empty(n, dtype=np.int32)
-    for i in range(n):
-        order[starts[key[i]]] = i
-        starts[key[i]] += 1
-    for slab in range(n_slabs):
-        slab_first[slab + 1] += slab_first[slab]
-    fill = slab_first.copy()
-    items = np.empty(slab_first[n_slabs], dtype=np.int32)
-    for i in order:
-        for slab in range(first_slab[i], last_slab[i] + 1):
-            items[fill[slab]] = i
-            fill[slab] += 1
-    return order, slab_first, items
+def padded_shape(plan: Plan) -> tuple[int, int, int, int]:
+    """(nz, ny, nx, width): in memory a row has width voxels, at least the sixteen that a kernel touches at once."""
+    nz, ny, nx = plan.shape
+    return nz, ny, nx, max(nx, LANES)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _interval(centre, half, first, last):  # type: ignore[no-untyped-def]
-    """Whole numbers low ... high within half of a centre and within first ... last; none where low > high."""
-    low = max(np.ceil(centre - half), float(first))
-    high = min(np.floor(centre + half), float(last))
-    if low > high:
-        return 0, -1
-    return int(low), int(high)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _weight(q):  # type: ignore[no-untyped-def]
-    """exp(-q / 2) for q in 0..9 to 6e-7: the eighth power of a polynomial for exp(-q / 16)."""
-    p = mul_add(splat(P5), q, splat(P4))
-    p = mul_add(p, q, splat(P3))
-    p = mul_add(p, q, splat(P2))
-    p = mul_add(p, q, splat(P1))
-    p = mul_add(p, q, splat(P0))
-    p = mul(p, p)
-    p = mul(p, p)
-    return mul(p, p)
-
-
-@njit(cache=True, nogil=True)
-def _lay_rows(rows, t, dz, qz, y_first, nx):  # type: ignore[no-untyped-def]
-    """Where the rows y_first ... y_first + 15 of one level meet a Gaussian: low, count, ex at low, ey.
-
-    A constant number of rows and one array, so that the compiler turns the loop into vector instructions; rows
-    beyond the Gaussian get some count and are not looked at.
-    """
-    wx, wy, gy = t[WX], t[WY], t[GY]
-    cy = t[MY] + t[B] * dz
-    cx_first = t[MX] + t[GZ] * dz + gy * (y_first - t[MY])
-    per_wx = 1.0 / wx
-    for r in range(LANES):
-        ey = wy * (y_first + r - cy)
-        half = math.sqrt(max(CUT - qz - ey * ey, 0.0)) * per_wx
-        cx = cx_first + gy * r
-        low = max(np.ceil(cx - half), 0.0)
-        rows[r] = low
-        rows[LANES + r] = min(np.floor(cx + half), nx - 1.0) + 1.0 - low
-        rows[2 * LANES + r] = (low - cx) * wx
-        rows[3 * LANES + r] = ey
-
-
-@njit(cache=True, nogil=True)
-def _render_slab(out, shape, table, intensities, slab_first, slab_items, slab):  # type: ignore[no-untyped-def]
+@kernel
+def _render_slab(out, shape, table, intensities, channels, slab_first, slab_items, slab):  # type: ignore[no-untyped-def]
     """Clear one slab of the flat field and add every Gaussian that reaches it."""
-    n_channels = intensities.shape[1]
-    nz, ny, nx, width = shape
+    nz, ny, _, width = shape
     y_first = slab * SLAB_ROWS
     y_last = min(y_first + SLAB_ROWS, ny) - 1
-    for plane in range(n_channels * nz):
-        out[(plane * ny + y_first) * width : (plane * ny + y_last + 1) * width] = 0.0
-    lanes = lane_numbers()
-    rows = np.empty(4 * LANES)
+    for k in range(len(channels) * nz):
+        out[(k * ny + y_first) * width : (k * ny + y_last + 1) * width] = 0.0
+    lists = row_lists(ny)
     for k in range(slab_first[slab], slab_first[slab + 1]):
         i = slab_items[k]
         t = table[i]
-        wx = np.float32(t[WX])
-        z0, z1 = _interval(t[MZ], t[REACH_Z], 0, nz - 1)
-        for z in range(z0, z1 + 1):
-            dz = z - t[MZ]
-            qz = (t[WZ] * dz) ** 2
-            y0, y1 = _interval(t[MY] + t[B] * dz, math.sqrt(max(CUT - qz, 0.0)) / t[WY], y_first, y_last)
-            _lay_rows(rows, t, dz, qz, y0, nx)
-            for r in range(y1 + 1 - y0):
-                low, count, e_low, ey = int(rows[r]), int(rows[LANES + r]), rows[2 * LANES + r], rows[3 * LANES + r]
-                row = (z * ny + y0 + r) * width
-                for done in range(0, count, LANES):
-                    start = min(low + done, width - LANES)  # the last sixteen may begin before the interval
-                    skip = low + done - start
-                    e = mul_add(lanes, splat(wx), splat(np.float32(e_low) + np.float32(done - skip) * wx))
-                    w = _weight(mul_add(e, e, splat(np.float32(qz + ey * ey))))
-                    w = keep(w, skip, count - done)
-                    for c in range(n_channels):
-                        at = c * nz * ny * width + row + start
-                        store(out, at, mul_add(splat(intensities[i, c]), w, load(out, at)))
+        z, z_last = levels(t, nz)
+        while z <= z_last:
+            n, z = lay_rows(lists, t, z, z_last, y_first, y_last, shape)
+            _add_rows(out, channels, nz * ny * width, width, np.float32(t[WX]), intensities[i], lists, n)
 
 
-@njit(cache=True, nogil=True)
-def _gather_moments(grad, shape, table, intensities, part, moments, g_intensities):  # type: ignore[no-untyped-def]
-    """Sums over the voxels of each Gaussian of a part: see N_MOMENTS, and g w by channel."""
-    n_channels = intensities.shape[1]
-    nz, ny, nx, width = shape
-    lanes = lane_numbers()
-    rows = np.empty(4 * LANES)
-    by_channel = np.zeros(n_channels * LANES, dtype=np.float32)
-    sums = np.zeros(n_channels)
-    for k, i in enumerate(part):
-        t = table[i]
-        m = moments[k]
-        m[:] = 0.0
-        sums[:] = 0.0
-        wx = np.float32(t[WX])
-        z0, z1 = _interval(t[MZ], t[REACH_Z], 0, nz - 1)
-        for z in range(z0, z1 + 1):
-            dz = z - t[MZ]
-            ez = t[WZ] * dz
-            qz = ez * ez
-            y0, y1 = _interval(t[MY] + t[B] * dz, math.sqrt(max(CUT - qz, 0.0)) / t[WY], 0, ny - 1)
-            s1 = sx = sy = sxx = sxy = syy = splat(np.float32(0.0))
-            by_channel[:] = 0.0
-            for y in range(y0, y1 + 1):
-                r = (y - y0) % LANES
-                if r == 0:
-                    _lay_rows(rows, t, dz, qz, y, nx)
-                low, count, e_low, ey = int(rows[r]), int(rows[LANES + r]), rows[2 * LANES + r], rows[3 * LANES + r]
-                row = (z * ny + y) * width
-                ey_all = splat(np.float32(ey))
-                for done in range(0, count, LANES):
-                    start = min(low + done, width - LANES)
-                    skip = low + done - start
-                    e = mul_add(lanes, splat(wx), splat(np.float32(e_low) + np.float32(done - skip) * wx))
-                    w = _weight(mul_add(e, e, splat(np.float32(qz + ey * ey))))
-                    w = keep(w, skip, count - done)
-                    g = splat(np.float32(0.0))
-                    for c in range(n_channels):
-                        g_c = load(grad, c * nz * ny * width + row + start)
-                        store(by_channel, c * LANES, mul_add(w, g_c, load(by_channel, c * LANES)))
-                        g = mul_add(splat(intensities[i, c]), g_c, g)
-                    gw = mul(g, w)
-                    gwx = mul(gw, e)
-                    gwy = mul(gw, ey_all)
-                    s1 = add(s1, gw)
-                    sx = add(sx, gwx)
-                    sy = add(sy, gwy)
-                    sxx = mul_add(gwx, e, sxx)
-                    sxy = mul_add(gwx, ey_all, sxy)
-                    syy = mul_add(gwy, ey_all, syy)
-            for c in range(n_channels):
-                sums[c] += total(load(by_channel, c * LANES))
-            p1, px, py = float(total(s1)), float(total(sx)), float(total(sy))
-            m[0] += p1
-            m[1] += px
-            m[2] += py
-            m[3] += ez * p1
-            m[4] += total(sxx)
-            m[5] += total(sxy)
-            m[6] += ez * px
-            m[7] += total(syy)
-            m[8] += ez * py
-            m[9] += qz * p1
-        for c in range(n_channels):
-            g_intensities[i, c] = sums[c]
+@kernel
+def _add_rows(out, channels, plane, width, wx, amplitude, lists, n):  # type: ignore[no-untyped-def]
+    """Add a Gaussian on n rows to the flat field."""
+    places, terms, _ = lists
+    lane_wx = mul(to_float32(lane_numbers()), splat(wx))
+    for r in range(n):
+        at, skip, count = places[0, r], places[1, r], places[2, r]
+        ex, ey, ez = terms[0, r], terms[1, r], terms[2, r]
+        q_row = splat(ey * ey + ez * ez)
+        while count > 0:
+            e = add(lane_wx, splat(ex))
+            w = keep(weight(mul_add(e, e, q_row)), skip, count)
+            for c in range(len(channels)):
+                store(out, c * plane + at, mul_add(splat(amplitude[c]), w, load(out, c * plane + at)))
+            if count <= LANES:
+                break
+            at, skip, count, ex = advance(at, count, ex, wx, width)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pull_back_part(  # type: ignore[no-untyped-def]
-    grad, shape, spacing_m, table, log_scales, quats, intensities, part, g_means, g_log_scales, g_quats, g_intensities
-):
-    """All gradients of the Gaussians of a part."""
-    moments = np.empty((len(part), N_MOMENTS))
-    _gather_moments(grad, shape, table, intensities, part, moments, g_intensities)
-    parameter_gradients(part, log_scales, quats, spacing_m, table, moments, g_means, g_log_scales, g_quats)
+    grad, shape, spacing_m, table, log_scales, quats, intensities, channels, order, first, last,
+    g_means, g_log_scales, g_quats, g_intensities,
+):  # fmt: skip
+    """All gradients of the sorted Gaussians first ... last - 1."""
+    nz, ny, _, width = shape
+    lists = row_lists(ny)
+    by_channel = np.empty(len(channels) * LANES, dtype=np.float32)
+    sums = np.empty(len(channels))
+    moments = np.zeros((last - first, N_MOMENTS))
+    for i in range(first, last):
+        t = table[i]
+        sums[:] = 0.0
+        z, z_last = levels(t, nz)
+        while z <= z_last:
+            n, z = lay_rows(lists, t, z, z_last, 0, ny - 1, shape)
+            _sum_rows(
+                grad, channels, nz * ny * width, width, np.float32(t[WX]), intensities[i], lists, n,
+                by_channel, moments[i - first], sums,
+            )  # fmt: skip
+        for c in range(len(channels)):
+            g_intensities[order[i], c] = sums[c]
+    parameter_gradients(
+        log_scales[first:last], quats[first:last], spacing_m, table[first:last], moments, order[first:last],
+        g_means, g_log_scales, g_quats,
+    )  # fmt: skip
+
+
+@kernel
+def _sum_rows(grad, channels, plane, width, wx, amplitude, lists, n, by_channel, moments, sums):  # type: ignore[no-untyped-def]
+    """Add to the moments of a Gaussian, and to its sums of g w by channel, what n rows hold."""
+    places, terms, _ = lists
+    lane_wx = mul(to_float32(lane_numbers()), splat(wx))
+    zero = splat(np.float32(0.0))
+    by_channel[:] = 0.0
+    s = sx = sy = sz = sxx = sxy = sxz = syy = syz = szz = zero
+    for r in range(n):
+        at, skip, count = places[0, r], places[1, r], places[2, r]
+        ex, ey, ez = terms[0, r], terms[1, r], terms[2, r]
+        q_row = splat(ey * ey + ez * ez)
+        while count > 0:
+            e = add(lane_wx, splat(ex))
+            w = keep(weight(mul_add(e, e, q_row)), skip, count)
+            g = zero
+            for c in range(len(channels)):
+                g_c = load(grad, c * plane + at)
+                store(by_channel, c * LANES, mul_add(w, g_c, load(by_channel, c * LANES)))
+                g = mul_add(splat(amplitude[c]), g_c, g)
+            gw = mul(g, w)
+            gwx, gwy, gwz = mul(gw, e), mul(gw, splat(ey)), mul(gw, splat(ez))
+            s, sx, sy, sz = add(s, gw), add(sx, gwx), add(sy, gwy), add(sz, gwz)
+            sxx, sxy, sxz = mul_add(gwx, e, sxx), mul_add(gwx, splat(ey), sxy), mul_add(gwx, splat(ez), sxz)
+            syy, syz, szz = mul_add(gwy, splat(ey), syy), mul_add(gwy, splat(ez), syz), mul_add(gwz, splat(ez), szz)
+            if count <= LANES:
+                break
+            at, skip, count, ex = advance(at, count, ex, wx, width)
+    for k, lane_sums in enumerate((s, sx, sy, sz, sxx, sxy, sxz, syy, syz, szz)):
+        moments[k] += total(lane_sums)
+    for c in range(len(channels)):
+        sums[c] += total(load(by_channel, c * LANES))

@@ -16,7 +16,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from nowcast_kernels.jit import inlined, kernel
 
 # Columns of the geometry table [N, 11].
 MZ, MY, MX, WZ, WY, WX, B, GY, GZ, REACH_Z, REACH_Y = range(11)
@@ -24,8 +25,8 @@ N_COLUMNS = 11
 N_MOMENTS = 10  # sums of g w times 1, ex, ey, ez, ex ex, ex ey, ex ez, ey ey, ey ez, ez ez
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _rotation(quats, i):  # type: ignore[no-untyped-def]
+@inlined
+def rotation(quats, i):  # type: ignore[no-untyped-def]
     """Rows of the rotation matrix of quaternion i, and the quaternion's length."""
     w, x, y, z = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
     norm = math.sqrt(w * w + x * x + y * y + z * z)
@@ -36,12 +37,12 @@ def _rotation(quats, i):  # type: ignore[no-untyped-def]
     return rx, ry, rz, (w, x, y, z), norm
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def prepare(means, log_scales, quats, first_m, spacing_m, table):  # type: ignore[no-untyped-def]
     """Fill the geometry table [N, 11] (float64, voxel units) of the Gaussians."""
     dz, dy, dx = spacing_m
     for i in range(len(means)):
-        rx, ry, rz, _, _ = _rotation(quats, i)
+        rx, ry, rz, _, _ = rotation(quats, i)
         syy = syz = szz = pxx = pxy = pxz = 0.0  # of the covariance S and of its inverse P, in voxel units
         det = 1.0
         for k in range(3):
@@ -67,12 +68,14 @@ def prepare(means, log_scales, quats, first_m, spacing_m, table):  # type: ignor
         t[REACH_Y] = 3.0 * math.sqrt(syy) / dy
 
 
-@njit(cache=True, nogil=True)
-def parameter_gradients(part, log_scales, quats, spacing_m, table, moments, g_means, g_log_scales, g_quats):  # type: ignore[no-untyped-def]
-    """Turn the moments [n, 10] of the Gaussians of a part into gradients of mean, log-scales and quaternion."""
-    for k_part, i in enumerate(part):
-        m, t = moments[k_part], table[i]
-        rx, ry, rz, q, norm = _rotation(quats, i)
+@kernel
+def parameter_gradients(log_scales, quats, spacing_m, table, moments, order, g_means, g_log_scales, g_quats):  # type: ignore[no-untyped-def]
+    """Turn the moments [n, 10] of Gaussians into gradients of mean, log-scales and quaternion at rows ``order``."""
+    f = np.empty((3, 3))
+    ef = np.empty((3, 3))
+    for i in range(len(moments)):
+        m, t, to = moments[i], table[i], order[i]
+        rx, ry, rz, q, norm = rotation(quats, i)
         # W in metres: e = W (v - m), upper triangular in (x, y, z).
         wz, wy, wx = t[WZ] / spacing_m[0], t[WY] / spacing_m[1], t[WX] / spacing_m[2]
         b = t[B] * spacing_m[1] / spacing_m[0]
@@ -80,14 +83,12 @@ def parameter_gradients(part, log_scales, quats, spacing_m, table, moments, g_me
         gz = t[GZ] * spacing_m[2] / spacing_m[0]
         # dL/dm = W^T sum(g w e)
         hx, hy = wx * m[1], wy * m[2]
-        g_means[i, 0] = hx
-        g_means[i, 1] = hy - gy * hx
-        g_means[i, 2] = wz * m[3] - b * hy - gz * hx
+        g_means[to, 0] = hx
+        g_means[to, 1] = hy - gy * hx
+        g_means[to, 2] = wz * m[3] - b * hy - gz * hx
         # Unit vectors f_k = s_k W r_k; F = f^T (sum g w e e^T) f.
         s0, s1, s2 = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
         scale = (s0, s1, s2)
-        f = np.empty((3, 3))
-        ef = np.empty((3, 3))
         for k in range(3):
             f[k, 0] = scale[k] * wx * (rx[k] - gy * ry[k] - gz * rz[k])
             f[k, 1] = scale[k] * wy * (ry[k] - b * rz[k])
@@ -96,14 +97,14 @@ def parameter_gradients(part, log_scales, quats, spacing_m, table, moments, g_me
             ef[k, 1] = m[5] * f[k, 0] + m[7] * f[k, 1] + m[8] * f[k, 2]
             ef[k, 2] = m[6] * f[k, 0] + m[8] * f[k, 1] + m[9] * f[k, 2]
         for k in range(3):
-            g_log_scales[i, k] = f[k, 0] * ef[k, 0] + f[k, 1] * ef[k, 1] + f[k, 2] * ef[k, 2]
+            g_log_scales[to, k] = f[k, 0] * ef[k, 0] + f[k, 1] * ef[k, 1] + f[k, 2] * ef[k, 2]
         f01 = f[0, 0] * ef[1, 0] + f[0, 1] * ef[1, 1] + f[0, 2] * ef[1, 2]
         f02 = f[0, 0] * ef[2, 0] + f[0, 1] * ef[2, 1] + f[0, 2] * ef[2, 2]
         f12 = f[1, 0] * ef[2, 0] + f[1, 1] * ef[2, 1] + f[1, 2] * ef[2, 2]
         # Torque about the Gaussian's own axes, then dL/dq = 2 q (0, torque) / |q|.
         tx, ty, tz = f12 * (s1 / s2 - s2 / s1), f02 * (s2 / s0 - s0 / s2), f01 * (s0 / s1 - s1 / s0)
         w, x, y, z = q
-        g_quats[i, 0] = 2.0 / norm * (-x * tx - y * ty - z * tz)
-        g_quats[i, 1] = 2.0 / norm * (w * tx + y * tz - z * ty)
-        g_quats[i, 2] = 2.0 / norm * (w * ty + z * tx - x * tz)
-        g_quats[i, 3] = 2.0 / norm * (w * tz + x * ty - y * tx)
+        g_quats[to, 0] = 2.0 / norm * (-x * tx - y * ty - z * tz)
+        g_quats[to, 1] = 2.0 / norm * (w * tx + y * tz - z * ty)
+        g_quats[to, 2] = 2.0 / norm * (w * ty + z * tx - x * tz)
+        g_quats[to, 3] = 2.0 / norm * (w * tz + x * ty - y * tx)

@@ -1,4 +1,4 @@
-"""Directional derivative of the rendered field: the adjoint of `cpu.pull_back`.
+"""Directional derivative of the rendered field: what `cpu.pull_back` is the adjoint of.
 
 With e = W (v - m) and w = exp(-q / 2), a change of a Gaussian's parameters changes its weight by w times a polynomial::
 
@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from nowcast_kernels.jit import kernel
 from nowcast_kernels.parallel import run_parallel
-from nowcast_kernels.simd import LANES, keep, lane_numbers, load, mul, mul_add, splat, store
-from nowcast_kernels.voxelize.cpu import CUT, SLAB_ROWS, Floats, Plan, _interval, _lay_rows, _weight
-from nowcast_kernels.voxelize.geometry import GY, GZ, MY, MZ, REACH_Z, WX, WY, WZ, B, _rotation
+from nowcast_kernels.simd import LANES, add, keep, lane_numbers, load, mul, mul_add, splat, store, to_float32
+from nowcast_kernels.voxelize.cpu import padded_shape
+from nowcast_kernels.voxelize.geometry import GY, GZ, WX, WY, WZ, B, rotation
+from nowcast_kernels.voxelize.plan import SLAB_ROWS, Floats, Plan, gather
+from nowcast_kernels.voxelize.rows import advance, lay_rows, levels, row_lists, weight
 
 N_COEFFICIENTS = 9  # of ex, ey, ez, ex ex, ex ey, ex ez, ey ey, ey ez, ez ez
 
@@ -33,31 +35,38 @@ def push_forward(
     d_quats: Floats,
     d_intensities: Floats,
 ) -> Floats:
-    """Derivative [C, Z, Y, X] of the field when the parameters move in the given direction."""
-    nz, ny, nx = plan.shape
-    width = max(nx, LANES)
-    coefficients = np.empty((len(plan.table), N_COEFFICIENTS))
-    _coefficients(log_scales, quats, plan.spacing_m, plan.table, d_means, d_log_scales, d_quats, coefficients)
-    out = np.empty((intensities.shape[1], nz, ny, width), dtype=np.float32)
-    flat = out.reshape(-1)
+    """Derivative [C, Z, Y, X] of the field when the parameters move in the given direction.
+
+    The first arrays are those that the plan was made from and that were rendered; all float32.
+    """
+    shape = padded_shape(plan)
+    n_channels = intensities.shape[1]
+    log_scales, quats, d_means, d_log_scales, d_quats = (
+        gather(array, plan.order) for array in (log_scales, quats, d_means, d_log_scales, d_quats)
+    )
+    amplitudes, d_amplitudes = gather(intensities, plan.order), gather(d_intensities, plan.order)
+    coefficients = np.empty((len(plan.order), N_COEFFICIENTS))
+    _coefficients(plan.spacing_m, plan.table, log_scales, quats, d_means, d_log_scales, d_quats, coefficients)
+    out = np.empty((n_channels, *shape[:2], shape[3]), dtype=np.float32)
+    flat, channels = out.reshape(-1), (0,) * n_channels
 
     def work(slab: int) -> None:
         _push_slab(
-            flat, (nz, ny, nx, width), plan.table, coefficients, intensities, d_intensities,
+            flat, shape, plan.table, coefficients, amplitudes, d_amplitudes, channels,
             plan.slab_first, plan.slab_items, slab,
         )  # fmt: skip
 
     run_parallel(work, len(plan.slab_first) - 1)
-    return out if width == nx else np.ascontiguousarray(out[..., :nx])
+    return np.ascontiguousarray(out[..., : plan.shape[2]])
 
 
-@njit(cache=True, nogil=True)
-def _coefficients(log_scales, quats, spacing_m, table, d_means, d_log_scales, d_quats, out):  # type: ignore[no-untyped-def]
+@kernel
+def _coefficients(spacing_m, table, log_scales, quats, d_means, d_log_scales, d_quats, out):  # type: ignore[no-untyped-def]
     """Polynomial [N, 9] in (ex, ey, ez) that multiplies each Gaussian's weight."""
     f = np.empty((3, 3))
     for i in range(len(table)):
         t, o = table[i], out[i]
-        rx, ry, rz, q, norm = _rotation(quats, i)
+        rx, ry, rz, q, norm = rotation(quats, i)
         wz, wy, wx = t[WZ] / spacing_m[0], t[WY] / spacing_m[1], t[WX] / spacing_m[2]
         b = t[B] * spacing_m[1] / spacing_m[0]
         gy = t[GY] * spacing_m[2] / spacing_m[1]
@@ -91,44 +100,49 @@ def _coefficients(log_scales, quats, spacing_m, table, d_means, d_log_scales, d_
                 at += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _push_slab(  # type: ignore[no-untyped-def]
-    out, shape, table, coefficients, intensities, d_intensities, slab_first, slab_items, slab
+    out, shape, table, coefficients, amplitudes, d_amplitudes, channels, slab_first, slab_items, slab
 ):
     """Clear one slab of the flat field and add the change of every Gaussian that reaches it."""
-    n_channels = intensities.shape[1]
-    nz, ny, nx, width = shape
+    nz, ny, _, width = shape
     y_first = slab * SLAB_ROWS
     y_last = min(y_first + SLAB_ROWS, ny) - 1
-    for plane in range(n_channels * nz):
-        out[(plane * ny + y_first) * width : (plane * ny + y_last + 1) * width] = 0.0
-    lanes = lane_numbers()
-    rows = np.empty(4 * LANES)
+    for k in range(len(channels) * nz):
+        out[(k * ny + y_first) * width : (k * ny + y_last + 1) * width] = 0.0
+    lists = row_lists(ny)
     for k in range(slab_first[slab], slab_first[slab + 1]):
         i = slab_items[k]
-        t, o = table[i], coefficients[i]
-        wx = np.float32(t[WX])
-        z0, z1 = _interval(t[MZ], t[REACH_Z], 0, nz - 1)
-        for z in range(z0, z1 + 1):
-            dz = z - t[MZ]
-            ez = t[WZ] * dz
-            qz = ez * ez
-            y0, y1 = _interval(t[MY] + t[B] * dz, math.sqrt(max(CUT - qz, 0.0)) / t[WY], y_first, y_last)
-            _lay_rows(rows, t, dz, qz, y0, nx)
-            for r in range(y1 + 1 - y0):
-                low, count, e_low, ey = int(rows[r]), int(rows[LANES + r]), rows[2 * LANES + r], rows[3 * LANES + r]
-                row = (z * ny + y0 + r) * width
-                k0 = np.float32(ey * (o[1] + o[6] * ey + o[7] * ez) + ez * (o[2] + o[8] * ez))
-                k1 = np.float32(o[0] + o[4] * ey + o[5] * ez)
-                k2 = np.float32(o[3])
-                for done in range(0, count, LANES):
-                    start = min(low + done, width - LANES)
-                    skip = low + done - start
-                    e = mul_add(lanes, splat(wx), splat(np.float32(e_low) + np.float32(done - skip) * wx))
-                    w = _weight(mul_add(e, e, splat(np.float32(qz + ey * ey))))
-                    w = keep(w, skip, count - done)
-                    change = mul(w, mul_add(mul_add(splat(k2), e, splat(k1)), e, splat(k0)))
-                    for c in range(n_channels):
-                        at = c * nz * ny * width + row + start
-                        added = mul_add(splat(intensities[i, c]), change, load(out, at))
-                        store(out, at, mul_add(splat(d_intensities[i, c]), w, added))
+        t = table[i]
+        z, z_last = levels(t, nz)
+        while z <= z_last:
+            n, z = lay_rows(lists, t, z, z_last, y_first, y_last, shape)
+            _push_rows(
+                out, channels, nz * ny * width, width, np.float32(t[WX]), coefficients[i],
+                amplitudes[i], d_amplitudes[i], lists, n,
+            )  # fmt: skip
+
+
+@kernel
+def _push_rows(out, channels, plane, width, wx, o, amplitude, d_amplitude, lists, n):  # type: ignore[no-untyped-def]
+    """Add the change of a Gaussian on n rows to the flat field."""
+    places, terms, _ = lists
+    lane_wx = mul(to_float32(lane_numbers()), splat(wx))
+    k2 = splat(np.float32(o[3]))
+    for r in range(n):
+        at, skip, count = places[0, r], places[1, r], places[2, r]
+        ex, ey, ez = terms[0, r], terms[1, r], terms[2, r]
+        q_row = splat(ey * ey + ez * ez)
+        # Along a row the polynomial is k0 + k1 ex + k2 ex^2.
+        k0 = splat(np.float32(ey * (o[1] + o[6] * ey + o[7] * ez) + ez * (o[2] + o[8] * ez)))
+        k1 = splat(np.float32(o[0] + o[4] * ey + o[5] * ez))
+        while count > 0:
+            e = add(lane_wx, splat(ex))
+            w = keep(weight(mul_add(e, e, q_row)), skip, count)
+            change = mul(w, mul_add(mul_add(k2, e, k1), e, k0))
+            for c in range(len(channels)):
+                field = mul_add(splat(amplitude[c]), change, load(out, c * plane + at))
+                store(out, c * plane + at, mul_add(splat(d_amplitude[c]), w, field))
+            if count <= LANES:
+                break
+            at, skip, count, ex = advance(at, count, ex, wx, width)
