@@ -13,7 +13,7 @@ import numpy as np
 
 from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times
-from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, sniff
+from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, plain_file, sniff
 from nowcast.radar.head import VolumeHead
 from nowcast.radar.reader import read_elevations, read_volume_head
 
@@ -23,6 +23,8 @@ Progress = Callable[[int, int], None]
 
 VOLUMES = "volumes"
 """What :func:`nowcast.radar.sniff` calls the volume-sequence files of nowcast."""
+MANY_FILES = 200
+NAME_ERROR = np.timedelta64(1, "D")
 NEIGHBOURS = 6
 COMPLETE_SHARE = 0.8
 SAME_ANGLE_DEG = 0.15
@@ -69,17 +71,23 @@ class Unread:
     time: np.datetime64 | None
 
 
-def list_archive(folder: Path, progress: Progress | None = None) -> tuple[list[Entry], list[Unread]]:
-    """The volumes of a folder by time, then by name; and the files that are none.
+def list_archive(
+    folder: Path, near: np.datetime64 | None = None, progress: Progress | None = None
+) -> tuple[list[Entry], list[Unread], bool]:
+    """The volumes of a folder by time, then by name; the files that are none; and whether these are all files.
+
+    With ``near``, files whose names tell a time more than a day from it are left out, where they are many: reading
+    the headers of years would take too long. Names may be wrong by hours, for some use local time.
 
     Raises
     ------
     InputError
         The folder is empty.
     """
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    if not files:
+    all_files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    if not all_files:
         raise InputError(f"{folder} holds no files: expected radar volumes or gridded files")
+    files = all_files if len(all_files) <= MANY_FILES or near is None else _around(all_files, near)
     entries: list[Entry] = []
     unread: list[Unread] = []
     for done, path in enumerate(files):
@@ -89,7 +97,18 @@ def list_archive(folder: Path, progress: Progress | None = None) -> tuple[list[E
             unread.append(Unread(path, str(error), time_in_name(path.name)))
         if progress is not None:
             progress(done + 1, len(files))
-    return sorted(entries, key=lambda e: (e.time, e.path.name)), unread
+    return sorted(entries, key=lambda e: (e.time, e.path.name)), unread, len(files) == len(all_files)
+
+
+def _around(files: list[Path], near: np.datetime64) -> list[Path]:
+    times = [(p, time_in_name(p.name)) for p in files]
+    return [p for p, t in times if t is None or abs(t - near) <= NAME_ERROR]
+
+
+def newest_name(folder: Path) -> np.datetime64 | None:
+    """The latest time that a file name in the folder tells, or None."""
+    times = (time_in_name(p.name) for p in folder.iterdir() if not p.name.startswith("."))
+    return max((t for t in times if t is not None), default=None)
 
 
 def read_entries(path: Path) -> list[Entry]:
@@ -99,7 +118,8 @@ def read_entries(path: Path) -> list[Entry]:
         head = read_volume_head(path)
         return [Entry(path, head.time, kind, head)]
     if kind in (*GRID_FORMATS, VOLUMES):
-        return [Entry(path, time, kind) for time in gridded_times(path)]
+        with plain_file(path) as plain:
+            return [Entry(path, time, kind) for time in gridded_times(plain)]
     raise InputError(f"{path} is a {kind} file, not a radar volume")
 
 

@@ -12,7 +12,7 @@ from nowcast.io.gaussians import read_windows
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.radar.clutter import read_clutter_map
-from nowcast.radar.content import POLAR_FORMATS, sniff
+from nowcast.radar.content import POLAR_FORMATS, plain_file, sniff
 from nowcast.radar.polar import NO_ECHO_DBZ, Sweep
 from nowcast.radar.reader import read_sweeps
 from nowcast.types import GridSpec, VolumeSequence
@@ -34,7 +34,8 @@ def describe(path: Path | str) -> Facts:
     if kind in POLAR_FORMATS:
         return facts | _polar(path)
     if kind == "grid":
-        return facts | _volumes(read_gridded([path], bottom_m=-1e9, top_m=1e9))
+        with plain_file(path) as plain:
+            return facts | _volumes(read_gridded([plain], bottom_m=-1e9, top_m=1e9))
     describers = {"volumes": _volume_file, "gaussians": _gaussians, "forecast": _forecast, "clutter": _clutter}
     return facts | (describers[kind](path) if kind in describers else {})
 

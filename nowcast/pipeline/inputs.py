@@ -17,6 +17,7 @@ from nowcast.errors import InputError
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.pipeline.archive import (
+    NEIGHBOURS,
     SAME_PLACE_M,
     VOLUMES,
     Entry,
@@ -24,10 +25,11 @@ from nowcast.pipeline.archive import (
     Unread,
     incomplete,
     list_archive,
+    newest_name,
     read_entries,
 )
 from nowcast.radar.clutter import read_clutter_map
-from nowcast.radar.content import sniff
+from nowcast.radar.content import plain_file, sniff
 from nowcast.radar.gridding import GridConfig, grid_volume
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import clean
@@ -83,8 +85,16 @@ def load_sequence(
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
     if source.is_file() and sniff(source) == VOLUMES:
         return _newest(read_volumes(source), source, at, frames)
-    entries, unread = _entries(source)
+    near = None
+    if frames is not None and source.is_dir():
+        near = at if at is not None else newest_name(source)
+    entries, unread, complete = _entries(source, near)
     past = [e for e in entries if at is None or e.time <= at]
+    usable = len({e.time for e in past})
+    if not complete and usable < (frames or 0) + NEIGHBOURS:
+        # A gap: what is wanted may lie more than a day back.
+        entries, unread, _ = _entries(source, None)
+        past = [e for e in entries if at is None or e.time <= at]
     if not past:
         raise _nothing(source, entries, unread, at)
     _refuse_mixture(source, past)
@@ -103,8 +113,8 @@ def list_inputs(source: Path | str, *, at: np.datetime64 | None = None) -> np.nd
     return times if at is None else times[times <= at]
 
 
-def _entries(source: Path) -> tuple[list[Entry], list[Unread]]:
-    return list_archive(source) if source.is_dir() else (read_entries(source), [])
+def _entries(source: Path, near: np.datetime64 | None = None) -> tuple[list[Entry], list[Unread], bool]:
+    return list_archive(source, near) if source.is_dir() else (read_entries(source), [], True)
 
 
 def _newest(sequence: VolumeSequence, source: Path, at: np.datetime64 | None, frames: int | None) -> VolumeSequence:
@@ -186,13 +196,14 @@ def _read_one(entry: Entry, grid: GridConfig) -> VolumeSequence:
         volumes = read_volumes(entry.path)
         volume = volumes.select(np.flatnonzero(volumes.times == entry.time))
         return replace(volume, sources=(entry.path.name,))
-    return read_gridded(
-        [entry.path],
-        bottom_m=grid.bottom_m,
-        top_m=grid.top_m,
-        level_spacing_m=grid.level_spacing_m,
-        times=[entry.time],
-    )
+    with plain_file(entry.path) as plain:
+        return read_gridded(
+            [plain],
+            bottom_m=grid.bottom_m,
+            top_m=grid.top_m,
+            level_spacing_m=grid.level_spacing_m,
+            times=[entry.time],
+        )
 
 
 def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
@@ -254,7 +265,7 @@ def polar_volumes(
     source = Path(source)
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files")
-    entries, unread = _entries(source)
+    entries, unread, _ = _entries(source)
     past = [e for e in entries if (at is None or e.time <= at) and e.head is not None]
     if not past:
         raise _nothing(source, [e for e in entries if e.head is not None], unread, at)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,6 @@ from nowcast.errors import InputError
 GZIP, BZIP2, HDF5 = b"\x1f\x8b", b"BZh", b"\x89HDF\r\n\x1a\n"
 POLAR_FORMATS = ("odim", "nexrad", "cfradial", "cfradial2", "iris", "uf", "rainbow")
 GRID_FORMATS = ("grid",)
-OWN_FORMATS = ("volumes", "gaussians", "forecast")
 _HEAD = 4096
 
 
@@ -35,7 +37,8 @@ def sniff(path: Path | str) -> str:
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
     if head.startswith((HDF5, b"CDF")):
-        return _netcdf_kind(path, head)
+        with plain_file(path) as plain:
+            return _netcdf_kind(plain, head)
     if head.startswith((b"AR2V", b"ARCHIVE2")):
         return "nexrad"
     if b"<volume" in head[:512]:
@@ -74,6 +77,26 @@ def read_bytes(path: Path) -> bytes:
         return bz2.decompress(data) if data.startswith(BZIP2) else data
     except (EOFError, zlib.error, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {_damage(error)}") from error
+
+
+@contextmanager
+def plain_file(path: Path) -> Iterator[Path]:
+    """The file itself, or when it is packed with gzip or bzip2 an unpacked copy that lives as long as the context.
+
+    An InputError raised within names the file that the user knows.
+    """
+    with path.open("rb") as file:
+        packed = file.read(3).startswith((GZIP, BZIP2))
+    if not packed:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="nowcast-") as folder:
+        plain = Path(folder) / path.name
+        plain.write_bytes(read_bytes(path))
+        try:
+            yield plain
+        except InputError as error:
+            raise type(error)(str(error).replace(str(plain), str(path))) from error
 
 
 def _damage(error: Exception) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
 from nowcast.errors import InputError
-from nowcast.radar.content import POLAR_FORMATS, sniff
+from nowcast.radar.content import POLAR_FORMATS, plain_file, sniff
 from nowcast.radar.head import VolumeHead
 from nowcast.radar.polar import PolarVolume, Site, Sweep
-
-logger = logging.getLogger(__name__)
 
 
 class PositionUnknown(InputError):
@@ -59,50 +56,59 @@ def read_volume_head(path: Path | str) -> VolumeHead:
     """
     path = Path(path)
     kind = sniff(path)
-    if kind == "odim":
-        from nowcast.radar import odim
-
-        return odim.read_head(path)
     if kind == "nexrad":
         from nowcast.radar import nexrad
 
         return nexrad.read_head(path)
-    from nowcast.radar.heads import quick_head
-
-    return quick_head(path, kind) or _read(path, kind)[0]
+    with plain_file(path) as plain:
+        return replace(_read_head(plain, kind), path=path)
 
 
 def read_elevations(head: VolumeHead) -> tuple[float, ...] | None:
     """Elevations of the sweeps of a volume in the file's order, or None where it takes reading all of it."""
-    if head.format == "odim":
-        from nowcast.radar import odim
+    if head.format != "odim":
+        return head.elevations_deg
+    from nowcast.radar import odim
 
-        return odim.read_elevations(head.path)
-    return head.elevations_deg
+    with plain_file(head.path) as plain:
+        return odim.read_elevations(plain)
 
 
 def read_sweeps(path: Path | str) -> tuple[VolumeHead, list[Sweep]]:
     """The sweeps of a polar volume in the file's order with what the file says of itself; needs no position."""
     path = Path(path)
-    return _read(path, sniff(path))
-
-
-def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
+    kind = sniff(path)
     if kind not in POLAR_FORMATS:
         what = {"grid": "an already gridded file", "volumes": "a volume-sequence file"}.get(kind, f"a {kind} file")
         raise InputError(f"{path} is {what}, not a polar volume")
-    if kind == "odim":
-        from nowcast.radar.odim import read_odim
-
-        return read_odim(path)
     if kind == "nexrad":
-        from nowcast.radar.nexrad import read_nexrad
+        from nowcast.radar import nexrad
 
-        return read_nexrad(path)
+        return nexrad.read_nexrad(path)
+    with plain_file(path) as plain:
+        head, sweeps = _read(plain, kind)
+    return replace(head, path=path), sweeps
+
+
+def _read_head(path: Path, kind: str) -> VolumeHead:
+    if kind == "odim":
+        from nowcast.radar import odim
+
+        return odim.read_head(path)
+    from nowcast.radar.heads import quick_head
+
+    return quick_head(path, kind) or _read(path, kind)[0]
+
+
+def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
+    if kind == "odim":
+        from nowcast.radar import odim
+
+        return odim.read_odim(path)
     if kind == "cfradial":
-        from nowcast.radar.cfradial import read_cfradial
+        from nowcast.radar import cfradial
 
-        found = read_cfradial(path)
+        found = cfradial.read_cfradial(path)
         if found is not None:
             return found
     from nowcast.radar.heads import quick_head

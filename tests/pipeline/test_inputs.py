@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import logging
 import shutil
@@ -355,3 +356,38 @@ def test_our_own_files_are_described(tmp_path: Path) -> None:
     assert facts["format"] == "volumes"
     assert facts["grid"]["shape"] == [4, 10, 10]
     assert facts["observed_share"] == 1.0
+
+
+@pytest.mark.parametrize("pack", ["gzip", "bzip2"])
+def test_packed_files_read_as_plain_ones(archive: Path, tmp_path: Path, pack: str) -> None:
+    plain = load(archive)
+    for path in sorted(archive.iterdir()):
+        data = path.read_bytes()
+        path.write_bytes(gzip.compress(data) if pack == "gzip" else bz2.compress(data))
+    packed = load(archive)
+    assert packed.values.tobytes() == plain.values.tobytes()
+    assert packed.sources == plain.sources
+
+
+def test_a_packed_file_is_named_in_its_error(archive: Path) -> None:
+    path = file_at(archive, 3, how={"malfunc": "True"})
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_long_archive_is_not_read_whole(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many files only those whose names lie within a day of the wanted time are opened."""
+    import nowcast.pipeline.archive as module
+
+    monkeypatch.setattr(module, "MANY_FILES", 8)
+    old = "TEST_20190101_000000.h5"
+    file_at(archive, 0).rename(archive / old)
+    for k in range(1, 6):
+        shutil.copy(archive / old, archive / f"TEST_2019010{k}_001000.h5")
+    opened: list[str] = []
+    read_entries = module.read_entries
+    monkeypatch.setattr(module, "read_entries", lambda path: opened.append(path.name) or read_entries(path))
+    assert times_of(load(archive, frames=2)) == [4, 5]
+    assert all(name.startswith("TEST_2020") for name in opened[:5])
