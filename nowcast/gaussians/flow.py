@@ -7,7 +7,7 @@ import numpy as np
 from nowcast.gaussians.coherence import neighbour_average
 from nowcast.gaussians.state import State, volume_in_voxels
 from nowcast.motion import MotionField, estimate_motion
-from nowcast.types import Float32, GridSpec, VolumeSequence
+from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
 
 HISTORY = 4
 """Number of newest volumes that a motion is estimated from."""
@@ -18,13 +18,34 @@ FADING = 0.7
 
 
 def motions(volumes: VolumeSequence, first: int = 1) -> list[MotionField]:
-    """The motion at each time, from the volumes up to and including it; none before ``first``, which is at least 1."""
-    filled = volumes.filled()
+    """The motion at each time, from the volumes up to and including it; none before ``first``, which is at least 1.
+
+    Where nothing was observed, the motion is that of the time before.
+    """
+    filled, seen = volumes.filled(), observed_times(volumes)
     found = [MotionField.still(volumes.grid)] * first
     for t in range(first, len(volumes)):
-        newest = slice(max(0, t + 1 - HISTORY), t + 1)
+        newest = np.flatnonzero(seen[: t + 1])[-HISTORY:]
+        if not seen[t] or len(newest) < 2:
+            found.append(found[-1])
+            continue
         found.append(estimate_motion(filled[newest], volumes.times[newest], volumes.grid, mask=volumes.mask[newest]))
     return found
+
+
+def observed_times(volumes: VolumeSequence) -> Bool:
+    """``[T]`` whether a volume observed anything."""
+    return np.asarray(volumes.mask.reshape(len(volumes), -1).any(axis=1))
+
+
+def filled_in(found: list[MotionField], volumes: VolumeSequence) -> list[MotionField]:
+    """The motions with those of times that have no two observed volumes behind them replaced by the first that has.
+
+    For passes over a whole sequence, which may look ahead within it.
+    """
+    known = np.cumsum(observed_times(volumes)) >= 2
+    first = int(np.argmax(known)) if known.any() else 0
+    return [found[max(t, first)] for t in range(len(found))]
 
 
 def carry(means: Float32, motion: MotionField, seconds: float) -> Float32:

@@ -128,9 +128,9 @@ def _compare(floor, ceiling, field, target, root_weight, residual, slope):  # ty
 
 @dataclass(frozen=True)
 class AmplitudeTerm:
-    """A price on amplitude, in units of the image term: ``price`` times the energy that each Gaussian alone draws."""
+    """A price on amplitude, in units of the image term: ``price [N]`` times the energy each Gaussian alone draws."""
 
-    price: float
+    price: Float32
     spacing_m: tuple[float, float, float]
 
     def at(self, state: State) -> AmplitudeLinear:

@@ -1,0 +1,145 @@
+"""The passes of the fit over a sequence: from scratch at the newest volume, backward, forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from nowcast import units
+from nowcast.gaussians.coherence import CoherenceTerm
+from nowcast.gaussians.config import FitConfig
+from nowcast.gaussians.energy import DensityTerm
+from nowcast.gaussians.flow import carry, filled_in, motions
+from nowcast.gaussians.optimise import Result, minimise
+from nowcast.gaussians.seed import parked, seeds_on_echo, seeds_on_residual
+from nowcast.gaussians.state import Limits, State
+from nowcast.gaussians.terms import AmplitudeTerm, ImageTerm, Term
+from nowcast.types import REFLECTIVITY, Float32, GridSpec, VolumeSequence
+
+Progress = Callable[[int, int], None]
+
+
+class Fitter:
+    """The passes over one sequence. All times hold the same rows at any moment."""
+
+    def __init__(self, volumes: VolumeSequence, config: FitConfig, progress: Progress, first: int = 1) -> None:
+        self.grid, self.config, self.progress = volumes.grid, config, progress
+        self.images = [image_term(volumes, t, config) for t in range(len(volumes))]
+        self.motions = motions(volumes, first)
+        self.flow = filled_in(self.motions, volumes) if first == 1 else self.motions
+        self.steps_s = [units.seconds(step) for step in np.diff(volumes.times)]
+        self.limits = limits(volumes.grid, volumes.channels, config)
+        self.rng = np.random.default_rng(config.seed)
+        self.states = [State.empty(len(volumes.channels))] * len(volumes)
+
+    def run(self) -> list[State]:
+        """The Gaussians at every time."""
+        newest, count = self._newest_observed(), len(self.images)
+        total = count + newest
+        self._from_scratch(newest)
+        self.progress(1, total)
+        for t in range(newest - 1, -1, -1):
+            self._backward(t, newest)
+            self.progress(1 + newest - t, total)
+        for t in range(1, count):
+            self.forward(t)
+            self.progress(newest + t + 1, total)
+        idle = parked(self.config.gaussians - len(self.states[0]), self.limits.least.size, self.grid)
+        return [state.join(idle) for state in self.states]
+
+    def _newest_observed(self) -> int:
+        seen = [t for t, image in enumerate(self.images) if image.root_weight.any()]
+        return seen[-1] if seen else len(self.images) - 1
+
+    def _from_scratch(self, t: int) -> None:
+        """Fit one volume with nothing to start from."""
+        config, image = self.config, self.images[t]
+        count = config.gaussians - (int(config.reserve * config.gaussians) if t > 0 else 0)
+        first = max(1, round(config.first_share * count))
+        seeds = seeds_on_echo(image.target, image.root_weight, self.grid, first, self.rng)
+        result = self._minimise(t, seeds, config.seed_steps)
+        for k in range(config.rounds):
+            room = (count - len(result.state)) // (config.rounds - k)
+            seeds = self._seeds(t, result, room)
+            result = self._minimise(t, result.state.join(seeds), config.round_steps)
+        self.states[t] = self._minimise(t, result.state, config.polish_steps).state
+
+    def _backward(self, t: int, newest: int) -> None:
+        """Fit volume ``t`` with the Gaussians of the one after it, and give it some of its own."""
+        config = self.config
+        after = self.states[t + 1]
+        reference = replace(after, means=carry(after.means, self.flow[t + 1], -self.steps_s[t]))
+        result = self._minimise(t, reference, config.backward_steps, reference)
+        seeds = self._seeds(t, result, (config.gaussians - len(after)) // (t + 1))
+        if len(seeds):
+            result = self._minimise(t, result.state.join(seeds), config.round_steps, reference.join(seeds))
+            self._add_idle(seeds, t, newest)
+        self.states[t] = result.state
+
+    def _add_idle(self, seeds: State, t: int, newest: int) -> None:
+        """Give the times after ``t`` the same rows: without echo, moving along."""
+        moved = replace(seeds, intensities=np.zeros_like(seeds.intensities))
+        for later in range(t + 1, newest + 1):
+            moved = replace(moved, means=carry(moved.means, self.flow[later], self.steps_s[later - 1]))
+            self.states[later] = self.states[later].join(moved)
+
+    def forward(self, t: int, *, from_backward: bool = True) -> None:
+        """Fit volume ``t``, held to the one before, starting from what the backward pass left there if there is any."""
+        before = self.states[t - 1]
+        reference = replace(before, means=carry(before.means, self.flow[t], self.steps_s[t - 1]))
+        start = self.states[t] if from_backward and len(self.states[t]) == len(before) else reference
+        steps = self.config.last_steps if t == len(self.images) - 1 else self.config.forward_steps
+        self.states[t] = self._minimise(t, start, steps, reference).state
+
+    def _seeds(self, t: int, result: Result, count: int) -> State:
+        residual = -result.linears[0].residual.reshape(self.images[t].target.shape)
+        noise = self.config.noise_dbz / units.MODEL_SCALE_DBZ
+        return seeds_on_residual(residual, self.grid, count, noise, self.rng)
+
+    def _minimise(self, t: int, state: State, steps: int, reference: State | None = None) -> Result:
+        config, spacing = self.config, self.grid.spacing_m
+        image = self.images[t]
+        price = np.float32(config.amplitude_cost) * observed_at(image, state.means)
+        terms: list[Term] = [image, AmplitudeTerm(price, spacing)]
+        if reference is not None and len(reference):
+            terms.append(CoherenceTerm(reference, spacing, config.stiffness))
+        if config.density.weight > 0 and len(state):
+            terms.append(DensityTerm(image, len(state), config.density))
+        return minimise(terms, state, limits=self.limits, spacing_m=spacing, steps=steps, tolerance=config.plateau)
+
+
+def image_term(volumes: VolumeSequence, t: int, config: FitConfig) -> ImageTerm:
+    """The image term of one volume: nothing unobserved, strong echo with more weight."""
+    values, mask = volumes.values[t], volumes.mask[t]
+    target = np.where(mask, np.nan_to_num(values), 0.0).astype(np.float32)
+    weight = np.broadcast_to(mask, target.shape).astype(np.float32)
+    for c, name in enumerate(volumes.channels):
+        weight[c] *= np.isfinite(values[c])
+        if name == REFLECTIVITY:
+            low, high = config.strong_dbz
+            weight[c] *= 1.0 + config.strong_weight * np.clip((target[c] - low) / (high - low), 0.0, 1.0)
+    return ImageTerm(units.dbz_to_model(target), np.sqrt(weight), volumes.grid)
+
+
+def observed_at(image: ImageTerm, means: Float32) -> Float32:
+    """``[N]`` 1 where the voxel nearest to a centre was observed, else 0: what is not seen is not to be dimmed."""
+    grid = image.grid
+    index = []
+    for axis, column in enumerate((2, 1, 0)):
+        place = (means[:, column] - grid.first_m[axis]) / grid.spacing_m[axis]
+        index.append(np.clip(np.rint(place), 0, grid.shape[axis] - 1).astype(np.int64))
+    return (image.root_weight[0][tuple(index)] > 0).astype(np.float32)
+
+
+def limits(grid: GridSpec, channels: tuple[str, ...], config: FitConfig) -> Limits:
+    """Bounds of scales and amplitudes; amplitudes of other channels than reflectivity are free."""
+    dz, dy, dx = grid.spacing_m
+    across, up = config.largest_scale_m
+    low = np.log(config.least_scale_voxels * np.array([dx, dy, dz]))
+    high = np.maximum(np.log([across, across, up]), low)
+    least, most = np.full(len(channels), -np.inf), np.full(len(channels), np.inf)
+    least[0] = -config.carving_dbz / units.MODEL_SCALE_DBZ
+    most[0] = units.MAX_DBZ / units.MODEL_SCALE_DBZ
+    return Limits(*(a.astype(np.float32) for a in (low, high, least, most)))

@@ -1,0 +1,152 @@
+"""Fitting an archive: windows, resuming, failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import moving_cells, small_grid
+
+import nowcast.pipeline.fit as fit_module
+from nowcast.errors import InputError, PartialFailure, UsageError
+from nowcast.gaussians import FitConfig
+from nowcast.io.gaussians import read_windows
+from nowcast.io.volumes import write_volumes
+from nowcast.pipeline.fit import fit_archive
+from nowcast.pipeline.fit_plan import plan_windows
+from nowcast.types import GaussianSequence, VolumeSequence
+
+GRID = small_grid((4, 20, 24))
+FEW = FitConfig(gaussians=24)
+MINUTE = np.timedelta64(60, "s")
+
+
+def times(*minutes: float) -> np.ndarray:
+    return np.datetime64("2020-01-01T00:00", "ns") + (np.array(minutes) * 60e9).astype("timedelta64[ns]")
+
+
+def archive(tmp_path: Path, steps: int = 8) -> Path:
+    path = tmp_path / "storm.nc"
+    write_volumes(moving_cells(GRID, steps=steps), path)
+    return path
+
+
+def test_windows_count_back_from_the_newest() -> None:
+    plans = plan_windows(times(*range(0, 100, 10)), 4, 0, None, "a")
+    assert [list(p.times) for p in plans] == [list(times(*range(s, s + 40, 10))) for s in (20, 60)]
+    assert {p.event for p in plans} == {"a_20200101T0000"}
+    starts = [p.times[0] for p in plan_windows(times(*range(0, 70, 10)), 3, 1, 2, "a")]
+    assert starts == list(times(10, 30))
+
+
+def test_windows_respect_gaps_and_silence_starts_an_event() -> None:
+    clock = times(0, 10, 20, 41, 51, 61, 100, 110, 120, 130, 1000, 1010, 1020, 1030)
+    plans = plan_windows(clock, 4, 0, None, "a")
+    assert [list(p.times) for p in plans] == [
+        list(times(20, 41, 51, 61)),
+        list(times(100, 110, 120, 130)),
+        list(clock[-4:]),
+    ]
+    assert [p.event for p in plans] == ["a_20200101T0000", "a_20200101T0000", "a_20200101T1640"]
+
+
+def test_short_archives() -> None:
+    plans = plan_windows(times(0, 10, 60, 70, 80), 4, 0, None, "a")
+    assert [list(p.times) for p in plans] == [list(times(60, 70, 80))]
+    assert len(plan_windows(times(5), 4, 0, None, "a")) == 1
+    with pytest.raises(InputError, match="no 6 volumes in a row"):
+        plan_windows(times(0, 10, 20, 30), 4, 2, None, "a")
+    with pytest.raises(InputError, match="no volumes"):
+        plan_windows(times(), 4, 0, None, "a")
+    with pytest.raises(UsageError):
+        plan_windows(times(0), 0, 0, None, "a")
+
+
+def test_archive_to_file_and_report(tmp_path: Path) -> None:
+    out, seen = tmp_path / "fit.nc", []
+    report = fit_archive(
+        archive(tmp_path), out, config=FEW, frames=3, future=1, progress=lambda *done: seen.append(done)
+    )
+    windows = read_windows(out)
+    assert len(windows) == 2 and all(w.inputs == 3 and len(w.gaussians) == 4 for w in windows)
+    assert all(w.volumes is not None for w in windows)
+    answer = report.answer()
+    assert {"output", "sequences", "failures", "seconds"} <= set(answer)
+    record = answer["sequences"][0]
+    assert {"times", "gaussians", "psnr_db", "mae_dbz", "csi", "seconds", "bytes", "dense_bytes"} <= set(record)
+    assert record["gaussians"] == 24 and len(record["psnr_db"]) == 4 and min(record["psnr_db"]) > 25
+    assert record["times"][0].endswith("Z") and "35" in record["csi"]
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+    assert "PSNR" in report.table() and len(report.table().splitlines()) == 3
+    report.raise_failures()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit.nc", "storm.nc"]
+    once = fit_archive(archive(tmp_path), tmp_path / "plain.nc", config=FEW, frames=4)
+    assert read_windows(tmp_path / "plain.nc")[0].volumes is None and not once.failures
+
+
+class Counted:
+    """Counts the fits, and stops the one with the given number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stop_at: int, error: BaseException) -> None:
+        self.calls, self.stop_at, self.error, self.fit = 0, stop_at, error, fit_module.fit_sequence
+        monkeypatch.setattr(fit_module, "fit_sequence", self)
+
+    def __call__(self, volumes: VolumeSequence, config: FitConfig) -> GaussianSequence:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            raise self.error
+        return self.fit(volumes, config)
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = archive(tmp_path), tmp_path / "fit.nc"
+    whole = fit_archive(source, tmp_path / "whole.nc", config=FEW, frames=2)
+    counted = Counted(monkeypatch, 3, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fit_archive(source, out, config=FEW, frames=2)
+    assert not out.exists() and counted.calls == 3
+    report = fit_archive(source, out, config=FEW, frames=2)
+    assert counted.calls == 5 and report.resumed == 2
+    assert [s["psnr_db"] for s in report.sequences] == [s["psnr_db"] for s in whole.sequences]
+    for a, b in zip(read_windows(out), read_windows(tmp_path / "whole.nc"), strict=True):
+        assert (a.gaussians.means == b.gaussians.means).all()
+
+
+@pytest.mark.parametrize("change", ["settings", "no resume"])
+def test_what_was_done_otherwise_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    source, out = archive(tmp_path), tmp_path / "fit.nc"
+    counted = Counted(monkeypatch, 3, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fit_archive(source, out, config=FEW, frames=2)
+    config = FitConfig(gaussians=20) if change == "settings" else FEW
+    report = fit_archive(source, out, config=config, frames=2, resume=change != "no resume")
+    assert counted.calls == 7 and report.resumed == 0
+
+
+def test_a_failing_window_is_recorded_and_the_others_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = archive(tmp_path), tmp_path / "fit.nc"
+    Counted(monkeypatch, 2, ValueError("bad luck"))
+    report = fit_archive(source, out, config=FEW, frames=2)
+    assert len(read_windows(out)) == len(report.sequences) == 3
+    assert report.failures[0]["window"].startswith("20200101T002000") and "bad luck" in report.failures[0]["reason"]
+    with pytest.raises(PartialFailure, match="1 of 4 windows"):
+        report.raise_failures()
+    assert "failed" in report.table()
+
+
+def test_no_good_window_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = archive(tmp_path, 2)
+    Counted(monkeypatch, 1, InputError("nothing usable"))
+    with pytest.raises(InputError, match=r"none of 1 windows.*nothing usable"):
+        fit_archive(source, tmp_path / "fit.nc", config=FEW, frames=2)
+
+
+def test_dry_archive_gives_json_without_infinity(tmp_path: Path) -> None:
+    volumes = moving_cells(GRID, steps=2)
+    volumes.values[:] = 0.0
+    write_volumes(volumes, tmp_path / "dry.nc")
+    report = fit_archive(tmp_path / "dry.nc", tmp_path / "fit.nc", config=FEW, frames=2)
+    assert report.sequences[0]["psnr_db"] == [None, None]
+    assert report.sequences[0]["csi"]["35"] is None
+    assert "nan" in report.table()
