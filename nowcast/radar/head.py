@@ -27,6 +27,8 @@ class VolumeHead:
     elevations_deg
         Elevations of the sweeps with reflectivity in the file's order, or None where only reading all of it
         would tell.
+    planned_sweeps
+        How many sweeps the header announces, 0 where it does not.
     scan, beam_width_deg, defect
         As in :class:`nowcast.radar.PolarVolume`.
     """
@@ -40,6 +42,7 @@ class VolumeHead:
     scan: str = ""
     beam_width_deg: float = DEFAULT_BEAM_WIDTH_DEG
     defect: str = ""
+    planned_sweeps: int = 0
 
     def with_defect(self, defect: str) -> VolumeHead:
         """The same head that tells one more defect."""

@@ -51,7 +51,9 @@ def _iris(path: Path) -> VolumeHead | None:
     time = np.datetime64(f"{year:04d}-{month:02d}-{day:02d}", "ms")
     time += np.timedelta64(1000 * seconds + (milliseconds & 0x3FF), "ms")
     place = plausible_site(lat, lon, float(ground + mast))
-    return VolumeHead(path, "iris", time.astype("datetime64[ns]"), site or hardware, place)
+    (sweeps,) = struct.unpack_from("<h", block, 82)
+    stamp = time.astype("datetime64[ns]")
+    return VolumeHead(path, "iris", stamp, site or hardware, place, planned_sweeps=max(sweeps, 0))
 
 
 def _half_turn(angle: float) -> float:

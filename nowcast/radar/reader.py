@@ -119,4 +119,6 @@ def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
     if quick is not None:
         # The same answers as when the file was listed, and the antenna's altitude where Py-ART gives the ground's.
         head = replace(head, time=quick.time, radar=quick.radar or head.radar, site=quick.site or head.site)
+        if len(sweeps) < quick.planned_sweeps:
+            head = head.with_defect(f"the file ends after {len(sweeps)} of {quick.planned_sweeps} sweeps")
     return head, sweeps

@@ -105,6 +105,13 @@ def test_the_iris_altitude_is_the_antennas() -> None:
     assert (volume.site.lat, volume.site.lon, volume.site.alt) == pytest.approx((9.331, -75.283, 143.0), abs=1e-3)
 
 
+def test_a_truncated_iris_file_says_so(tmp_path: Path) -> None:
+    whole = real_data("single_volumes", "cor-main131125105503.RAW2049").read_bytes()
+    path = tmp_path / "cut.RAW"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert read_volume(path).defect == "the file ends after 4 of 10 sweeps"
+
+
 def test_a_file_of_vertical_sections_is_refused() -> None:
     path = real_data("single_volumes", "MC3E_NPOL_2011_0524_2356_hid.uf.gz")
     with pytest.raises(InputError, match=r"vertical sections \(RHI\) only"):
