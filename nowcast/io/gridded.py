@@ -131,7 +131,7 @@ def _read_file(
             if layout.mask is not None:
                 mask = resample.of_mask(_volume(dataset, layout.mask, layout, k)[np.ix_(*order)] > 0.5)
             volumes.append((time, resample.of_values(values), mask))
-        grid = GridSpec.from_axes(lat, lon, resample.target, axes[1], axes[2], alt)  # type: ignore[arg-type]
+        grid = GridSpec.from_axes(lat, lon, resample.target, axes[1], axes[2], alt)
     return grid, volumes
 
 
