@@ -23,7 +23,6 @@ Progress = Callable[[int, int], None]
 
 VOLUMES = "volumes"
 """What :func:`nowcast.radar.sniff` calls the volume-sequence files of nowcast."""
-MANY_FILES = 200
 NAME_ERROR = np.timedelta64(1, "D")
 NEIGHBOURS = 6
 COMPLETE_SHARE = 0.8
@@ -76,8 +75,8 @@ def list_archive(
 ) -> tuple[list[Entry], list[Unread], bool]:
     """The volumes of a folder by time, then by name; the files that are none; and whether these are all files.
 
-    With ``near``, files whose names tell a time more than a day from it are left out, where they are many: reading
-    the headers of years would take too long. Names may be wrong by hours, for some use local time.
+    With ``near``, files whose names tell a time more than a day from it are left out: reading the headers of years
+    would take too long. Names may be wrong by hours, for some use local time.
 
     Raises
     ------
@@ -87,7 +86,7 @@ def list_archive(
     all_files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     if not all_files:
         raise InputError(f"{folder} holds no files: expected radar volumes or gridded files")
-    files = all_files if len(all_files) <= MANY_FILES or near is None else _around(all_files, near)
+    files = all_files if near is None else _around(all_files, near)
     entries: list[Entry] = []
     unread: list[Unread] = []
     for done, path in enumerate(files):

@@ -120,16 +120,20 @@ def _entries(source: Path, near: np.datetime64 | None = None) -> tuple[list[Entr
 def _newest(sequence: VolumeSequence, source: Path, at: np.datetime64 | None, frames: int | None) -> VolumeSequence:
     past = sequence if at is None else sequence.until(at)
     if len(past) == 0:
-        raise InputError(f"{source} holds no volume at or before {at}; its first is {sequence.times[:1]}")
+        raise _too_early(source, sequence.times[0], at)
     return past if frames is None else past.select(slice(-frames, None))
 
 
 def _nothing(source: Path, entries: list[Entry], unread: list[Unread], at: np.datetime64 | None) -> InputError:
     if entries:
-        first = np.datetime_as_string(entries[0].time, unit="s")
-        return InputError(f"{source} holds no volume at or before {at}; its first is {first}Z")
+        return _too_early(source, entries[0].time, at)
     reason = f": {unread[0].reason}" if len(unread) == 1 else f"; the first: {unread[0].reason}"
     return InputError(f"{source} holds no radar volume among its {len(unread)} files{reason}")
+
+
+def _too_early(source: Path, first: np.datetime64, at: np.datetime64 | None) -> InputError:
+    asked, there = ("" if t is None else f"{np.datetime_as_string(t, unit='s')}Z" for t in (at, first))
+    return InputError(f"{source} holds no volume at or before {asked}; its first is {there}")
 
 
 def _refuse_mixture(source: Path, entries: list[Entry]) -> None:
