@@ -80,7 +80,7 @@ def ssd(
     """
     _check(x, dt, A, B, C, D, h0, chunk)
     backend = _choose(backend, x)
-    if backend == "reference":
+    if backend == "reference" or x.shape[1] == 0:  # an empty sequence has no chunk
         y, h = ssd_reference(x, dt, A, B, C, D, h0)
     elif backend == "chunked":
         y, h = ssd_chunked(x, dt, A, B, C, D, h0, chunk)

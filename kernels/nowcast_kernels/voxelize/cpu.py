@@ -7,6 +7,7 @@ every sum runs in an order that the inputs alone decide, and so the bits do not 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nowcast_kernels.jit import kernel
 from nowcast_kernels.parallel import run_parallel
@@ -15,7 +16,7 @@ from nowcast_kernels.voxelize.geometry import N_MOMENTS, WX, parameter_gradients
 from nowcast_kernels.voxelize.plan import SLAB_ROWS, Floats, Plan, gather, make_plan
 from nowcast_kernels.voxelize.rows import advance, lay_rows, levels, row_lists, weight
 
-__all__ = ["Plan", "make_plan", "padded_shape", "pull_back", "render"]
+__all__ = ["Plan", "channel_list", "make_plan", "padded_shape", "pull_back", "render"]
 
 GAUSSIANS_PER_PART = 512  # that a thread takes at a time in the backward pass
 
@@ -25,7 +26,7 @@ def render(plan: Plan, intensities: Floats) -> Floats:
     n_channels = intensities.shape[1]
     shape = padded_shape(plan)
     out = np.empty((n_channels, *shape[:2], shape[3]), dtype=np.float32)
-    flat, amplitudes, channels = out.reshape(-1), gather(intensities, plan.order), (0,) * n_channels
+    flat, amplitudes, channels = out.reshape(-1), gather(intensities, plan.order), channel_list(n_channels)
 
     def work(slab: int) -> None:
         _render_slab(flat, shape, plan.table, amplitudes, channels, plan.slab_first, plan.slab_items, slab)
@@ -47,7 +48,7 @@ def pull_back(
     if beyond:
         grad = np.pad(grad, ((0, 0), (0, 0), (0, 0), (0, beyond)))
     flat = np.ascontiguousarray(grad).reshape(-1)
-    channels = (0,) * n_channels
+    channels = channel_list(n_channels)
     log_scales, quats, amplitudes = (gather(array, plan.order) for array in (log_scales, quats, intensities))
     g_means, g_log_scales, g_quats, g_intensities = (
         np.empty((len(plan.order), k), dtype=np.float32) for k in (3, 3, 4, n_channels)
@@ -69,6 +70,11 @@ def padded_shape(plan: Plan) -> tuple[int, int, int, int]:
     """(nz, ny, nx, width): in memory a row has width voxels, at least the sixteen that a kernel touches at once."""
     nz, ny, nx = plan.shape
     return nz, ny, nx, max(nx, LANES)
+
+
+def channel_list(n_channels: int) -> tuple[int] | NDArray[np.int8]:
+    """Something as long as there are channels; for one channel its type says so, and the compiler drops the loop."""
+    return (0,) if n_channels == 1 else np.zeros(n_channels, dtype=np.int8)
 
 
 @kernel

@@ -17,7 +17,7 @@ import numpy as np
 from nowcast_kernels.jit import kernel
 from nowcast_kernels.parallel import run_parallel
 from nowcast_kernels.simd import LANES, add, keep, lane_numbers, load, mul, mul_add, splat, store, to_float32
-from nowcast_kernels.voxelize.cpu import padded_shape
+from nowcast_kernels.voxelize.cpu import channel_list, padded_shape
 from nowcast_kernels.voxelize.geometry import GY, GZ, WX, WY, WZ, B, rotation
 from nowcast_kernels.voxelize.plan import SLAB_ROWS, Floats, Plan, gather
 from nowcast_kernels.voxelize.rows import advance, lay_rows, levels, row_lists, weight
@@ -48,7 +48,7 @@ def push_forward(
     coefficients = np.empty((len(plan.order), N_COEFFICIENTS))
     _coefficients(plan.spacing_m, plan.table, log_scales, quats, d_means, d_log_scales, d_quats, coefficients)
     out = np.empty((n_channels, *shape[:2], shape[3]), dtype=np.float32)
-    flat, channels = out.reshape(-1), (0,) * n_channels
+    flat, channels = out.reshape(-1), channel_list(n_channels)
 
     def work(slab: int) -> None:
         _push_slab(

@@ -1,0 +1,157 @@
+"""State-space duality: the chunked form against the token-by-token loop, and the loop against closed forms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from nowcast_kernels.errors import KernelInputError
+from nowcast_kernels.ssd import causal_conv1d, ssd
+
+# In float32 both forms round sums of up to some hundred products; exact agreement is asked for in float64.
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+def arguments(length, *, batch=2, heads=3, head_dim=5, d_state=4, dtype=torch.float64, seed=0):
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+    tensors = {
+        "x": draw(batch, length, heads, head_dim),
+        "dt": F.softplus(draw(batch, length, heads) - 1),
+        "A": -torch.exp(draw(heads)),
+        "B": draw(batch, length, d_state),
+        "C": draw(batch, length, d_state),
+        "D": draw(heads),
+        "h0": draw(batch, heads, head_dim, d_state),
+    }
+    return {name: tensor.to(dtype).requires_grad_() for name, tensor in tensors.items()}
+
+
+def outputs_and_gradients(given, *, chunk, backend):
+    y, h = ssd(**given, chunk=chunk, backend=backend, return_state=True)
+    random = torch.Generator().manual_seed(1)
+    weights = [torch.randn(t.shape, generator=random, dtype=torch.float64).to(t.dtype) for t in (y, h)]
+    gradients = torch.autograd.grad((y * weights[0]).sum() + (h * weights[1]).sum(), list(given.values()))
+    return [y.detach(), h.detach(), *gradients]
+
+
+def assert_agree(a, b, dtype) -> None:
+    for got, expected in zip(a, b, strict=True):
+        scale = float(expected.abs().max().clamp(min=1e-30)) if expected.numel() else 1.0
+        torch.testing.assert_close(got / scale, expected / scale, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("length", "chunk"), [(1, 64), (7, 3), (64, 16), (65, 16), (100, 64), (300, 64)])
+def test_chunked_agrees_with_the_loop(dtype, length, chunk) -> None:
+    given = arguments(length, dtype=dtype)
+    chunked = outputs_and_gradients(given, chunk=chunk, backend="chunked")
+    assert_agree(chunked, outputs_and_gradients(given, chunk=chunk, backend="reference"), dtype)
+
+
+@settings(max_examples=25, deadline=None)
+@given(length=st.integers(1, 70), chunk=st.integers(1, 80), seed=st.integers(0, 1000))
+def test_chunk_size_is_immaterial(length, chunk, seed) -> None:
+    given = {name: tensor.detach() for name, tensor in arguments(length, seed=seed).items()}
+    torch.testing.assert_close(ssd(**given, chunk=chunk), ssd(**given, backend="reference"), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("backend", ["reference", "chunked"])
+def test_one_head_of_one_number_is_a_geometric_sum(backend) -> None:
+    """Constant input: h_t = dt b (1 + r + ... + r^(t-1)) with r = exp(dt A)."""
+    length, dt, rate, b, c = 50, 0.1, -2.0, 0.7, 1.3
+    ones = torch.ones(1, length, 1, dtype=torch.float64)
+    given = {
+        "x": ones[..., None],
+        "dt": dt * ones,
+        "A": torch.tensor([rate], dtype=torch.float64),
+        "B": b * ones,
+        "C": c * ones,
+    }
+    r = torch.exp(torch.tensor(dt * rate, dtype=torch.float64))
+    t = torch.arange(1, length + 1, dtype=torch.float64)
+    torch.testing.assert_close(ssd(**given, chunk=16, backend=backend).flatten(), c * dt * b * (1 - r**t) / (1 - r))
+
+
+def test_a_sequence_in_two_pieces_is_the_whole_one() -> None:
+    given = {name: tensor.detach() for name, tensor in arguments(90).items()}
+    whole, last = ssd(**given, chunk=32, return_state=True)
+    first, second = (
+        {k: t[:, part] if k in ["x", "dt", "B", "C"] else t for k, t in given.items()}
+        for part in (slice(37), slice(37, None))
+    )
+    y1, h1 = ssd(**first, chunk=32, return_state=True)
+    y2, h2 = ssd(**(second | {"h0": h1}), chunk=32, return_state=True)
+    torch.testing.assert_close(torch.cat([y1, y2], 1), whole)
+    torch.testing.assert_close(h2, last)
+
+
+def test_later_tokens_do_not_change_earlier_outputs() -> None:
+    given = {name: tensor.detach() for name, tensor in arguments(80).items()}
+    before = ssd(**given, chunk=32)
+    changed = given | {"x": given["x"].clone(), "dt": given["dt"].clone()}
+    changed["x"][:, 41:] = 1e6
+    changed["dt"][:, 41:] = 7.0
+    assert torch.equal(ssd(**changed, chunk=32)[:, :41], before[:, :41])
+
+
+def test_strong_decay_over_a_long_sequence_stays_finite() -> None:
+    given = arguments(500, dtype=torch.float32)
+    given["dt"] = (given["dt"] * 200).detach().requires_grad_()
+    assert all(torch.isfinite(t).all() for t in outputs_and_gradients(given, chunk=64, backend="chunked"))
+
+
+def test_an_empty_sequence_keeps_its_state() -> None:
+    for backend in ("reference", "chunked"):
+        given = arguments(0)
+        y, h = ssd(**given, backend=backend, return_state=True)
+        assert y.shape == (2, 0, 3, 5)
+        assert torch.equal(h, given["h0"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": torch.zeros(2, 9, 15)}, r"x must have shape \[batch, length, heads, head_dim\], got \[2, 9, 15\]"),
+        ({"dt": torch.zeros(2, 8, 3)}, r"dt must have shape \[2, 9, 3\]"),
+        ({"B": torch.zeros(2, 9, 1, 4)}, r"B must have shape \[batch, length, d_state\], got \[2, 9, 1, 4\]"),
+        ({"C": torch.zeros(2, 9, 4, dtype=torch.float64)}, "C is torch.float64 on cpu, x is torch.float32"),
+        ({"backend": "fast"}, "unknown backend 'fast'"),
+        ({"backend": "mamba-ssm"}, "needs CUDA tensors and the mamba-ssm package"),
+        ({"chunk": 0}, "chunk must be at least 1"),
+    ],
+)
+def test_refusals(changes, message) -> None:
+    with pytest.raises(KernelInputError, match=message):
+        ssd(**(arguments(9, dtype=torch.float32) | changes))
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 7])
+@pytest.mark.parametrize("length", [0, 1, 3, 20])
+def test_convolution_agrees_with_torch(width, length) -> None:
+    random = torch.Generator().manual_seed(3)
+    shapes = ((2, length, 6), (6, width), (6,))
+    x, weight, bias = (torch.randn(s, generator=random, dtype=torch.float64).requires_grad_() for s in shapes)
+    got = causal_conv1d(x, weight, bias)
+    assert got.shape == x.shape
+    expected = F.conv1d(F.pad(x.mT, (width - 1, 0)), weight[:, None], bias, groups=6).mT if length else x * 0
+    torch.testing.assert_close(got, expected)
+    for a, b in zip(
+        *(torch.autograd.grad(y.square().sum(), (x, weight, bias), allow_unused=True) for y in (got, expected)),
+        strict=True,
+    ):
+        if length:
+            torch.testing.assert_close(a, b)
+
+
+def test_convolution_without_bias_and_with_wrong_shapes() -> None:
+    x, weight = torch.randn(1, 5, 3), torch.randn(3, 4)
+    assert torch.equal(causal_conv1d(x, weight), causal_conv1d(x, weight, torch.zeros(3)))
+    with pytest.raises(KernelInputError, match="weight"):
+        causal_conv1d(x, torch.randn(4, 3))
