@@ -7,23 +7,31 @@ from dataclasses import dataclass, field
 from nowcast.errors import ConfigError
 from nowcast.models import ModelConfig
 
+LOSS_TERMS = ("csi", "area", "mae", "parameters")
+
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is minimised: ``csi * (1 - soft CSI) + mae * relative MAE + parameters * Huber``.
+    """What is minimised: the sum of these terms, each times its weight.
 
     Attributes
     ----------
     thresholds_dbz, softness_dbz
         The soft CSI is averaged over these thresholds; a voxel passes one with a sigmoid of this width.
-    csi, mae, parameters
-        Weights of the rendered soft CSI, of the rendered absolute error relative to the echo there is, and of the
-        distance to the Gaussians fitted to the later volumes.
+    csi
+        Weight of one minus the soft CSI of the rendered forecast.
+    area
+        Weight of the relative error of the areas above the thresholds: without it a soft CSI forecasts too much.
+    mae
+        Weight of the rendered absolute error, relative to the echo there is.
+    parameters
+        Weight of the Huber distance to the Gaussians fitted to the later volumes.
     """
 
     thresholds_dbz: tuple[float, ...] = (20.0, 30.0, 35.0, 45.0)
     softness_dbz: float = 3.0
     csi: float = 1.0
+    area: float = 0.2
     mae: float = 0.1
     parameters: float = 0.02
 
@@ -32,8 +40,9 @@ class LossConfig:
             raise ConfigError(f"loss thresholds_dbz {self.thresholds_dbz}: expected at least one, all above 0")
         if not self.softness_dbz > 0:
             raise ConfigError(f"loss softness_dbz is {self.softness_dbz}: expected above 0")
-        if min(self.csi, self.mae, self.parameters) < 0 or self.csi + self.mae + self.parameters == 0:
-            raise ConfigError("loss weights csi, mae and parameters: expected none below 0 and not all 0")
+        weights = [getattr(self, name) for name in LOSS_TERMS]
+        if min(weights) < 0 or sum(weights) == 0:
+            raise ConfigError(f"loss weights {', '.join(LOSS_TERMS)}: expected none below 0 and not all 0")
 
 
 @dataclass(frozen=True)

@@ -31,25 +31,26 @@ def render_reflectivity(gaussians: GaussianSet, grid: GridSpec) -> Tensor:
     return field.clamp(ECHO_FLOOR_DBZ, MAX_DBZ)
 
 
-def soft_csi_loss(forecast: Tensor, observed: Tensor, config: LossConfig) -> Tensor:
-    """One minus the soft critical success index, averaged over the thresholds.
+def threshold_losses(forecast: Tensor, observed: Tensor, config: LossConfig) -> tuple[Tensor, Tensor]:
+    """One minus the soft critical success index, and the error of the area, both averaged over the thresholds.
 
     With ``p = sigmoid((dBZ - q) / width)``, less its value at no echo so that dry voxels count nothing, the index is
     ``sum(min(p_forecast, p_observed)) / sum(max(p_forecast, p_observed))`` over the voxels; sharp sigmoids make it
-    the CSI.
+    the CSI. The area error is ``((F - O) / (F + O))^2`` of the sums F and O of ``p``: 0 where the frequency bias is 1.
 
     Parameters
     ----------
     forecast, observed
         ``[V]`` dBZ at observed voxels, not below 0.
     """
-    total = forecast.new_zeros(())
+    csi, area = forecast.new_zeros(()), forecast.new_zeros(())
     for q in config.thresholds_dbz:
         p, o = (_passes(field, q, config.softness_dbz) for field in (forecast, observed))
-        hits, area = torch.minimum(p, o).sum(), torch.maximum(p, o).sum()
-        weight = (area.detach() / _FEW_VOXELS).clamp(max=1.0)
-        total = total + weight * (1 - hits / area.clamp_min(1e-6))
-    return total / len(config.thresholds_dbz)
+        hits, either = torch.minimum(p, o).sum(), torch.maximum(p, o).sum()
+        weight = (either.detach() / _FEW_VOXELS).clamp(max=1.0)
+        csi = csi + weight * (1 - hits / either.clamp_min(1e-6))
+        area = area + weight * ((p.sum() - o.sum()) / (hits + either).clamp_min(1e-6)).square()
+    return csi / len(config.thresholds_dbz), area / len(config.thresholds_dbz)
 
 
 def _passes(field: Tensor, threshold: float, width: float) -> Tensor:

@@ -17,8 +17,8 @@ from nowcast.gaussians import advect
 from nowcast.models import GauMamba
 from nowcast.models.features import HISTORY, alive, describe, features
 from nowcast.models.rollout import observed_frames, unroll
-from nowcast.train.config import LossConfig
-from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, soft_csi_loss
+from nowcast.train.config import LOSS_TERMS, LossConfig
+from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, threshold_losses
 from nowcast.types import FittedWindow, GaussianSequence, GaussianSet
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,8 @@ class Example:
         config: LossConfig,
         scores: Scores | None = None,
     ) -> dict[str, Tensor]:
-        """Loss terms averaged over the given leads: ``csi``, ``mae``, ``parameters`` and their weighted ``loss``."""
-        total = {name: torch.zeros(()) for name in ("csi", "mae", "parameters")}
+        """Loss terms averaged over the given leads: ``LOSS_TERMS`` and their weighted sum ``loss``."""
+        total = {name: torch.zeros(()) for name in LOSS_TERMS}
         for lead in leads:
             target = self.window.gaussians.at(self.window.inputs + lead)
             total["parameters"] = total["parameters"] + parameter_loss(forecast[lead], target)
@@ -77,7 +77,8 @@ class Example:
                 continue
             values, mask = observed
             field = render_reflectivity(forecast[lead], self.window.gaussians.grid)[mask]
-            total["csi"] = total["csi"] + soft_csi_loss(field, values[mask], config)
+            csi, area = threshold_losses(field, values[mask], config)
+            total["csi"], total["area"] = total["csi"] + csi, total["area"] + area
             total["mae"] = total["mae"] + relative_mae(field, values[mask])
             if scores is not None:
                 scores.add(field, values[mask])

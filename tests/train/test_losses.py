@@ -11,10 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nowcast.train.config import LossConfig
-from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, soft_csi_loss
+from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, threshold_losses
 
 CONFIG = LossConfig()
 SHARP = LossConfig(thresholds_dbz=(35.0,), softness_dbz=0.01)
+
+
+def soft_csi_loss(forecast, observed, config):
+    return threshold_losses(forecast, observed, config)[0]
+
+
+def area_loss(forecast, observed, config):
+    return threshold_losses(forecast, observed, config)[1]
 
 
 def test_sharp_sigmoids_make_it_the_csi():
@@ -23,8 +31,15 @@ def test_sharp_sigmoids_make_it_the_csi():
     assert soft_csi_loss(forecast, observed, SHARP).item() == pytest.approx(1 - 40 / 80, abs=1e-4)
 
 
+def test_the_area_error_follows_from_the_frequency_bias():
+    observed, twice = torch.tensor([50.0] * 40 + [0.0] * 60), torch.tensor([0.0] * 20 + [50.0] * 80)
+    assert area_loss(twice, observed, SHARP).item() == pytest.approx(((2 - 1) / (2 + 1)) ** 2, abs=1e-4)
+    assert area_loss(observed.flip(0), observed, SHARP).item() == pytest.approx(0, abs=1e-6)
+
+
 def test_a_perfect_forecast_loses_nothing():
     field = torch.rand(500) * 60
+    assert area_loss(field, field, CONFIG).item() == pytest.approx(0, abs=1e-6)
     assert soft_csi_loss(field, field, CONFIG).item() == pytest.approx(0, abs=1e-6)
     assert relative_mae(field, field) == 0
 
