@@ -56,22 +56,14 @@ class GridSpec:
     origin_alt: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(
-            -90 <= self.origin_lat <= 90, f"grid origin latitude {self.origin_lat} is not within -90..90"
-        )
-        _require(
-            -360 <= self.origin_lon <= 360, f"grid origin longitude {self.origin_lon} is not a longitude"
-        )
-        _require(
-            len(self.shape) == 3 and min(self.shape) >= 1, f"grid shape {self.shape} is not (nz, ny, nx)"
-        )
+        _require(-90 <= self.origin_lat <= 90, f"grid origin latitude {self.origin_lat} is not within -90..90")
+        _require(-360 <= self.origin_lon <= 360, f"grid origin longitude {self.origin_lon} is not a longitude")
+        _require(len(self.shape) == 3 and min(self.shape) >= 1, f"grid shape {self.shape} is not (nz, ny, nx)")
         _require(len(self.spacing_m) == 3 and min(self.spacing_m) > 0, f"grid spacing {self.spacing_m} m")
         _require(len(self.first_m) == 3, f"grid first point {self.first_m} is not (z, y, x)")
 
     @staticmethod
-    def from_axes(
-        lat: float, lon: float, z: ArrayLike, y: ArrayLike, x: ArrayLike, alt: float = 0.0
-    ) -> GridSpec:
+    def from_axes(lat: float, lon: float, z: ArrayLike, y: ArrayLike, x: ArrayLike, alt: float = 0.0) -> GridSpec:
         """Make a grid from its coordinate axes in metres; raises InputError unless each is evenly spaced."""
         first, spacing, shape = [], [], []
         for name, axis in (("z", z), ("y", y), ("x", x)):
@@ -104,8 +96,7 @@ class GridSpec:
     def matches(self, other: GridSpec) -> bool:
         """Whether both describe the same voxels, to within rounding of stored coordinates."""
         ours, theirs = (
-            (*g.first_m, *g.spacing_m, g.origin_alt, 1e5 * g.origin_lat, 1e5 * g.origin_lon)
-            for g in (self, other)
+            (*g.first_m, *g.spacing_m, g.origin_alt, 1e5 * g.origin_lat, 1e5 * g.origin_lon) for g in (self, other)
         )
         return self.shape == other.shape and bool(np.allclose(ours, theirs, rtol=1e-6, atol=1.0))
 
@@ -146,17 +137,11 @@ class VolumeSequence:
     def __post_init__(self) -> None:
         t, shape = len(self.times), self.grid.shape
         expected = (t, len(self.channels), *shape)
-        _require(
-            self.values.shape == expected, f"volume values have shape {self.values.shape}, not {expected}"
-        )
+        _require(self.values.shape == expected, f"volume values have shape {self.values.shape}, not {expected}")
         _require(self.values.dtype == np.float32, f"volume values are {self.values.dtype}, not float32")
-        _require(
-            self.mask.shape == (t, *shape), f"volume mask has shape {self.mask.shape}, not {(t, *shape)}"
-        )
+        _require(self.mask.shape == (t, *shape), f"volume mask has shape {self.mask.shape}, not {(t, *shape)}")
         _require(self.mask.dtype == np.bool_, f"volume mask is {self.mask.dtype}, not bool")
-        _require(
-            self.channels[:1] == (REFLECTIVITY,), f"first channel is {self.channels[:1]}, not reflectivity"
-        )
+        _require(self.channels[:1] == (REFLECTIVITY,), f"first channel is {self.channels[:1]}, not reflectivity")
         rising = bool((np.diff(self.times) > np.timedelta64(0, "ns")).all())
         _require(rising, "volume times do not rise strictly: sort the volumes and drop duplicates")
         _require(len(self.sources) in (0, t), f"{len(self.sources)} sources for {t} volumes")
@@ -177,9 +162,7 @@ class VolumeSequence:
         """The volumes at the given positions along time."""
         keep = np.arange(len(self))[indices]
         sources = tuple(self.sources[i] for i in keep) if self.sources else ()
-        return replace(
-            self, values=self.values[keep], mask=self.mask[keep], times=self.times[keep], sources=sources
-        )
+        return replace(self, values=self.values[keep], mask=self.mask[keep], times=self.times[keep], sources=sources)
 
     def until(self, time: np.datetime64) -> VolumeSequence:
         """The volumes valid at or before ``time``."""
@@ -213,9 +196,7 @@ class GaussianSet:
             shape = tuple(getattr(self, name).shape)
             _require(shape == (n, width), f"Gaussian {name} have shape {shape}, not {(n, width)}")
         shape = tuple(self.intensities.shape)
-        _require(
-            len(shape) == 2 and shape[0] == n, f"Gaussian intensities have shape {shape}, not ({n}, channels)"
-        )
+        _require(len(shape) == 2 and shape[0] == n, f"Gaussian intensities have shape {shape}, not ({n}, channels)")
 
     def __len__(self) -> int:
         return int(self.means.shape[0])
@@ -247,18 +228,14 @@ class GaussianSequence:
         for name, width in widths.items():
             shape = tuple(getattr(self, name).shape)
             _require(shape == (t, n, width), f"Gaussian {name} have shape {shape}, not {(t, n, width)}")
-        _require(
-            tuple(self.ids.shape) == (n,), f"Gaussian ids have shape {tuple(self.ids.shape)}, not {(n,)}"
-        )
+        _require(tuple(self.ids.shape) == (n,), f"Gaussian ids have shape {tuple(self.ids.shape)}, not {(n,)}")
 
     def __len__(self) -> int:
         return len(self.times)
 
     def at(self, index: int) -> GaussianSet:
         """The Gaussians of one time."""
-        return GaussianSet(
-            self.means[index], self.log_scales[index], self.quats[index], self.intensities[index]
-        )
+        return GaussianSet(self.means[index], self.log_scales[index], self.quats[index], self.intensities[index])
 
     def select(self, indices: slice) -> GaussianSequence:
         """The Gaussians of some of the times."""

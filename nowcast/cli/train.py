@@ -34,6 +34,8 @@ def train(
     if as_json:
         print_json(vars(report))
         return
-    print_result(f"held-out loss {report.untrained_loss:.4f} untrained, {report.best_loss:.4f} at epoch {report.best_epoch}")
+    print_result(
+        f"held-out loss {report.untrained_loss:.4f} untrained, {report.best_loss:.4f} at epoch {report.best_epoch}"
+    )
     for path in (report.checkpoint, report.log, report.picture):
         print_result(str(path))
