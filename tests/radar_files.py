@@ -120,7 +120,7 @@ def _write_odim_sweep(group: h5py.Group, sweep: Sweep, quantity: str, time: np.d
     dbz = sweep.reflectivity
     codes = np.clip(np.rint((np.nan_to_num(dbz) + 32.0) / 0.5), 1, 254)
     codes = np.where(np.isnan(dbz), 255, np.where(dbz <= -32.0, 0, codes)).astype(np.uint8)
-    group["data1"].create_dataset("data", data=codes, compression="gzip")
+    group["data1"].create_dataset("data", data=codes, compression="gzip", compression_opts=1)
 
 
 def _attributes(group: h5py.Group, name: str, values: dict[str, Any]) -> None:

@@ -23,14 +23,14 @@ from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import PolarVolume, Site
 from nowcast.types import VolumeSequence
 
-SMALL = GridConfig(spacing_m=10_000.0, extent_m=100_000.0, top_m=9000.0, level_spacing_m=1000.0)
+SMALL = GridConfig(spacing_m=10_000.0, extent_m=80_000.0, top_m=9000.0, level_spacing_m=1000.0)
 STEP = np.timedelta64(10, "m")
 
 
 def volume_at(k: int, elevations: tuple[float, ...] = ELEVATIONS, **options: object) -> PolarVolume:
     """A storm that moves 6 km east every ten minutes."""
     field = storm(x0=-30e3 + 6e3 * k, y0=10e3)
-    return polar_volume(field, elevations=elevations, gates=100, time=START + k * STEP, **options)  # type: ignore[arg-type]
+    return polar_volume(field, elevations=elevations, rays=180, gates=80, time=START + k * STEP, **options)  # type: ignore[arg-type]
 
 
 def file_at(folder: Path, k: int, **options: object) -> Path:
@@ -40,14 +40,18 @@ def file_at(folder: Path, k: int, **options: object) -> Path:
     return write_odim(volume_at(k, elevations), folder / f"TEST_{stamp}.h5", **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    """Six good volumes, ten minutes apart."""
-    folder = tmp_path / "archive"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
     for k in range(6):
         file_at(folder, k)
     return folder
+
+
+@pytest.fixture
+def archive(made: Path, tmp_path: Path) -> Path:
+    """Six good volumes, ten minutes apart."""
+    return Path(shutil.copytree(made, tmp_path / "archive"))
 
 
 def load(folder: Path, **options: object) -> VolumeSequence:
@@ -65,7 +69,7 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_the_newest_volumes_at_or_before_a_time(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
     sequence = load(archive, at=START + np.timedelta64(45, "m"), frames=3)
     assert times_of(sequence) == [2, 3, 4]
-    assert sequence.grid.shape == (9, 21, 21)
+    assert sequence.grid.shape == (9, 17, 17)
     assert sequence.sources[-1].startswith("TEST_20200101_0040")
     assert times_of(load(archive, at=START + 3 * STEP, frames=2)) == [2, 3]
     assert times_of(load(archive, frames=2)) == [4, 5]
