@@ -29,7 +29,8 @@ class GatedPair(nn.Module):
         self.gates = nn.Linear(2 * d_model, 2 * d_model)
         self.recall = nn.Linear(d_model, d_model, bias=False)
         with torch.no_grad():
-            self.gates.bias[:d_model].fill_(1.0)  # at the start most of every token is new
+            self.gates.bias[:d_model].fill_(2.0)  # at the start most of every token is new
+            self.recall.weight.mul_(0.1)
 
     def forward(self, x: Tensor, order: Tensor, memory: Tensor | None) -> Tensor:
         """One frame.

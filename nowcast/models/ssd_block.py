@@ -31,6 +31,10 @@ from torch.nn import functional as F
 from nowcast_kernels.ssd import causal_conv1d, ssd
 
 
+_START = 0.1
+"""At the start a block adds little to its tokens: a model learns what a Gaussian tells of itself before its context."""
+
+
 class SSDBlock(nn.Module):
     """Pre-norm Mamba-2 block with a residual: ``u + out_proj(norm(ssd(...) * silu(z)))``.
 
@@ -57,6 +61,8 @@ class SSDBlock(nn.Module):
         self.D = nn.Parameter(torch.ones(heads))
         self.out_norm = nn.RMSNorm(self.d_inner)
         self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+        with torch.no_grad():
+            self.out_proj.weight.mul_(_START)
 
     def forward(self, u: Tensor) -> Tensor:
         """Tokens ``[B, L, d_model]`` to tokens; a token sees itself and those before it."""
