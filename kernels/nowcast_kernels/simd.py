@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+
+from nowcast_kernels.jit import kernel
 
 LANES = 16
 
@@ -219,3 +222,11 @@ def store(typingctx, array, index, value):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(array, types.int64, value), codegen
+
+
+@kernel
+def scratch(n):  # type: ignore[no-untyped-def]
+    """Uninitialised float32 array [n] that begins where a vector register does: no load or store is split in two."""
+    raw = np.empty(n + LANES, dtype=np.float32)
+    first = -raw.ctypes.data % (4 * LANES) // 4
+    return raw[first : first + n]

@@ -47,12 +47,32 @@ def assert_agree(a, b, dtype) -> None:
         torch.testing.assert_close(got / scale, expected / scale, rtol=0, atol=TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+FAST = [("chunked", torch.float64), ("chunked", torch.float32), ("numba", torch.float32)]
+
+
+@pytest.mark.parametrize(("backend", "dtype"), FAST)
 @pytest.mark.parametrize(("length", "chunk"), [(1, 64), (7, 3), (64, 16), (65, 16), (100, 64), (300, 64)])
-def test_chunked_agrees_with_the_loop(dtype, length, chunk) -> None:
+def test_fast_backends_agree_with_the_loop(backend, dtype, length, chunk) -> None:
     given = arguments(length, dtype=dtype)
-    chunked = outputs_and_gradients(given, chunk=chunk, backend="chunked")
-    assert_agree(chunked, outputs_and_gradients(given, chunk=chunk, backend="reference"), dtype)
+    fast = outputs_and_gradients(given, chunk=chunk, backend=backend)
+    assert_agree(fast, outputs_and_gradients(given, chunk=chunk, backend="reference"), dtype)
+
+
+@pytest.mark.parametrize(("backend", "dtype"), FAST)
+@pytest.mark.parametrize(("heads", "head_dim", "d_state"), [(1, 1, 1), (4, 32, 16), (2, 17, 3), (3, 16, 20)])
+def test_fast_backends_agree_with_the_loop_for_any_width(backend, dtype, heads, head_dim, d_state) -> None:
+    given = arguments(70, heads=heads, head_dim=head_dim, d_state=d_state, dtype=dtype)
+    fast = outputs_and_gradients(given, chunk=32, backend=backend)
+    assert_agree(fast, outputs_and_gradients(given, chunk=32, backend="reference"), dtype)
+
+
+def test_same_bits_for_any_number_of_threads(threads) -> None:
+    given = arguments(150, dtype=torch.float32)
+    answers = []
+    for count in (1, 2, 5):
+        threads(count)
+        answers.append([t.numpy().tobytes() for t in outputs_and_gradients(given, chunk=64, backend="numba")])
+    assert answers[0] == answers[1] == answers[2]
 
 
 @settings(max_examples=25, deadline=None)
@@ -92,8 +112,9 @@ def test_a_sequence_in_two_pieces_is_the_whole_one() -> None:
     torch.testing.assert_close(h2, last)
 
 
-def test_later_tokens_do_not_change_earlier_outputs() -> None:
-    given = {name: tensor.detach() for name, tensor in arguments(80).items()}
+@pytest.mark.parametrize(("backend", "dtype"), FAST)
+def test_later_tokens_do_not_change_earlier_outputs(backend, dtype) -> None:
+    given = {name: tensor.detach() for name, tensor in arguments(80, dtype=dtype).items()} | {"backend": backend}
     before = ssd(**given, chunk=32)
     changed = given | {"x": given["x"].clone(), "dt": given["dt"].clone()}
     changed["x"][:, 41:] = 1e6
@@ -101,10 +122,11 @@ def test_later_tokens_do_not_change_earlier_outputs() -> None:
     assert torch.equal(ssd(**changed, chunk=32)[:, :41], before[:, :41])
 
 
-def test_strong_decay_over_a_long_sequence_stays_finite() -> None:
+@pytest.mark.parametrize("backend", ["chunked", "numba"])
+def test_strong_decay_over_a_long_sequence_stays_finite(backend) -> None:
     given = arguments(500, dtype=torch.float32)
     given["dt"] = (given["dt"] * 200).detach().requires_grad_()
-    assert all(torch.isfinite(t).all() for t in outputs_and_gradients(given, chunk=64, backend="chunked"))
+    assert all(torch.isfinite(t).all() for t in outputs_and_gradients(given, chunk=64, backend=backend))
 
 
 def test_an_empty_sequence_keeps_its_state() -> None:
@@ -124,6 +146,7 @@ def test_an_empty_sequence_keeps_its_state() -> None:
         ({"C": torch.zeros(2, 9, 4, dtype=torch.float64)}, "C is torch.float64 on cpu, x is torch.float32"),
         ({"backend": "fast"}, "unknown backend 'fast'"),
         ({"backend": "mamba-ssm"}, "needs CUDA tensors and the mamba-ssm package"),
+        ({"backend": "numba", **{k: t.double() for k, t in arguments(9).items()}}, "needs float32 tensors on the CPU"),
         ({"chunk": 0}, "chunk must be at least 1"),
     ],
 )

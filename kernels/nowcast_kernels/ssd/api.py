@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 from typing import Literal, overload
 
+import torch
 from torch import Tensor
 
 from nowcast_kernels.errors import KernelInputError
 from nowcast_kernels.ssd.chunked import ssd_chunked
 from nowcast_kernels.ssd.reference import ssd_reference
 
-BACKENDS = ("auto", "chunked", "mamba-ssm", "reference")
+BACKENDS = ("auto", "chunked", "mamba-ssm", "numba", "reference")
 
 
 @overload
@@ -62,9 +63,10 @@ def ssd(
         State before the first token [batch, heads, head_dim, d_state]; zeros if not given.
     chunk : int
         Tokens that one matrix product spans, for the backends with chunks; changes speed, not the result.
-    backend : {"auto", "chunked", "mamba-ssm", "reference"}
-        ``reference``: token by token. ``chunked``: matrix products in torch, any device. ``mamba-ssm``: that
-        package's Triton kernels, CUDA only. ``auto``: mamba-ssm on CUDA where it is installed, else chunked.
+    backend : {"auto", "chunked", "mamba-ssm", "numba", "reference"}
+        ``reference``: token by token in torch, any device. ``chunked``: matrix products in torch, any device.
+        ``numba``: token by token in compiled code, float32 on the CPU. ``mamba-ssm``: that package's Triton kernels,
+        CUDA only. ``auto``: numba for float32 on the CPU, mamba-ssm on CUDA where it is installed, else chunked.
     return_state : bool
         Also return the state after the last token.
 
@@ -82,6 +84,10 @@ def ssd(
     backend = _choose(backend, x)
     if backend == "reference" or x.shape[1] == 0:  # an empty sequence has no chunk
         y, h = ssd_reference(x, dt, A, B, C, D, h0)
+    elif backend == "numba":
+        from nowcast_kernels.ssd.autograd import ssd_numba  # numba loads only when it is used
+
+        y, h = ssd_numba(x, dt, A, B, C, D, h0)
     elif backend == "chunked":
         y, h = ssd_chunked(x, dt, A, B, C, D, h0, chunk)
     else:
@@ -97,11 +103,17 @@ def _choose(backend: str, x: Tensor) -> str:
     """Name of the backend that serves these tensors."""
     if backend not in BACKENDS:
         raise KernelInputError(f"unknown backend {backend!r}: available are {', '.join(BACKENDS)}")
-    fused = x.is_cuda and importlib.util.find_spec("mamba_ssm") is not None
-    if backend == "mamba-ssm" and not fused:
-        raise KernelInputError("backend 'mamba-ssm' needs CUDA tensors and the mamba-ssm package; use 'auto'")
+    available = {
+        "mamba-ssm": x.is_cuda and importlib.util.find_spec("mamba_ssm") is not None,
+        "numba": x.device.type == "cpu" and x.dtype == torch.float32,
+        "chunked": True,
+        "reference": True,
+    }
     if backend == "auto":
-        return "mamba-ssm" if fused else "chunked"
+        return next(name for name, serves in available.items() if serves)
+    if not available[backend]:
+        needs = {"mamba-ssm": "CUDA tensors and the mamba-ssm package", "numba": "float32 tensors on the CPU"}[backend]
+        raise KernelInputError(f"backend {backend!r} needs {needs}, got {x.dtype} on {x.device}; use 'auto'")
     return backend
 
 

@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 
 from nowcast_kernels.jit import kernel
 from nowcast_kernels.parallel import run_parallel
-from nowcast_kernels.simd import LANES, add, keep, lane_numbers, load, mul, mul_add, splat, store, to_float32, total
+from nowcast_kernels.simd import (
+    LANES,
+    add,
+    keep,
+    lane_numbers,
+    load,
+    mul,
+    mul_add,
+    scratch,
+    splat,
+    store,
+    to_float32,
+    total,
+)
 from nowcast_kernels.voxelize.geometry import N_MOMENTS, WX, parameter_gradients
 from nowcast_kernels.voxelize.plan import SLAB_ROWS, Floats, Plan, gather, make_plan
 from nowcast_kernels.voxelize.rows import advance, lay_rows, levels, row_lists, weight
@@ -122,7 +135,7 @@ def _pull_back_part(  # type: ignore[no-untyped-def]
     """All gradients of the sorted Gaussians first ... last - 1."""
     nz, ny, _, width = shape
     lists = row_lists(ny)
-    by_channel = np.empty(len(channels) * LANES, dtype=np.float32)
+    by_channel = scratch(len(channels) * LANES)
     sums = np.empty(len(channels))
     moments = np.zeros((last - first, N_MOMENTS))
     for i in range(first, last):
