@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
+GAP_MINUTES, GAP_STEPS = 30.0, 3.0
+
 
 @dataclass(frozen=True)
 class ForecastRequest:
@@ -116,6 +118,7 @@ def run_forecast(
             site=request.site,
             clutter=request.clutter,
         )
+        volumes = since_last_gap(volumes)
     leads = lead_times(volumes, request.leads, request.step_minutes)
     method, values, fallback = _forecast_or_fallback(request, volumes, leads, seconds, progress)
     mask = observed_now(volumes)
@@ -179,6 +182,23 @@ def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> Path:
 
     save_figure(plot_panels(forecast, volumes), path)
     return path
+
+
+def since_last_gap(volumes: VolumeSequence) -> VolumeSequence:
+    """The volumes after the last long gap, longer than ``GAP_MINUTES`` and ``GAP_STEPS`` median steps; says what it drops.
+
+    Echo cannot be followed over such a gap: motion is better told by the volumes after it alone.
+    """
+    minutes = np.diff(volumes.times) / np.timedelta64(60, "s")
+    if len(minutes) == 0:
+        return volumes
+    gaps = np.flatnonzero(minutes > max(GAP_MINUTES, GAP_STEPS * float(np.median(minutes))))
+    if len(gaps) == 0:
+        return volumes
+    after = int(gaps[-1]) + 1
+    when = np.datetime_as_string(volumes.times[after], unit="m")
+    logger.warning("no volume for %.0f minutes before %s: the %d before are left out", minutes[after - 1], when, after)
+    return volumes.select(slice(after, None))
 
 
 def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None = None) -> np.ndarray:

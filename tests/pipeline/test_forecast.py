@@ -14,7 +14,7 @@ from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
-from nowcast.pipeline.forecast import ForecastRequest, lead_times, run_forecast
+from nowcast.pipeline.forecast import ForecastRequest, lead_times, run_forecast, since_last_gap
 from nowcast.types import VolumeSequence
 
 SMALL_FIT = FitConfig(gaussians=64)
@@ -117,6 +117,16 @@ def test_one_volume_needs_a_step(tmp_path: Path) -> None:
         run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT), tmp_path / "f.nc")
     run = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, step_minutes=5, leads=2), tmp_path / "f.nc")
     assert run.answer()["lead_minutes"] == [5, 10]
+
+
+def test_volumes_before_a_long_gap_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    sequence = helpers.moving_cells(helpers.small_grid((2, 8, 8)), steps=13).select([0, 1, 2, 4, 10, 11, 12])
+    with caplog.at_level("WARNING"):
+        kept = since_last_gap(sequence)
+    np.testing.assert_array_equal(kept.times, sequence.times[4:])
+    assert "no volume for 60 minutes" in caplog.text
+    uneven = sequence.select([0, 1, 2, 3])
+    assert since_last_gap(uneven) is uneven
 
 
 def test_nothing_before_the_time_asked_for(tmp_path: Path) -> None:
