@@ -185,7 +185,7 @@ def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> Path:
 
 
 def since_last_gap(volumes: VolumeSequence) -> VolumeSequence:
-    """The volumes after the last long gap, longer than ``GAP_MINUTES`` and ``GAP_STEPS`` median steps; says what it drops.
+    """The volumes after the last gap longer than ``GAP_MINUTES`` and ``GAP_STEPS`` median steps; says what it drops.
 
     Echo cannot be followed over such a gap: motion is better told by the volumes after it alone.
     """
