@@ -1,7 +1,7 @@
 """The state-space recurrence token by token on the CPU: numba kernels with sixteen channels at a time.
 
 A head's state is small enough for the first cache, so that running through the tokens costs less than the matrix
-products of the chunked form, in one pass over the arrays. The backward pass keeps the states before every SPAN-th token,
+products of the chunked form, in one pass over the arrays. The backward pass keeps the state before every SPAN-th token
 and makes those between again when it comes to them. Each thread takes whole (batch, head) pairs: the bits do not depend
 on their number. ``kernels/README.md`` has the gradients.
 """
