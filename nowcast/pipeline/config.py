@@ -47,6 +47,7 @@ def load_config(path: Path | str, cls: type[T]) -> T:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}{_mark(error)}: not valid YAML: {_problem(error)}") from error
     data = {} if data is None else data
+    _refuse_repeats(path, node)
     _check_keys(path, node, data, cls, ())
     try:
         # As JSON, because strict validation takes a list for a tuple and text for a path only from there.
@@ -63,6 +64,18 @@ def _read(path: Path) -> str:
         raise ConfigError(f"cannot read settings {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read settings {path}: it is not UTF-8 text; expected YAML") from error
+
+
+def _refuse_repeats(path: Path, node: yaml.Node | None) -> None:
+    """Refuse a key that stands twice in one mapping: YAML would silently take the last."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise ConfigError(f"{path}:{key.start_mark.line + 1}: key {key.value!r} stands here twice: remove one")
+        seen.add(key.value)
+        _refuse_repeats(path, value)
 
 
 def _check_keys(path: Path, root: yaml.Node | None, data: Any, cls: type, loc: Location) -> None:

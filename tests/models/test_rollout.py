@@ -183,14 +183,15 @@ def test_idle_gaussians_disturb_nobody():
 
 def test_backends_of_the_state_space_agree():
     sequence, forecasts = drifting(150), []
-    for backend in ("reference", "chunked"):
+    for backend in ("reference", "chunked", "numba"):
         model = lively()
         for module in model.modules():
             if isinstance(module, SSDBlock):
                 module.backend = backend
         forecasts.append(roll_out(model, sequence, LEADS))
-    for one, other in zip(*forecasts, strict=True):
-        close(one, other, means_m=1.0)
+    for reference, *others in zip(*forecasts, strict=True):
+        for other in others:
+            close(reference, other, means_m=1.0)
 
 
 def test_corrections_do_what_they_say():
