@@ -30,7 +30,6 @@ from torch.nn import functional as F
 
 from nowcast_kernels.ssd import causal_conv1d, ssd
 
-
 _START = 0.1
 """At the start a block adds little to its tokens: a model learns what a Gaussian tells of itself before its context."""
 
