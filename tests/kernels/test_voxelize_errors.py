@@ -30,6 +30,7 @@ def with_value(tensor: torch.Tensor, value: float) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"quats": [[1.0, 0.0, 0.0, 0.0]]}, "quats must be a torch tensor, got list"),
         ({"means": torch.zeros(5, 2)}, r"means must have shape \[5, 3\], got \[5, 2\]"),
         ({"log_scales": torch.zeros(4, 3)}, r"log_scales must have shape \[5, 3\], got \[4, 3\]"),
         ({"quats": torch.ones(5, 3)}, r"quats must have shape \[5, 4\], got \[5, 3\]"),

@@ -86,6 +86,9 @@ def _choose(backend: str, means: Tensor) -> str:
 def _check_layout(means: Tensor, log_scales: Tensor, quats: Tensor, intensities: Tensor) -> None:
     """Refuse shapes, dtypes and devices that do not belong together."""
     named = {"means": means, "log_scales": log_scales, "quats": quats, "intensities": intensities}
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            raise KernelInputError(f"{name} must be a torch tensor, got {type(value).__name__}")
     n = means.shape[0] if means.ndim else 0
     for (name, tensor), width in zip(named.items(), (3, 3, 4, None), strict=True):
         if tensor.ndim != 2 or tensor.shape[0] != n or (width and tensor.shape[1] != width):
