@@ -40,8 +40,8 @@ def fit_sequence(
     Returns
     -------
     GaussianSequence
-        Ids are 0..N-1. ``velocities`` at each time use the volumes up to and including it, and are 0 at the first.
-        Depends on nothing but the arguments, to the bit.
+        Ids are 0..N-1. The flow in ``velocities`` comes at each time from the volumes up to and including it, and is 0
+        at the first; heights are held. Depends on nothing but the arguments, to the bit.
     """
     config = config or FitConfig()
     fitter = Fitter(volumes, config, progress or _silent)

@@ -21,10 +21,10 @@ from nowcast.types import Bool
 
 MAX_SHIFT = 0.5  # of a scale a step: the linearisation does not reach further
 MAX_CHANGE = 0.3  # of a log-scale or of a turn, a step
-MEMORY = 2
+MEMORY = 2  # more steps bring little more
 SHRINK = 0.4
 LEAST_SHRINK = 0.02
-CHUNK = 1 << 14
+CHUNK = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -159,34 +159,33 @@ def _search(terms: Sequence[Term], point: _Point, step: Doubles, limits: Limits)
 
 
 def _gram(rows: list[list[Vector]]) -> Doubles:
-    """Scalar products ``[K, K]`` of K vectors, each given in parts; the sums run in a fixed order."""
+    """Scalar products ``[K, K]`` of K <= 3 vectors, each given in parts; the sums run in a fixed order."""
     k = len(rows)
-    out = np.zeros((k, k))
+    sums = np.zeros(6)
     for part in range(len(rows[0])):
-        vectors = [np.ascontiguousarray(row[part]) for row in rows]
-        for i in range(k):
-            for j in range(i, k):
-                out[i, j] += _dot(vectors[i], vectors[j])
-    lower = np.tril_indices(k, -1)
-    out[lower] = out.T[lower]
-    return out
-
-
-def _dot(a: Vector, b: Vector) -> float:
-    return float(_dot_all(a, b))
+        first, second, third = (np.ascontiguousarray(rows[min(i, k - 1)][part]) for i in range(3))
+        _add_products(first, second, third, sums)
+    full = np.array([[sums[0], sums[1], sums[2]], [sums[1], sums[3], sums[4]], [sums[2], sums[4], sums[5]]])
+    return full[:k, :k]
 
 
 @njit(cache=True, nogil=True)
-def _dot_all(a, b):  # type: ignore[no-untyped-def]
-    total = 0.0
+def _add_products(a, b, c, sums):  # type: ignore[no-untyped-def]
+    """Add aa, ab, ac, bb, bc, cc, reading each vector once; chunk by chunk, so that float32 keeps its digits."""
     for first in range(0, len(a), CHUNK):
-        total += _dot_chunk(a, b, first, min(first + CHUNK, len(a)))
-    return total
+        last = min(first + CHUNK, len(a))
+        sums += np.array(_products(a, b, c, first, last))
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _dot_chunk(a, b, first, last):  # type: ignore[no-untyped-def]
-    total = a[0] * b[0] * 0
+def _products(a, b, c, first, last):  # type: ignore[no-untyped-def]
+    aa = ab = ac = bb = bc = cc = a[0] * 0
     for i in range(first, last):
-        total += a[i] * b[i]
-    return float(total)
+        x, y, z = a[i], b[i], c[i]
+        aa += x * x
+        ab += x * y
+        ac += x * z
+        bb += y * y
+        bc += y * z
+        cc += z * z
+    return float(aa), float(ab), float(ac), float(bb), float(bc), float(cc)
