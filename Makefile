@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/nowcast demo
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -28,11 +28,11 @@ from nowcast.verify import Report
 Say = Callable[[str], None]
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
-FRAMES, LEADS, VOLUMES = 4, 4, 11
+FRAMES, LEADS, VOLUMES = 4, 4, 10
 TRAINING_EVENTS = 3
 GRID = GridConfig(spacing_m=4000.0, extent_m=128000.0, level_spacing_m=1000.0)
 FIT = FitConfig(gaussians=512)
-TRAINING = TrainConfig(epochs=5, learning_rate=3e-3, held_out=0.3, model=ModelConfig(d_model=32, pairs=1))
+TRAINING = TrainConfig(epochs=4, learning_rate=3e-3, held_out=0.3, model=ModelConfig(d_model=32, pairs=1))
 
 
 @dataclass(frozen=True)
