@@ -75,13 +75,24 @@ def test_every_backend_cuts_at_the_same_voxels(case) -> None:
         assert torch.equal(fast != 0, slow != 0)
 
 
-def test_a_voxel_at_exactly_three_sigma_belongs_to_the_gaussian() -> None:
-    grid = RegularGrid((1, 1, 9), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    x, zeros, quat = torch.tensor([[4.0, 0.0, 0.0]]), torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]])
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("voxel_m", [1.0, math.exp(6.25), 0.1])  # exact in the logarithm or not
+def test_a_voxel_at_exactly_three_sigma_belongs_to_the_gaussian(backend, axis, voxel_m) -> None:
+    shape = [1, 1, 1]
+    shape[axis] = 9
+    grid = RegularGrid(tuple(shape), (0.0, 0.0, 0.0), (voxel_m,) * 3)
+    centre = torch.zeros(1, 3, dtype=torch.float64)
+    centre[0, 2 - axis] = 4 * voxel_m
+    log_scales = torch.full((1, 3), math.log(voxel_m), dtype=torch.float64)
+    quat, one = torch.tensor([[1.0, 0, 0, 0]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    if backend == "numba":  # its float64 geometry, without rounding the parameters to float32 first
+        plan = cpu.make_plan(*(p.numpy() for p in (centre, log_scales, quat)), grid)
+        field = cpu.render(plan, one.numpy().astype(np.float32)).ravel()
+    else:
+        field = voxelize(centre, log_scales, quat, one, grid, backend=backend).numpy().ravel()
     expected = [0, *(math.exp(-0.5 * d * d) for d in (3, 2, 1, 0, 1, 2, 3)), 0]
-    for backend in ("numba", "reference"):
-        field = voxelize(x, zeros, quat, torch.ones(1, 1), grid, backend=backend)
-        np.testing.assert_allclose(field.flatten().numpy(), expected, rtol=1e-6, atol=0)
+    np.testing.assert_allclose(field, expected, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("backend", ["numba", "reference"])

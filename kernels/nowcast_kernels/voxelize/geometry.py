@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from nowcast_kernels.jit import inlined, kernel
+from nowcast_kernels.voxelize.reference import CUT
 
 # Columns of the geometry table [N, 11].
 MZ, MY, MX, WZ, WY, WX, B, GY, GZ, REACH_Z, REACH_Y = range(11)
@@ -39,7 +40,7 @@ def rotation(quats, i):  # type: ignore[no-untyped-def]
 
 @kernel
 def prepare(means, log_scales, quats, first_m, spacing_m, table):  # type: ignore[no-untyped-def]
-    """Fill the geometry table [N, 11] (float64, voxel units) of the Gaussians."""
+    """Fill the geometry table [N, 11] of the Gaussians: centre, squares and reach above, in voxels, float64."""
     dz, dy, dx = spacing_m
     for i in range(len(means)):
         rx, ry, rz, _, _ = rotation(quats, i)
@@ -64,8 +65,8 @@ def prepare(means, log_scales, quats, first_m, spacing_m, table):  # type: ignor
         t[B] = syz / szz * (dz / dy)
         t[GY] = -pxy / pxx * (dy / dx)
         t[GZ] = -pxz / pxx * (dz / dx)
-        t[REACH_Z] = 3.0 * math.sqrt(szz) / dz
-        t[REACH_Y] = 3.0 * math.sqrt(syy) / dy
+        t[REACH_Z] = math.sqrt(CUT * szz) / dz
+        t[REACH_Y] = math.sqrt(CUT * syy) / dy
 
 
 @kernel

@@ -26,10 +26,10 @@ from nowcast_kernels.simd import (
     to_float32,
     to_float64,
     to_int32,
-)  # fmt: skip
+)
 from nowcast_kernels.voxelize.geometry import GY, GZ, MX, MY, MZ, REACH_Z, WX, WY, WZ, B
+from nowcast_kernels.voxelize.reference import CUT
 
-CUT = 9.0 * (1.0 + 1e-9)  # as in reference.py
 ROWS_AT_ONCE = 512  # rows listed before they are worked through: their list stays in the first cache
 
 # exp(-q / 16) for q in 0..9 as a polynomial, fitted for relative error; its eighth power has an error below 6e-7.
