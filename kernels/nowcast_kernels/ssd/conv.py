@@ -37,7 +37,8 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
     Notes
     -----
-    On CUDA the causal-conv1d package does the work where it is installed (widths 2 to 4); otherwise torch does.
+    Compiled code does the work for float32 on the CPU, the causal-conv1d package on CUDA where it is installed (widths
+    2 to 4), and torch otherwise.
     """
     channels = x.shape[-1]
     if x.ndim != 3 or weight.ndim != 2 or len(weight) != channels or (bias is not None and bias.shape != (channels,)):
@@ -51,9 +52,13 @@ def causal_conv1d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 
         fused: Tensor = causal_conv1d_fn(x.transpose(1, 2), weight, bias)
         return fused.transpose(1, 2)
+    bias = x.new_zeros(channels) if bias is None else bias
+    if x.device.type == "cpu" and x.dtype == weight.dtype == bias.dtype == torch.float32:
+        from nowcast_kernels.ssd.conv_cpu import conv_numba  # numba loads only when it is used
+
+        return conv_numba(x, weight, bias)
     padded = F.pad(x, (0, 0, width - 1, 0))
-    # A few shifted products beat conv1d with groups on a CPU, in both passes, and keep the token layout.
-    y = torch.zeros_like(x) if bias is None else bias.expand_as(x)
+    y = bias.expand_as(x)
     for k in range(width):
         y = torch.addcmul(y, padded[:, k : k + x.shape[1]], weight[:, k])
     return y
