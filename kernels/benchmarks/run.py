@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nowcast_kernels.jit import kernel
-from nowcast_kernels.ssd import ssd
+from nowcast_kernels.ssd import causal_conv1d, ssd
 from nowcast_kernels.voxelize import RegularGrid, cpu, voxelize
 from nowcast_kernels.voxelize.rows import lay_rows, levels, row_lists
 
@@ -79,6 +79,13 @@ def sequence(case: dict[str, Any]) -> list[Tensor]:
     return [t.requires_grad_() for t in tensors]
 
 
+def convolution(case: dict[str, Any]) -> list[Tensor]:
+    """Random x, weight and bias of a causal convolution, as leaves."""
+    random = torch.Generator().manual_seed(0)
+    shapes = ((case["batch"], case["length"], case["channels"]), (case["channels"], case["width"]), (case["channels"],))
+    return [torch.randn(*shape, generator=random).requires_grad_() for shape in shapes]
+
+
 def check(name: str, run: Callable[[str], Tensor], leaves: list[Tensor], fast: str) -> None:
     """Compare output and gradients of a backend with the reference."""
     answers = []
@@ -102,6 +109,16 @@ def check_ssd(case: dict[str, Any]) -> None:
     """The case with a short sequence."""
     leaves = sequence(case | {"length": 2 * case["chunk"] + 5})
     check(case["name"], lambda b: ssd(*leaves, chunk=case["chunk"], backend=b), leaves, "auto")
+
+
+def check_conv(case: dict[str, Any]) -> None:
+    """The case with a short sequence; the reference is the plain form, which serves float64."""
+    leaves = convolution(case | {"length": 50})
+
+    def run(backend: str) -> Tensor:
+        return causal_conv1d(*(p.double() if backend == "reference" else p for p in leaves)).float()
+
+    check(case["name"], run, leaves, "auto")
 
 
 def timed(run: Callable[[], Any], repeats: int) -> dict[str, float]:
@@ -147,12 +164,19 @@ def bench_voxelize(case: dict[str, Any], repeats: int) -> dict[str, Any]:
 def bench_ssd(case: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Forward, and forward with backward."""
     leaves = sequence(case)
+    return {"kernel": "ssd", **case, **both_passes(lambda: ssd(*leaves, chunk=case["chunk"]), leaves, repeats)}
 
-    def both() -> None:
-        torch.autograd.grad(ssd(*leaves, chunk=case["chunk"]).sum(), leaves)
 
-    forward = timed(lambda: ssd(*leaves, chunk=case["chunk"]), repeats)
-    return {"kernel": "ssd", **case, "forward": forward, "forward_backward": timed(both, repeats)}
+def bench_conv(case: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Forward, and forward with backward."""
+    leaves = convolution(case)
+    return {"kernel": "conv", **case, **both_passes(lambda: causal_conv1d(*leaves), leaves, repeats)}
+
+
+def both_passes(run: Callable[[], Tensor], leaves: list[Tensor], repeats: int) -> dict[str, Any]:
+    """Timings of a function and of it with its gradients."""
+    forward = timed(run, repeats)
+    return {"forward": forward, "forward_backward": timed(lambda: torch.autograd.grad(run().sum(), leaves), repeats)}
 
 
 def first_call_seconds() -> dict[str, float]:
@@ -211,11 +235,16 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     cases = json.loads(Path(__file__).with_name("cases.json").read_text())
+    kinds = {
+        "voxelize": (check_voxelize, bench_voxelize),
+        "ssd": (check_ssd, bench_ssd),
+        "conv": (check_conv, bench_conv),
+    }
     results = []
     try:
-        for name, checked, bench in (("voxelize", check_voxelize, bench_voxelize), ("ssd", check_ssd, bench_ssd)):
+        for name, (verify, bench) in kinds.items():
             for case in cases[name]:
-                checked(case)
+                verify(case)
                 results.append(bench(case, options.repeats))
                 print(line(results[-1]))
     except Mismatch as mismatch:

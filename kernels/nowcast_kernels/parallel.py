@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import threading
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
 
 def run_parallel(work: Callable[[int], None], n_items: int) -> None:
-    """Call ``work(0) ... work(n_items - 1)`` on up to ``torch.get_num_threads()`` threads.
+    """Call ``work(0) ... work(n_items - 1)`` on up to ``torch.get_num_threads()`` threads, this one among them.
 
-    Threads live for one call: nothing is left that a fork would break, and several callers may run at once.
-    Each takes the next item when it is free, so ``work`` must not depend on the order. The first exception of
-    any thread is raised here.
+    Each thread takes the next item when it is free, so ``work`` must not depend on the order. On a busy machine helpers
+    that have not begun when this thread runs out of items are not waited for. An exception of ``work`` is raised here.
+    Several threads may call at once, and so may a forked process.
     """
     items = itertools.count()  # next() holds the GIL: no item is handed out twice
-    failures: list[BaseException] = []
 
     def drain() -> None:
-        try:
-            for item in items:
-                if item >= n_items or failures:
-                    return
-                work(item)
-        except BaseException as failure:  # noqa: BLE001 (raised again in the calling thread)
-            failures.append(failure)
+        for item in items:
+            if item >= n_items:
+                return
+            work(item)
 
-    helpers = [threading.Thread(target=drain) for _ in range(min(torch.get_num_threads(), n_items) - 1)]
-    for helper in helpers:
-        helper.start()
-    drain()
-    for helper in helpers:
-        helper.join()
-    if failures:
-        raise failures[0]
+    n_helpers = min(torch.get_num_threads(), n_items) - 1
+    helpers = [_pool(os.getpid()).submit(drain) for _ in range(n_helpers)]
+    try:
+        drain()
+    finally:
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
+        helper.result()
+
+
+@functools.cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """This process's threads: they do not survive a fork, so a child makes its own."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="nowcast-kernels")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from nowcast_kernels.parallel import run_parallel
@@ -25,3 +29,24 @@ def test_a_failure_reaches_the_caller(threads) -> None:
 
     with pytest.raises(ZeroDivisionError, match="eleven"):
         run_parallel(work, 50)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_has_threads_of_its_own(threads) -> None:
+    """In a fresh interpreter, which forks after its threads have been used."""
+    program = """
+import os, threading, time, torch
+from nowcast_kernels.parallel import run_parallel
+torch.set_num_threads(3)
+run_parallel(lambda item: time.sleep(0.02), 6)
+child = os.fork()
+names = set()
+def work(item):
+    names.add(threading.current_thread().name)
+    time.sleep(0.05)
+run_parallel(work, 12)
+if child == 0:
+    os._exit(0 if len(names) == 3 else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
