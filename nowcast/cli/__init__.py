@@ -52,7 +52,7 @@ def _main(
 ) -> None:
     # Py-ART prints a banner on import unless told not to.
     os.environ.setdefault("PYART_QUIET", "1")
-    # Waiting threads that spin make a busy machine crawl: training took up to ten times as long beside other work.
+    # Waiting threads that spin make a busy machine crawl: training beside other work took half as long again.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     set_up_logging(verbose)
 
