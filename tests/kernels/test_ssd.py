@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -127,6 +128,16 @@ def test_strong_decay_over_a_long_sequence_stays_finite(backend) -> None:
     given = arguments(500, dtype=torch.float32)
     given["dt"] = (given["dt"] * 200).detach().requires_grad_()
     assert all(torch.isfinite(t).all() for t in outputs_and_gradients(given, chunk=64, backend=backend))
+
+
+def test_nothing_depends_on_what_the_memory_held(monkeypatch) -> None:
+    given = arguments(100, dtype=torch.float32)
+    clean = outputs_and_gradients(given, chunk=64, backend="numba")
+    empty = np.empty
+    monkeypatch.setattr(np, "empty", lambda *args, **kwargs: np.full_like(empty(*args, **kwargs), np.nan))
+    monkeypatch.setattr(np, "empty_like", lambda array: np.full(array.shape, np.nan, array.dtype))
+    dirty = outputs_and_gradients(given, chunk=64, backend="numba")
+    assert all(torch.equal(a, b) for a, b in zip(clean, dirty, strict=True))
 
 
 def test_an_empty_sequence_keeps_its_state() -> None:
