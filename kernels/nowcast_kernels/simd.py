@@ -224,6 +224,21 @@ def store(typingctx, array, index, value):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64, value), codegen
 
 
+@_lowered
+def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+    """Ask for the memory around an element, which is soon to be read."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        pointer = _address(context, builder, signature.args[0], *args)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, keep_close, data = (ir.Constant(_I32, number) for number in (0, 3, 1))
+        builder.call(function, [pointer, read, keep_close, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
 @kernel
 def scratch(n):  # type: ignore[no-untyped-def]
     """Uninitialised float32 array [n] that begins where a vector register does: no load or store is split in two."""

@@ -19,6 +19,7 @@ from nowcast_kernels.simd import (
     load,
     mul,
     mul_add,
+    prefetch,
     scratch,
     splat,
     store,
@@ -32,6 +33,7 @@ from nowcast_kernels.voxelize.rows import advance, lay_rows, levels, row_lists, 
 __all__ = ["Plan", "channel_list", "make_plan", "padded_shape", "pull_back", "render"]
 
 GAUSSIANS_PER_PART = 512  # that a thread takes at a time in the backward pass
+ROWS_AHEAD = 16  # of the row at work, asked for from memory
 
 
 def render(plan: Plan, intensities: Floats) -> Floats:
@@ -168,6 +170,7 @@ def _sum_rows(grad, channels, plane, width, wx, amplitude, lists, n, by_channel,
         at, skip, count = places[0, r], places[1, r], places[2, r]
         ex, ey, ez = terms[0, r], terms[1, r], terms[2, r]
         q_row = splat(ey * ey + ez * ez)
+        prefetch(grad, places[0, min(r + ROWS_AHEAD, n - 1)])
         while count > 0:
             e = add(lane_wx, splat(ex))
             w = keep(weight(mul_add(e, e, q_row)), skip, count)
