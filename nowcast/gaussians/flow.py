@@ -11,8 +11,8 @@ from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
 
 HISTORY = 4
 """Number of newest volumes that a motion is estimated from."""
-NEIGHBOURS = 16
-REACH_M = 20e3
+NEIGHBOURS = 64
+REACH_M = 30e3
 FADING = 0.7
 """Weight of a step's own displacement relative to that of the next newer step."""
 
