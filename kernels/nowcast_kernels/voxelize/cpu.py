@@ -64,16 +64,14 @@ def pull_back(
         grad = np.pad(grad, ((0, 0), (0, 0), (0, 0), (0, beyond)))
     flat = np.ascontiguousarray(grad).reshape(-1)
     channels = channel_list(n_channels)
-    log_scales, quats, amplitudes = (gather(array, plan.order) for array in (log_scales, quats, intensities))
     g_means, g_log_scales, g_quats, g_intensities = (
         np.empty((len(plan.order), k), dtype=np.float32) for k in (3, 3, 4, n_channels)
     )
 
     def work(part: int) -> None:
-        first = part * GAUSSIANS_PER_PART
-        last = min(first + GAUSSIANS_PER_PART, len(plan.order))
+        rows = slice(part * GAUSSIANS_PER_PART, (part + 1) * GAUSSIANS_PER_PART)
         _pull_back_part(
-            flat, shape, plan.spacing_m, plan.table, log_scales, quats, amplitudes, channels, plan.order, first, last,
+            flat, shape, plan.spacing_m, plan.table[rows], plan.order[rows], log_scales, quats, intensities, channels,
             g_means, g_log_scales, g_quats, g_intensities,
         )  # fmt: skip
 
@@ -131,31 +129,30 @@ def _add_rows(out, channels, plane, width, wx, amplitude, lists, n):  # type: ig
 
 @kernel
 def _pull_back_part(  # type: ignore[no-untyped-def]
-    grad, shape, spacing_m, table, log_scales, quats, intensities, channels, order, first, last,
+    grad, shape, spacing_m, table, order, log_scales, quats, intensities, channels,
     g_means, g_log_scales, g_quats, g_intensities,
 ):  # fmt: skip
-    """All gradients of the sorted Gaussians first ... last - 1."""
+    """All gradients of a part of the sorted Gaussians: their rows of the table and of the order."""
     nz, ny, _, width = shape
     lists = row_lists(ny)
     by_channel = scratch(len(channels) * LANES)
     sums = np.empty(len(channels))
-    moments = np.zeros((last - first, N_MOMENTS))
-    for i in range(first, last):
+    moments = np.zeros((len(order), N_MOMENTS))
+    amplitudes = gather(intensities, order)
+    for i in range(len(order)):
         t = table[i]
         sums[:] = 0.0
         z, z_last = levels(t, nz)
         while z <= z_last:
             n, z = lay_rows(lists, t, z, z_last, 0, ny - 1, shape)
             _sum_rows(
-                grad, channels, nz * ny * width, width, np.float32(t[WX]), intensities[i], lists, n,
-                by_channel, moments[i - first], sums,
+                grad, channels, nz * ny * width, width, np.float32(t[WX]), amplitudes[i], lists, n,
+                by_channel, moments[i], sums,
             )  # fmt: skip
         for c in range(len(channels)):
             g_intensities[order[i], c] = sums[c]
-    parameter_gradients(
-        log_scales[first:last], quats[first:last], spacing_m, table[first:last], moments, order[first:last],
-        g_means, g_log_scales, g_quats,
-    )  # fmt: skip
+    log_scales, quats = gather(log_scales, order), gather(quats, order)
+    parameter_gradients(log_scales, quats, spacing_m, table, moments, order, g_means, g_log_scales, g_quats)
 
 
 @kernel

@@ -39,10 +39,10 @@ def rotation(quats, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prepare(means, log_scales, quats, first_m, spacing_m, table):  # type: ignore[no-untyped-def]
-    """Fill the geometry table [N, 11] of the Gaussians: centre, squares and reach above, in voxels, float64."""
+def prepare(means, log_scales, quats, order, first_m, spacing_m, table):  # type: ignore[no-untyped-def]
+    """Fill the geometry table [n, 11] of the Gaussians at rows ``order``: centre, squares and reach, in voxels."""
     dz, dy, dx = spacing_m
-    for i in range(len(means)):
+    for row, i in enumerate(order):
         rx, ry, rz, _, _ = rotation(quats, i)
         syy = syz = szz = pxx = pxy = pxz = 0.0  # of the covariance S and of its inverse P, in voxel units
         det = 1.0
@@ -55,7 +55,7 @@ def prepare(means, log_scales, quats, first_m, spacing_m, table):  # type: ignor
             pxy += rx[k] * ry[k] / variance
             pxz += rx[k] * rz[k] / variance
             det *= variance
-        t = table[i]
+        t = table[row]
         t[MZ] = (means[i, 2] - first_m[0]) / dz
         t[MY] = (means[i, 1] - first_m[1]) / dy
         t[MX] = (means[i, 0] - first_m[2]) / dx

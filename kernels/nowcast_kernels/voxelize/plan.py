@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from nowcast_kernels.errors import KernelInputError
 from nowcast_kernels.jit import kernel
+from nowcast_kernels.parallel import run_parallel
 from nowcast_kernels.voxelize.geometry import MY, MZ, N_COLUMNS, REACH_Y, REACH_Z, prepare
 from nowcast_kernels.voxelize.grid import VoxelGrid
 
 SLAB_ROWS = 32  # fewer give more threads work, more cut fewer Gaussians in two
+GAUSSIANS_PER_PART = 2048  # that a thread prepares at a time
 SORT_CELL = 16  # voxels of the cells (y, x) by which Gaussians are sorted
 MAX_VOXELS = 2**31 - 1  # rows are listed with 32-bit places
 
@@ -66,15 +68,19 @@ def make_plan(means: Floats, log_scales: Floats, quats: Floats, grid: VoxelGrid)
     dz, dy, dx = (float(d) for d in grid.spacing_m)
     order = _spatial_order(means, (y0, x0), (dy, dx), (ny, nx))
     table = np.empty((len(order), N_COLUMNS))
-    means, log_scales, quats = (gather(array, order) for array in (means, log_scales, quats))
-    prepare(means, log_scales, quats, (z0, y0, x0), (dz, dy, dx), table)
+
+    def work(part: int) -> None:
+        rows = slice(part * GAUSSIANS_PER_PART, (part + 1) * GAUSSIANS_PER_PART)
+        prepare(means, log_scales, quats, order[rows], (z0, y0, x0), (dz, dy, dx), table[rows])
+
+    run_parallel(work, -(-len(order) // GAUSSIANS_PER_PART))
     return Plan((nz, ny, nx), (dz, dy, dx), order, table, *_slab_lists(table, nz, ny))
 
 
 @kernel
 def gather(source, order):  # type: ignore[no-untyped-def]
     """Rows of an array [N, k] in the given order."""
-    rows = np.empty_like(source)
+    rows = np.empty((len(order), source.shape[1]), dtype=source.dtype)
     for k in range(len(order)):
         for column in range(source.shape[1]):
             rows[k, column] = source[order[k], column]
