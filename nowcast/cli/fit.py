@@ -63,6 +63,7 @@ def fit(
         )
     if as_json:
         print_json(report.answer())
-        return
-    print_result(str(output))
-    print_note(report.table())
+    else:
+        print_result(str(output))
+        print_note(report.table())
+    report.raise_failures()
