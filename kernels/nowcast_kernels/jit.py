@@ -1,4 +1,4 @@
-"""How every numba function here is compiled: without the GIL, kept on disk, no Python exceptions in arithmetic."""
+"""How every compiled function here is made: without the GIL, kept on disk, no Python exceptions in arithmetic."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 from numba import njit
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: Callable[..., Any] | None = None, *, fastmath: bool | set[str] = False) -> Any:
     """Compile at the first call and keep the machine code beside the source or in the user's cache folder.
 
-    Numba notices when the function's own file changes, not when a file it takes inlined functions from does: after a
-    change to one of those, delete the ``*.nbi`` files in ``__pycache__``.
+    ``@kernel`` keeps to IEEE arithmetic, ``@kernel(fastmath=...)`` allows what LLVM calls by these names. Numba notices
+    when the function's own file changes, not when a file it takes inlined functions from does: after a change to one
+    of those, delete the ``*.nbi`` files in ``__pycache__``.
     """
+    if function is None:
+        return lambda wrapped: _compile(wrapped, fastmath=fastmath)
     return _compile(function)
 
 

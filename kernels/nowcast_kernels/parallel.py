@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-import torch
-
 
 def run_parallel(work: Callable[[int], None], n_items: int) -> None:
-    """Call ``work(0) ... work(n_items - 1)`` on up to ``torch.get_num_threads()`` threads, this one among them.
+    """Call ``work(0) ... work(n_items - 1)`` on several threads, this one among them.
+
+    As many as ``torch.get_num_threads()`` where torch is loaded, otherwise one for each processor we may use.
 
     Each thread takes the next item when it is free, so ``work`` must not depend on the order. On a busy machine helpers
     that have not begun when this thread runs out of items are not waited for. An exception of ``work`` is raised here.
@@ -26,7 +27,7 @@ def run_parallel(work: Callable[[int], None], n_items: int) -> None:
                 return
             work(item)
 
-    n_helpers = min(torch.get_num_threads(), n_items) - 1
+    n_helpers = min(_threads(), n_items) - 1
     helpers = [_pool(os.getpid()).submit(drain) for _ in range(n_helpers)]
     try:
         drain()
@@ -35,6 +36,11 @@ def run_parallel(work: Callable[[int], None], n_items: int) -> None:
         wait(begun)
     for helper in begun:
         helper.result()
+
+
+def _threads() -> int:
+    torch = sys.modules.get("torch")  # importing it takes longer than most of the work
+    return torch.get_num_threads() if torch else len(os.sched_getaffinity(0))
 
 
 @functools.cache

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from nowcast.gaussians.metric import Metric
 from nowcast.gaussians.state import Doubles, Limits, State, retract, to_local, to_parameters
 from nowcast.gaussians.terms import Linear, Term, Vector
 from nowcast.types import Bool
+from nowcast_kernels.jit import kernel
 
 MAX_SHIFT = 0.5  # of a scale a step: the linearisation does not reach further
 MAX_CHANGE = 0.3  # of a log-scale or of a turn, a step
@@ -169,7 +169,7 @@ def _gram(rows: list[list[Vector]]) -> Doubles:
     return full[:k, :k]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_products(a, b, c, sums):  # type: ignore[no-untyped-def]
     """Add aa, ab, ac, bb, bc, cc, reading each vector once; chunk by chunk, so that float32 keeps its digits."""
     for first in range(0, len(a), CHUNK):
@@ -177,7 +177,7 @@ def _add_products(a, b, c, sums):  # type: ignore[no-untyped-def]
         sums += np.array(_products(a, b, c, first, last))
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel(fastmath={"reassoc", "contract", "nsz"})
 def _products(a, b, c, first, last):  # type: ignore[no-untyped-def]
     aa = ab = ac = bb = bc = cc = a[0] * 0
     for i in range(first, last):

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nowcast.types import Float32
+from nowcast_kernels.jit import inlined, kernel
 
 Doubles = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def volume_in_voxels(state: State, spacing_m: tuple[float, float, float]) -> Dou
     return np.maximum(math.pi**1.5 * scales / math.prod(spacing_m), 1.0)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _axes(quats, i):  # type: ignore[no-untyped-def]
     """Rotation matrix, row by row."""
     w, x, y, z = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
@@ -108,7 +108,7 @@ def _axes(quats, i):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _retract(means, log_scales, quats, intensities, step, low, high, least, most, m_out, l_out, q_out, a_out):  # type: ignore[no-untyped-def]
     for i in range(len(means)):
         r = _axes(quats, i)
@@ -133,7 +133,7 @@ def _retract(means, log_scales, quats, intensities, step, low, high, least, most
             a_out[i, k] = min(max(intensities[i, k] + step[i, 9 + k], least[k]), most[k])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _to_local(log_scales, quats, g_means, g_log_scales, g_quats, g_intensities, out):  # type: ignore[no-untyped-def]
     for i in range(len(g_means)):
         r = _axes(quats, i)
@@ -150,7 +150,7 @@ def _to_local(log_scales, quats, g_means, g_log_scales, g_quats, g_intensities, 
             out[i, 9 + k] = g_intensities[i, k]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _to_parameters(log_scales, quats, step, d_means, d_log_scales, d_quats, d_intensities):  # type: ignore[no-untyped-def]
     for i in range(len(step)):
         r = _axes(quats, i)

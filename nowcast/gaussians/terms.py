@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
 from nowcast.types import Float32
 from nowcast.units import MAX_DBZ, MODEL_SCALE_DBZ
+from nowcast_kernels.jit import kernel
 from nowcast_kernels.voxelize import VoxelGrid, cpu
 from nowcast_kernels.voxelize.tangent import push_forward
 
@@ -115,7 +115,7 @@ class ImageLinear:
         """The local metric is made for this term."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compare(floor, ceiling, field, target, root_weight, residual, slope):  # type: ignore[no-untyped-def]
     """Weighted difference, one-sided where the target sits at a clip."""
     for i in range(len(field)):

@@ -9,12 +9,8 @@ Reflectivity is averaged in dBZ, no echo counting as ``ECHO_FLOOR_DBZ``.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +21,10 @@ from nowcast.radar.geometry import column_positions
 from nowcast.radar.polar import PolarVolume, Site, Sweep
 from nowcast.types import Bool, Float32, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
+from nowcast_kernels.parallel import run_parallel
 
 SAME_ELEVATION_DEG = 0.12
+BLOCK_ROWS = 32
 MAX_GAP_DEG = 10.0
 """Between neighbouring sweeps farther apart than this nothing is interpolated."""
 MAX_RAY_STRETCH = 1.6
@@ -83,7 +81,7 @@ def grid_volume(volume: PolarVolume, grid: GridSpec) -> tuple[Float32, Bool]:
     def sample(k: int) -> None:
         _sample(sweeps[k], ground, azimuth, footprint, layers[k], heights[k])
 
-    _each(sample, range(len(sweeps)))
+    run_parallel(sample, len(sweeps))
     heights += np.float32(volume.site.alt - grid.origin_alt)
     values = np.empty(grid.shape, np.float32)
     elevations = np.array([s.elevation_deg for s in sweeps], np.float32)
@@ -96,7 +94,8 @@ def grid_volume(volume: PolarVolume, grid: GridSpec) -> tuple[Float32, Bool]:
             *columns, elevations, levels, 0.5 * volume.beam_width_deg, MAX_GAP_DEG, bridge, values[:, rows]
         )
 
-    _each(interpolate, _blocks(grid.shape[1]))
+    blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, grid.shape[1], BLOCK_ROWS)]
+    run_parallel(lambda block: interpolate(blocks[block]), len(blocks))
     return values, np.isfinite(values)
 
 
@@ -153,14 +152,3 @@ def ray_cells(azimuth_deg: Float32) -> tuple[NDArray[np.float64], NDArray[np.flo
     share = 0.5 * MAX_RAY_STRETCH * float(np.median(step))
     after = np.minimum(0.5 * step, share)
     return azimuth - np.roll(after, 1), azimuth + after
-
-
-def _blocks(rows: int) -> list[slice]:
-    return [slice(start, start + 32) for start in range(0, rows, 32)]
-
-
-def _each(work: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Call ``work`` on each item on a few threads: the kernels release the GIL and each writes its own part."""
-    with ThreadPoolExecutor(max(min(os.cpu_count() or 1, 8), 1)) as pool:
-        for _ in pool.map(work, items):
-            pass

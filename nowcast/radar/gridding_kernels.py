@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nowcast.radar.geometry import EFFECTIVE_RADIUS_M
 from nowcast.types import Float32
+from nowcast_kernels.jit import inlined, kernel
 
 Float64 = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ MIN_COVERED = 0.5
 """Share of a voxel's footprint that must have been observed."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sample_sweep(
     dbz: Float32,
     ray_from: Float64,
@@ -90,7 +90,7 @@ def sample_sweep(
                 layer[i, j] = total / weight
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _nearest(ray_from: Float64, azimuth: float) -> int:
     """Index of the last ray that begins at or before an azimuth (the last ray of all if none does)."""
     low, high = 0, ray_from.size
@@ -103,7 +103,7 @@ def _nearest(ray_from: Float64, azimuth: float) -> int:
     return low - 1 if low > 0 else ray_from.size - 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def interpolate_columns(
     layers: Float32,
     heights: Float32,

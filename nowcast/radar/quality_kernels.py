@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from nowcast.types import Bool, Float32
+from nowcast_kernels.jit import kernel
 
 Index = NDArray[np.intp]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def neighbour_shares(
     dbz: Float32, ray: Index, gate: Index, half_rays: Index, half_gates: int, echo_dbz: float, drop_db: float
 ) -> tuple[Float32, Float32]:
@@ -42,7 +42,7 @@ def neighbour_shares(
     return fill, support
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def strongest_nearby(dbz: Float32, ray: Index, gate: Index, reach: int) -> Float32:
     """The strongest gate within ``reach`` rays and gates of each ``(ray[e], gate[e])`` ``[E]``.
 
@@ -62,7 +62,7 @@ def strongest_nearby(dbz: Float32, ray: Index, gate: Index, reach: int) -> Float
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shares_along_and_beside(
     dbz: Float32, ray: Index, gate: Index, half_gates: int, aside: int, echo_dbz: float
 ) -> tuple[Float32, Float32]:
@@ -85,7 +85,7 @@ def shares_along_and_beside(
     return along, beside
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def smooth_along_range(values: Float32, half_gates: int) -> Float32:
     """Mean over the finite values of ``2 half_gates + 1`` gates of the same ray, NaN where there are none."""
     rays, gates = values.shape
@@ -105,7 +105,7 @@ def smooth_along_range(values: Float32, half_gates: int) -> Float32:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def remove_small_clusters(echo: Bool, min_gates: NDArray[np.float64]) -> Bool:
     """Mark gates of echo whose connected cluster is too small.
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from nowcast_kernels.jit import inlined, kernel
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -71,7 +72,7 @@ class Snapshot(NamedTuple):
     noise_level_m: float
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _bilinear(field: Float32, m: int, n: int, j: int, k: int, i: int, l: int, a: Real, b: Real) -> Real:  # noqa: E741
     """Between rows j and k and columns i and l of ``field[m, n]``, with weights a along the row and b across."""
     low = field[m, n, j, i] + a * (field[m, n, j, l] - field[m, n, j, i])
@@ -79,7 +80,7 @@ def _bilinear(field: Float32, m: int, n: int, j: int, k: int, i: int, l: int, a:
     return low + b * (high - low)
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _periodic(field: Float32, m: int, n: int, fx: Real, fy: Real) -> Real:
     """``field[m, n]``, square and periodic with a power of two as its side, at pixel coordinates."""
     rim = field.shape[3] - 1
@@ -88,7 +89,7 @@ def _periodic(field: Float32, m: int, n: int, fx: Real, fy: Real) -> Real:
     return _bilinear(field, m, n, j, (j + 1) & rim, i, (i + 1) & rim, np.float32(fx - x0), np.float32(fy - y0))
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _elements(
     columns: Float32, shapes: Float32, items: Int32, first: int, last: int, x: Real, y: Real, level: int, a: Real
 ) -> Real:
@@ -107,7 +108,7 @@ def _elements(
     return total
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _on_sheet(
     sheet: Float32, table: Float32, x: Real, y: Real, level: int, a: Real, extent: Real, to_map: Real
 ) -> Real:
@@ -124,7 +125,7 @@ def _on_sheet(
     return result
 
 
-@njit(nogil=True, inline="always")
+@inlined
 def _roughness(
     noise: Float32, slot: Int32, origin: Float32, weight: Float32, x: Real, y: Real, fz: Real, scale: Real
 ) -> Real:
@@ -142,7 +143,7 @@ def _roughness(
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@kernel(fastmath=True)
 def points_linear_z(s: Snapshot, x_m: Float32, y_m: Float32, z_m: Float32, out: Float32) -> None:
     """Linear reflectivity in mm^6 m^-3 at scattered points ``[P]`` into ``out [P]``; 0 without echo or outside."""
     columns, shapes, bin_start, bin_items, bins = s.columns, s.shapes, s.bin_start, s.bin_items, s.bins
@@ -178,7 +179,7 @@ def points_linear_z(s: Snapshot, x_m: Float32, y_m: Float32, z_m: Float32, out: 
             out[p] = total * np.exp(DB_TO_LOG * rough)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@kernel(fastmath=True)
 def beam_linear_z(
     s: Snapshot, sines: Float32, cosines: Float32, ground_m: Float32, height_m: Float32, out: Float32
 ) -> None:
@@ -198,7 +199,7 @@ def beam_linear_z(
         out[ray] /= np.float32(parts)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@kernel(fastmath=True)
 def sample_periodic(field: Float32, axis: Float32, matrix: Float32, shift: Float32, weight: Real, out: Float32) -> None:
     """Add ``weight`` times a periodic field to a map ``out [M, M]``.
 
@@ -213,7 +214,7 @@ def sample_periodic(field: Float32, axis: Float32, matrix: Float32, shift: Float
             out[j, i] += weight * _periodic(field, 0, 0, fx, fy)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _covered(
     columns: Float32, reach: Float32, layer: int, e: int, extent: float, bins: int
 ) -> tuple[int, int, int, int]:
@@ -232,7 +233,7 @@ def _covered(
     return int(first_x), int(last_x), int(first_y), int(last_y)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_bins(columns: Float32, reach: Float32, extent: float, bins: int) -> tuple[Int32, Int32]:
     """List for each bin of each layer the elements that reach it.
 
