@@ -17,7 +17,6 @@ from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.flow import HISTORY, velocities
 from nowcast.gaussians.passes import Fitter, Progress
-from nowcast.gaussians.quality import render
 from nowcast.gaussians.state import State
 from nowcast.types import Bool, Float32, GaussianSequence, GaussianSet, VolumeSequence
 
@@ -51,53 +50,57 @@ def fit_sequence(
 
 
 def extend_fit(
-    sequence: GaussianSequence, volumes_after: VolumeSequence, config: FitConfig | None = None
+    sequence: GaussianSequence, volumes: VolumeSequence, config: FitConfig | None = None
 ) -> GaussianSequence:
     """Continue a fit forward onto later volumes: the same Gaussians and ids, nothing earlier touched.
 
     Gaussians that are idle stay idle, and none is moved to new echo: what is learnt from the continuation is how
-    the Gaussians at hand went on. For the flow, the fitted Gaussians stand in for the earlier volumes.
+    the Gaussians at hand went on.
 
     Parameters
     ----------
     sequence
         A fit.
-    volumes_after
-        Later volumes on the same grid.
+    volumes
+        The volumes it was fitted to, then the later ones, on the same grid.
     config
         Settings; the number of Gaussians is that of ``sequence``.
 
     Returns
     -------
     GaussianSequence
-        The times of ``sequence``, then those of ``volumes_after``; velocities at each from the times up to it.
+        The times of ``sequence``, then those after it; velocities at each from the times up to it.
 
     Raises
     ------
     InputError
-        The grid or channels differ, or a volume is not later than the last fitted time.
+        The grid, the channels or the first times differ.
     """
     config = replace(config or FitConfig(), gaussians=sequence.means.shape[1])
-    if not sequence.grid.matches(volumes_after.grid) or sequence.channels != volumes_after.channels:
+    fitted = len(sequence)
+    if not sequence.grid.matches(volumes.grid) or sequence.channels != volumes.channels:
         raise InputError("the volumes to go on with have another grid or other channels than the fit")
-    if len(volumes_after) == 0:
+    if not np.array_equal(sequence.times, volumes.times[:fitted]):
+        raise InputError("the volumes to go on with do not begin with those that were fitted")
+    if len(volumes) == fitted:
         return sequence
-    if volumes_after.times[0] <= sequence.times[-1]:
-        raise InputError(f"the volume at {volumes_after.times[0]} is not later than the fit at {sequence.times[-1]}")
-    joined, known = _with_rendered(sequence, volumes_after)
+    first = max(fitted - HISTORY, 0)
+    recent, known = volumes.select(slice(first, None)), fitted - first
     now = state_of(sequence.at(-1))
     active = (now.intensities != 0).any(axis=1)
-    fitter = Fitter(joined, config, _silent, first=known)
-    fitter.states = [now.take(active)] * len(joined)
-    for t in range(known, len(joined)):
+    fitter = Fitter(recent, config, _silent, first=known)
+    fitter.states = [now.take(active)] * len(recent)
+    for t in range(known, len(recent)):
         fitter.forward(t, from_backward=False)
-    states, moving = fitter.states[known - 1 :], fitter.motions[known - 1 :]
-    found = velocities(states, moving, fitter.steps_s[known - 1 :], joined.grid)
-    later = [_among_idle(now, active, state) for state in states[1:]]
+    found = velocities(
+        fitter.states[known - 1 :], fitter.motions[known - 1 :], fitter.steps_s[known - 1 :], recent.grid
+    )
+    later = [_among_idle(now, active, state) for state in fitter.states[known:]]
     drift = [np.zeros_like(now.means) for _ in later]
     for whole, part in zip(drift, found[1:], strict=True):
         whole[active] = part
-    return joined_sequences(sequence, sequence_of(later, drift, volumes_after, sequence.ids))
+    after = volumes.select(slice(fitted, None))
+    return joined_sequences(sequence, sequence_of(later, drift, after, sequence.ids))
 
 
 def sequence_of(
@@ -142,24 +145,6 @@ def joined_sequences(before: GaussianSequence, after: GaussianSequence) -> Gauss
         intensities=torch.cat([before.intensities, after.intensities]),
         velocities=torch.cat([before.velocities, after.velocities]),
         times=np.concatenate([before.times, after.times]),
-    )
-
-
-def _with_rendered(sequence: GaussianSequence, volumes: VolumeSequence) -> tuple[VolumeSequence, int]:
-    """The volumes with the last fitted times, rendered, before them; and how many those are."""
-    known = min(len(sequence), HISTORY - 1)
-    fields = [render(sequence.at(t), sequence.grid) for t in range(len(sequence) - known, len(sequence))]
-    seen = np.broadcast_to(volumes.mask[:1], (known, *volumes.grid.shape))
-    values = np.where(seen[:, None], np.stack(fields), np.float32(np.nan))
-    return (
-        replace(
-            volumes,
-            values=np.concatenate([values, volumes.values]),
-            mask=np.concatenate([seen, volumes.mask]),
-            times=np.concatenate([sequence.times[-known:], volumes.times]),
-            sources=(),
-        ),
-        known,
     )
 
 

@@ -197,7 +197,7 @@ class _Job:
         inputs = min(self.frames, len(volumes))
         fitted = fit_sequence(volumes.select(slice(0, inputs)), self.config)
         if self.future:
-            fitted = extend_fit(fitted, volumes.select(slice(inputs, None)), self.config)
+            fitted = extend_fit(fitted, volumes, self.config)
         seconds = time.perf_counter() - start
         scores = reconstruction_scores(fitted, volumes)
         record = {
