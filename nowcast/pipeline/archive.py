@@ -14,8 +14,8 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times
 from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, plain_file, sniff
-from nowcast.radar.head import VolumeHead
 from nowcast.radar.reader import read_elevations, read_volume_head
+from nowcast.radar.volume_head import VolumeHead
 
 logger = logging.getLogger(__name__)
 

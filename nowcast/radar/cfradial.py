@@ -13,8 +13,8 @@ import netCDF4
 import numpy as np
 
 from nowcast.radar.fields import find_field
-from nowcast.radar.head import VolumeHead
 from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Sweep, ordered, plausible_site
+from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
 
 _WANTED = (REFLECTIVITY, "velocity", "rhohv", "zdr", "snr")

@@ -33,7 +33,7 @@ def sniff(path: Path | str) -> str:
         The file is missing, empty, a text, a damaged archive, or of no kind that can be read.
     """
     path = Path(path)
-    head = read_head(path)
+    head = first_bytes(path)
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
     if head.startswith((HDF5, b"CDF")):
@@ -50,7 +50,7 @@ def sniff(path: Path | str) -> str:
     raise InputError(f"{path} is {_looks_like(head)}, not a radar or gridded file")
 
 
-def read_head(path: Path, size: int = _HEAD) -> bytes:
+def first_bytes(path: Path, size: int = _HEAD) -> bytes:
     """The first bytes of a file, of what is inside when it is compressed."""
     try:
         with path.open("rb") as file:

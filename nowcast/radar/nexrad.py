@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.errors import InputError
-from nowcast.radar.content import read_bytes
-from nowcast.radar.content import read_head as read_first_bytes
-from nowcast.radar.head import VolumeHead
+from nowcast.radar.content import first_bytes, read_bytes
 from nowcast.radar.nexrad_sites import icao_in_name, nexrad_site
 from nowcast.radar.polar import NO_ECHO_DBZ, Site, Sweep, ordered
+from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
 
 BEAM_WIDTH_DEG = 0.95
@@ -78,7 +77,7 @@ def read_head(path: Path) -> VolumeHead:
     Its elevations are not known before all is read, nor its position: newer files carry one that is better than the
     table's.
     """
-    return replace(_head(path, read_first_bytes(path)), site=None)
+    return replace(_head(path, first_bytes(path)), site=None)
 
 
 def read_nexrad(path: Path) -> tuple[VolumeHead, list[Sweep]]:

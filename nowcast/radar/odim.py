@@ -17,8 +17,8 @@ import numpy as np
 
 from nowcast.errors import InputError
 from nowcast.radar.fields import find_field
-from nowcast.radar.head import VolumeHead
 from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered, plausible_site
+from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
 
 MAX_CLOCK_ERROR = np.timedelta64(60, "m")

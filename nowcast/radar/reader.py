@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nowcast.errors import InputError
 from nowcast.radar.content import POLAR_FORMATS, plain_file, sniff
-from nowcast.radar.head import VolumeHead
 from nowcast.radar.polar import PolarVolume, Site, Sweep
+from nowcast.radar.volume_head import VolumeHead
 
 
 class PositionUnknown(InputError):
@@ -95,7 +95,7 @@ def _read_head(path: Path, kind: str) -> VolumeHead:
         from nowcast.radar import odim
 
         return odim.read_head(path)
-    from nowcast.radar.heads import quick_head
+    from nowcast.radar.quick_heads import quick_head
 
     return quick_head(path, kind) or _read(path, kind)[0]
 
@@ -111,8 +111,8 @@ def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
         found = cfradial.read_cfradial(path)
         if found is not None:
             return found
-    from nowcast.radar.heads import quick_head
     from nowcast.radar.pyart_reader import read_with_pyart
+    from nowcast.radar.quick_heads import quick_head
 
     head, sweeps = read_with_pyart(path, kind)
     quick = quick_head(path, kind)

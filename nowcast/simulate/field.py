@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nowcast.simulate import kernel
+from nowcast.simulate import kernels
 from nowcast.simulate.anvils import melting_profile, puff_centres, puff_profile
 from nowcast.simulate.cells import axis_lean, axis_profile, cell_state
-from nowcast.simulate.kernel import BIN_M, EDGE_DB, FAINT_DBZ, LEVEL_M, LEVELS, Snapshot
+from nowcast.simulate.kernels import BIN_M, EDGE_DB, FAINT_DBZ, LEVEL_M, LEVELS, Snapshot
 from nowcast.simulate.noise import power_law_noise
 from nowcast.simulate.scene import Scene
 from nowcast.units import clip_dbz, linear_to_dbz
@@ -32,7 +32,7 @@ def reflectivity(scene: Scene, x_m: ArrayLike, y_m: ArrayLike, z_m: ArrayLike, t
     """Reflectivity in dBZ, clipped to the program's range, at points of any (broadcast) shape."""
     x, y, z = np.broadcast_arrays(*(np.asarray(a, np.float32) for a in (x_m, y_m, z_m)))
     out = np.empty(x.size, np.float32)
-    kernel.points_linear_z(take_snapshot(scene, t_s), x.ravel(), y.ravel(), z.ravel(), out)
+    kernels.points_linear_z(take_snapshot(scene, t_s), x.ravel(), y.ravel(), z.ravel(), out)
     return clip_dbz(linear_to_dbz(out)).astype(np.float32).reshape(x.shape)
 
 
@@ -40,7 +40,7 @@ def take_snapshot(scene: Scene, t_s: float) -> Snapshot:
     """The scene at time ``t_s``, ready for the sampling kernels."""
     columns, shapes = _elements(scene, t_s)
     bins = int(np.ceil(2 * scene.extent_m / BIN_M))
-    start, items = kernel.fill_bins(columns, _reach(columns, shapes), scene.extent_m, bins)
+    start, items = kernels.fill_bins(columns, _reach(columns, shapes), scene.extent_m, bins)
     slot, origin, weight = _noise(scene, t_s)
     return Snapshot(
         extent_m=scene.extent_m,
@@ -153,7 +153,7 @@ def _warp_map(scene: Scene, t_s: float) -> Float32:
         shift = rough.warp.offset(member) + scene.flow.steering.drift(0.0, full_s, t_s)
         for component, part in enumerate(out):
             field = bank[member % len(bank), component][None, None]
-            kernel.sample_periodic(field, axis, matrix, shift.astype(np.float32), weight * rough.warp_m, part)
+            kernels.sample_periodic(field, axis, matrix, shift.astype(np.float32), weight * rough.warp_m, part)
     return out
 
 
@@ -169,7 +169,7 @@ def _sheet_map(scene: Scene, t_s: float) -> Float32:
         shift = sheet.renewal.offset(member) + scene.flow.drift(sheet.source_m, full_s, t_s)
         field = bank[member % len(bank), 2][None, None]
         matrix, moved = bands.astype(np.float32), shift.astype(np.float32)
-        kernel.sample_periodic(field, axis, matrix, moved, weight * sheet.spread_db, out)
+        kernels.sample_periodic(field, axis, matrix, moved, weight * sheet.spread_db, out)
     out += np.float32(sheet.mean_dbz)
     return out - np.float32(2.0) * np.maximum(SHEET_EDGE_DBZ - out, np.float32(0.0))
 

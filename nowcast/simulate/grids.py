@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.radar.geometry import column_positions
-from nowcast.simulate import kernel
+from nowcast.simulate import kernels
 from nowcast.simulate.field import take_snapshot
-from nowcast.simulate.kernel import Snapshot
+from nowcast.simulate.kernels import Snapshot
 from nowcast.simulate.polar import BEAM_PARTS
 from nowcast.simulate.radar import Radar, ray_to
 from nowcast.simulate.scene import Scene
@@ -102,7 +102,7 @@ class _View:
         """Reflectivity ``[P]`` in dBZ of the observed voxels, 0 where nothing is seen."""
         total, one = np.zeros(self.points.shape[2], np.float32), np.empty(self.points.shape[2], np.float32)
         for x, y, z in self.points:
-            kernel.points_linear_z(snapshot, x, y, z, one)
+            kernels.points_linear_z(snapshot, x, y, z, one)
             total += one
         dbz = linear_to_dbz(total / np.float32(len(self.points)))
         seen = dbz >= self.floor_dbz

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.radar.polar import NO_ECHO_DBZ, PolarVolume, Sweep
-from nowcast.simulate import kernel
+from nowcast.simulate import kernels
 from nowcast.simulate.clutter import Clutter
 from nowcast.simulate.field import take_snapshot
-from nowcast.simulate.kernel import Snapshot
+from nowcast.simulate.kernels import Snapshot
 from nowcast.simulate.radar import Radar, beam_path
 from nowcast.simulate.scene import Scene
 
@@ -82,7 +82,7 @@ def weather_sweep(snapshot: Snapshot, radar: Radar, elevation_deg: float) -> Flo
     sines, cosines, along, up = (
         np.ascontiguousarray(a, np.float32) for a in (np.sin(azimuth), np.cos(azimuth), ground, height)
     )
-    kernel.beam_linear_z(snapshot, sines, cosines, along, up, out)
+    kernels.beam_linear_z(snapshot, sines, cosines, along, up, out)
     return out
 
 

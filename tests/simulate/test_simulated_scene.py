@@ -13,7 +13,7 @@ from nowcast.simulate import KINDS, Roughness, Scene, draw_scene, reflectivity
 from nowcast.simulate.cells import Cells, axis_profile, cell_state
 from nowcast.simulate.field import take_snapshot
 from nowcast.simulate.flow import SteeringFlow
-from nowcast.simulate.kernel import EDGE_DB, FAINT_DBZ, LEVEL_M, points_linear_z
+from nowcast.simulate.kernels import EDGE_DB, FAINT_DBZ, LEVEL_M, points_linear_z
 from nowcast.simulate.noise import Renewal, power_law_noise
 from nowcast.units import dbz_to_linear, linear_to_dbz
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from nowcast.radar import cfradial
-from nowcast.radar.content import read_head as read_first_bytes
-from nowcast.radar.head import VolumeHead
+from nowcast.radar.content import first_bytes
 from nowcast.radar.polar import Site, plausible_site
+from nowcast.radar.volume_head import VolumeHead
 
 _IRIS_INGEST = 6144
 _BIN4_DEG = 360.0 / 2.0**32
@@ -43,7 +43,7 @@ def quick_head(path: Path, kind: str) -> VolumeHead | None:
 
 def _iris(path: Path) -> VolumeHead | None:
     """The ingest configuration of an IRIS/Sigmet RAW product (IRIS Programmer's Manual, ingest_configuration)."""
-    block = read_first_bytes(path, _IRIS_INGEST + 640)[_IRIS_INGEST + 12 :]
+    block = first_bytes(path, _IRIS_INGEST + 640)[_IRIS_INGEST + 12 :]
     seconds, milliseconds, year, month, day = struct.unpack_from("<iHhhh", block, 88)
     hardware, site = (block[at : at + 16].decode("latin-1").strip("\x00 ") for at in (132, 150))
     lat, lon = (_half_turn(v * _BIN4_DEG) for v in struct.unpack_from("<II", block, 168))
@@ -62,7 +62,7 @@ def _half_turn(angle: float) -> float:
 
 def _uf(path: Path) -> VolumeHead | None:
     """The mandatory header of the first ray of a Universal Format file (Barnes 1980)."""
-    data = read_first_bytes(path, 128)
+    data = first_bytes(path, 128)
     at = data.index(b"UF")
     words = struct.unpack_from(">31h", data, at)
     names = struct.unpack_from(">8s8s", data, at + 20)
@@ -76,7 +76,7 @@ def _uf(path: Path) -> VolumeHead | None:
 
 def _rainbow(path: Path) -> VolumeHead | None:
     """The XML header of a Rainbow 5 volume."""
-    text = read_first_bytes(path, 65536)
+    text = first_bytes(path, 65536)
     found = _RAINBOW_START.search(text)
     if found is None:
         return None
