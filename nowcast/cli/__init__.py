@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import nowcast
 from nowcast.cli import config as config_commands
@@ -27,9 +31,44 @@ from nowcast.cli.verify import verify
 from nowcast.errors import NowcastError
 
 INTERRUPTED = 130
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Turn errors into a sentence and an exit code: the one place that does."""
+    try:
+        yield
+    except NowcastError as error:
+        logger.debug("where the error came from:", exc_info=error)
+        print_note(f"Error: {error}")
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print_note("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader of our output went away (`nowcast ... | head`): nothing is wrong here.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+class _Program(TyperGroup):
+    """Answers what typer would answer in its own way: silence for an interrupt, exit code 1 for a closed pipe."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _answered():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _answered():
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+
 
 app = typer.Typer(
     name="nowcast",
+    cls=_Program,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -60,25 +99,8 @@ def _main(
 
 
 def main() -> None:
-    """Run the program; the one place that turns errors into a sentence and an exit code."""
+    """Run the program."""
     # Half a million objects that live as long as the program: searching them for cycles took a second of nine.
     gc.set_threshold(50_000, 20, 50)
     atexit.register(gc.freeze)
-    try:
-        app()
-    except NowcastError as error:
-        if "-v" in sys.argv or "--verbose" in sys.argv:
-            raise
-        print_note(f"Error: {error}")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print_note("Interrupted.")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away (`nowcast ... | head`): nothing is wrong here.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-
-
-if __name__ == "__main__":
-    main()
+    app()
