@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 def run_parallel(work: Callable[[int], None], n_items: int) -> None:
     """Call ``work(0) ... work(n_items - 1)`` on several threads, this one among them.
 
-    As many as ``torch.get_num_threads()`` where torch is loaded, otherwise one for each processor we may use.
-
+    As many as :func:`thread_count` tells.
     Each thread takes the next item when it is free, so ``work`` must not depend on the order. On a busy machine helpers
     that have not begun when this thread runs out of items are not waited for. An exception of ``work`` is raised here.
     Several threads may call at once, and so may a forked process.
@@ -27,7 +26,7 @@ def run_parallel(work: Callable[[int], None], n_items: int) -> None:
                 return
             work(item)
 
-    n_helpers = min(_threads(), n_items) - 1
+    n_helpers = min(thread_count(), n_items) - 1
     helpers = [_pool(os.getpid()).submit(drain) for _ in range(n_helpers)]
     try:
         drain()
@@ -38,9 +37,14 @@ def run_parallel(work: Callable[[int], None], n_items: int) -> None:
         helper.result()
 
 
-def _threads() -> int:
+def thread_count() -> int:
+    """``torch.get_num_threads()`` where torch is loaded, otherwise the number of processors this process may use."""
     torch = sys.modules.get("torch")  # importing it takes longer than most of the work
-    return torch.get_num_threads() if torch else len(os.sched_getaffinity(0))
+    if torch:
+        return int(torch.get_num_threads())
+    if hasattr(os, "sched_getaffinity"):  # Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.cache

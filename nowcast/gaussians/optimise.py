@@ -16,7 +16,6 @@ import numpy as np
 from nowcast.gaussians.metric import Metric
 from nowcast.gaussians.state import Doubles, Limits, State, retract, to_local, to_parameters
 from nowcast.gaussians.terms import Linear, Term, Vector
-from nowcast.types import Bool
 from nowcast_kernels.jit import kernel
 
 MAX_SHIFT = 0.5  # of a scale a step: the linearisation does not reach further
@@ -64,7 +63,6 @@ def minimise(
     spacing_m: tuple[float, float, float],
     steps: int,
     tolerance: float = 0.0,
-    movable: Bool | None = None,
 ) -> Result:
     """Lower the sum of the terms from ``state`` on.
 
@@ -82,8 +80,6 @@ def minimise(
         Most steps to take.
     tolerance
         Stop when three steps together lower the cost by less than this fraction.
-    movable
-        ``[N]``; Gaussians that are not stay as they are. None: all move.
 
     Returns
     -------
@@ -98,8 +94,6 @@ def minimise(
     for _ in range(steps):
         metric = point.metric(spacing_m)
         downhill = -metric.solve(gradient)
-        if movable is not None:
-            downhill[~movable] = 0.0
         direction = to_parameters(point.state, downhill)
         plane: list[tuple[Doubles, list[Vector]]] = [
             (downhill, [linear.push(direction) for linear in point.linears]),

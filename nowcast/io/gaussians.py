@@ -117,8 +117,3 @@ def _window(dataset: xr.Dataset, index: int, where: str) -> FittedWindow:
         values = one[REFLECTIVITY].values.astype(np.float32)[:, None]
         volumes = VolumeSequence(values, np.isfinite(values[:, 0]), times, grid)
     return FittedWindow(gaussians, int(one["inputs"]), str(one["event"].values), volumes)
-
-
-def is_gaussian_file(path: Path | str) -> bool:
-    """Whether the path is a file of :func:`write_windows`."""
-    return cf.kind_of(path) == KIND

@@ -70,9 +70,7 @@ class Unread:
     time: np.datetime64 | None
 
 
-def list_archive(
-    folder: Path, near: np.datetime64 | None = None, progress: Progress | None = None
-) -> tuple[list[Entry], list[Unread], bool]:
+def list_archive(folder: Path, near: np.datetime64 | None = None) -> tuple[list[Entry], list[Unread], bool]:
     """The volumes of a folder by time, then by name; the files that are none; and whether these are all files.
 
     With ``near``, files whose names tell a time more than a day from it are left out: reading the headers of years
@@ -89,13 +87,11 @@ def list_archive(
     files = all_files if near is None else _around(all_files, near)
     entries: list[Entry] = []
     unread: list[Unread] = []
-    for done, path in enumerate(files):
+    for path in files:
         try:
             entries += read_entries(path)
         except InputError as error:
             unread.append(Unread(path, str(error), time_in_name(path.name)))
-        if progress is not None:
-            progress(done + 1, len(files))
     return sorted(entries, key=lambda e: (e.time, e.path.name)), unread, len(files) == len(all_files)
 
 

@@ -8,10 +8,9 @@ RDA/RPG 2620002.
 from __future__ import annotations
 
 import bz2
-import os
 import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from nowcast.radar.nexrad_sites import icao_in_name, nexrad_site
 from nowcast.radar.polar import NO_ECHO_DBZ, Site, Sweep, ordered
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
+from nowcast_kernels.parallel import run_parallel
 
 BEAM_WIDTH_DEG = 0.95
 MIN_RAYS = 20
@@ -162,19 +162,15 @@ def _records(data: bytes, contents: _Contents) -> Iterator[bytes]:
             break
         packed.append(data[position + 4 : position + 4 + size])
         position += 4 + size
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        for record in pool.map(_unpack, packed):
-            if record is None:
-                contents.damaged += 1
-            else:
-                yield record
+    unpacked: list[bytes | None] = [None] * len(packed)
 
+    def unpack(index: int) -> None:
+        with suppress(OSError, ValueError, EOFError):
+            unpacked[index] = bz2.decompress(packed[index])
 
-def _unpack(record: bytes) -> bytes | None:
-    try:
-        return bz2.decompress(record)
-    except (OSError, ValueError, EOFError):
-        return None
+    run_parallel(unpack, len(packed))
+    contents.damaged += unpacked.count(None)
+    yield from (record for record in unpacked if record is not None)
 
 
 def _read_messages(record: bytes, contents: _Contents) -> None:

@@ -13,9 +13,7 @@ doi:10.1175/JTECH-D-13-00236.1, still echo in that of Hubbert et al. 2009, doi:1
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +24,7 @@ from nowcast.radar.clutter import ClutterMap
 from nowcast.radar.geometry import beam_height_m, ground_distance_m, slant_range_m
 from nowcast.radar.polar import NO_ECHO_DBZ, PolarVolume, Sweep
 from nowcast.types import Bool, Float32
+from nowcast_kernels.parallel import run_parallel
 
 Index = NDArray[np.intp]
 
@@ -125,12 +124,13 @@ def clean(volume: PolarVolume, clutter: ClutterMap | None = None, config: Qualit
     if clutter is not None:
         clutter.check(volume)
 
-    def judge(index: int) -> tuple[Echoes, Bool]:
-        echoes = Echoes.of(volume.sweeps[index])
-        return echoes, doubtful(echoes, volume, index, clutter, config)
+    judged: dict[int, tuple[Echoes, Bool]] = {}
 
-    with ThreadPoolExecutor(max(min(os.cpu_count() or 1, 8), 1)) as pool:
-        judged = list(pool.map(judge, range(len(volume.sweeps))))
+    def judge(index: int) -> None:
+        echoes = Echoes.of(volume.sweeps[index])
+        judged[index] = echoes, doubtful(echoes, volume, index, clutter, config)
+
+    run_parallel(judge, len(volume.sweeps))
     cleaned: list[Sweep] = list(volume.sweeps)
     for index in reversed(range(len(cleaned))):
         echoes, bad = judged[index]

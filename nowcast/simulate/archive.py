@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,7 @@ from nowcast.simulate.polar import simulate_volume
 from nowcast.simulate.radar import Radar
 from nowcast.simulate.scene import Scene
 from nowcast.simulate.truth import truth_dataset, write_truth
+from nowcast_kernels.parallel import thread_count
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -186,7 +186,7 @@ def _refuse_strangers(events: list[SimulatedEvent], directory: Path) -> None:
 
 def _ahead(function: Callable[[A], B], items: Iterable[A], jobs: int | None) -> Iterator[B]:
     """``map(function, items)``, computed by threads up to two turns ahead of whoever takes the results."""
-    workers = max(1, jobs or os.cpu_count() or 1)
+    workers = max(1, jobs or thread_count())
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[B]] = deque()
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +25,6 @@ def simulate_volumes(
     *,
     start: np.datetime64 | None = None,
     radar: Radar | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> VolumeSequence:
     """Evaluate a scene on a grid at given times.
 
@@ -54,8 +51,6 @@ def simulate_volumes(
     for i, time in enumerate(times):
         snapshot = take_snapshot(scene, seconds(time - begin))
         values[i, 0][view.mask] = view.look(snapshot)
-        if progress is not None:
-            progress(i + 1, len(times))
     mask = np.broadcast_to(view.mask, (len(times), *grid.shape)).copy()
     return VolumeSequence(values, mask, times.astype("datetime64[ns]"), grid)
 

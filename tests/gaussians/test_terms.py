@@ -127,8 +127,6 @@ def test_minimise_finds_the_gaussians_that_made_the_field() -> None:
     result = minimise([term], start, limits=limits, spacing_m=GRID.spacing_m, steps=60)
     assert all(b <= a for a, b in zip(result.costs, result.costs[1:], strict=False))
     assert result.costs[-1] < 1e-4 * result.costs[0]
-    still = minimise([term], start, limits=limits, spacing_m=GRID.spacing_m, steps=5, movable=np.zeros(6, bool))
-    assert all(np.array_equal(a, b) for a, b in zip(still.state.arrays(), start.arrays(), strict=True))
 
 
 def test_minimise_without_gaussians() -> None:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from nowcast_kernels.parallel import run_parallel
+from nowcast_kernels.parallel import run_parallel, thread_count
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
@@ -50,3 +50,11 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_number_of_threads_without_torch_and_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only Linux tells which processors a process may use."""
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert thread_count() >= 1
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert thread_count() == (os.cpu_count() or 1)
