@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from helpers import small_grid
 
 from nowcast.gaussians import render
+from nowcast.models import GauMamba, ModelConfig
 from nowcast.types import FittedWindow, GaussianSequence, GridSpec, VolumeSequence
 
 START = np.datetime64("2020-01-01T00:00", "ns")
@@ -56,14 +58,29 @@ def drifting(
 
 
 def window(event: str, *, seed: int, inputs: int = 3, future: int = 3, n: int = 40) -> FittedWindow:
-    """A window whose echo grows (odd seed) or decays (even), 1 to 2% a minute, and the volumes of its Gaussians."""
+    """A window whose echo grows (odd seed) or decays (even), 1 to 2% a minute, and the volumes of its Gaussians.
+
+    Each event has a day of its own.
+    """
     g = torch.Generator().manual_seed(seed)
     growth = (0.01 + 0.01 * torch.rand((), generator=g)) * (1 if seed % 2 else -1)
     gaussians = drifting(n, inputs + future, seed=seed, growth_per_min=growth, grid=small_grid((4, 24, 24), 5e3))
+    day = np.timedelta64(zlib.crc32(event.encode()) % 10_000, "D")
+    gaussians = replace(gaussians, times=gaussians.times + day)
     fields = np.stack([render(gaussians.at(t), gaussians.grid) for t in range(len(gaussians))])
     mask = np.ones((len(gaussians), *gaussians.grid.shape), bool)
     volumes = VolumeSequence(fields.astype(np.float32), mask, gaussians.times, gaussians.grid)
     return FittedWindow(gaussians, inputs, event, volumes)
+
+
+def lively(seed: int = 0) -> GauMamba:
+    """A model with random weights everywhere, the last layer too."""
+    model = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16), seed=seed)
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.head.parameters():
+            p.copy_(0.1 * torch.randn(p.shape, generator=g))
+    return model
 
 
 def permuted(sequence: GaussianSequence, order: torch.Tensor) -> GaussianSequence:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gaussian_cases import drifting, permuted
+from gaussian_cases import drifting, lively, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import advect
-from nowcast.models import GauMamba, ModelConfig, roll_out
+from nowcast.models import GauMamba, roll_out
 from nowcast.models.gaumamba import Rates
 from nowcast.models.rollout import Correction, forecast_steps, unroll
 from nowcast.models.ssd_block import SSDBlock
@@ -22,16 +22,6 @@ from nowcast.types import GaussianSet
 
 LEADS = [600.0, 1200.0, 1800.0]
 FIELDS = ("means", "log_scales", "quats", "intensities")
-
-
-def lively(seed: int = 0) -> GauMamba:
-    """A model with random weights everywhere, the last layer too."""
-    model = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16), seed=seed)
-    g = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in model.head.parameters():
-            p.copy_(0.1 * torch.randn(p.shape, generator=g))
-    return model
 
 
 def same(one: GaussianSet, other: GaussianSet) -> bool:
