@@ -15,7 +15,8 @@ from nowcast.units import clip_dbz
 def real_data(*parts: str) -> Path:
     """Path of real radar data; skips the calling test where the data is not there.
 
-    The data lies in ``$NOWCAST_DATA``, or in ``shared/data`` beside the checkout.
+    The data lies in ``$NOWCAST_DATA``, or in ``shared/data`` beside the checkout, under the names that
+    ``data/README.md`` lists. It is not part of the project.
     """
     root = Path(os.environ.get("NOWCAST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
     path = root.joinpath(*parts)

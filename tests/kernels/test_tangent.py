@@ -8,7 +8,7 @@ import torch
 from nowcast_kernels.voxelize import cpu, voxelize
 from nowcast_kernels.voxelize.tangent import push_forward
 
-SHAPES = [(9, 33, 37), (3, 5, 7), (1, 40, 20)]
+SHAPES = [(9, 33, 37), (3, 5, 7), (1, 40, 20), (3, 2, 1)]
 
 
 def pushed(c, directions) -> torch.Tensor:
@@ -34,6 +34,12 @@ def test_derivative_along_a_direction(case, shape) -> None:
     )[1]
     got = pushed(c, directions).double()
     assert float((got - expected).abs().max() / expected.abs().max()) < 5e-6
+
+
+def test_no_gaussians(case) -> None:
+    c = case((3, 5, 7), 0, 2)
+    field = pushed(c, some_directions(c))
+    assert field.shape == (2, 3, 5, 7) and not field.any()
 
 
 @pytest.mark.parametrize("shape", SHAPES)

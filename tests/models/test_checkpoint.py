@@ -65,7 +65,7 @@ def test_pickles_are_not_opened(tmp_path):
     torch.save(model().state_dict(), tmp_path / "zip.pt")
     (tmp_path / "plain.pkl").write_bytes(pickle.dumps({"a": 1}, protocol=2))
     for name in ("zip.pt", "plain.pkl"):
-        with pytest.raises(InputError, match=r"(?s)pickle|damaged"):
+        with pytest.raises(InputError, match=f"{name} is a PyTorch pickle, which could run any code"):
             load_checkpoint(tmp_path / name)
 
 

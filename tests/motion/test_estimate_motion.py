@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from helpers import moving_cells, small_grid
@@ -133,16 +135,13 @@ def test_flat_frames_give_one_motion_for_all_levels() -> None:
     assert error_voxels(flat.velocities, uniform((10.0, 5.0), grid), echo).max() < 0.25
 
 
-def test_same_bits_whatever_the_number_of_threads() -> None:
-    numba = pytest.importorskip("numba")
+def test_same_bits_whatever_the_number_of_threads(threads: Callable[[int], None]) -> None:
     volumes = moving_cells(small_grid((6, 40, 48)), (10.0, 5.0))
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        alone = estimate(volumes)
-    finally:
-        numba.set_num_threads(before)
-    assert np.array_equal(alone, estimate(volumes))
+    found = []
+    for count in (1, 3):
+        threads(count)
+        found.append(estimate(volumes))
+    assert np.array_equal(*found)
 
 
 @settings(max_examples=15, deadline=None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from gaussian_cases import lively
 from helpers import moving_cells, real_data, small_grid
 from typer.testing import CliRunner
 
@@ -17,6 +18,7 @@ from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
+from nowcast.models import save_checkpoint
 from nowcast.pipeline.evaluate import (
     EvaluateRequest,
     hindcast,
@@ -87,15 +89,19 @@ def test_answer_and_files(archive: Path, tmp_path: Path) -> None:
     assert kept["methods"].keys() == answer["methods"].keys()
 
 
-@pytest.mark.parametrize("methods", [FAST, ("advection",)])
+@pytest.mark.parametrize("methods", [FAST, ("advection", "gaumamba")])
 def test_later_volumes_change_scores_but_no_forecast(tmp_path: Path, methods: tuple[str, ...]) -> None:
     one, other = cells(steps=7), moving_cells(GRID, (-15.0, 0.0), steps=7, seed=5, peak_dbz=65.0)
     values = one.values.copy()
     values[4:] = other.values[4:]
     changed = VolumeSequence(values, one.mask, one.times, GRID, coverage=values[:, 0].any(axis=0))
+    model = None
+    if "gaumamba" in methods:
+        model = tmp_path / "model.safetensors"
+        save_checkpoint(model, lively())
     found = []
     for name, volumes in (("one", one), ("changed", changed)):
-        asked = request(tmp_path, methods=methods, keep_forecasts=tmp_path / name)
+        asked = request(tmp_path, methods=methods, model=model, keep_forecasts=tmp_path / name)
         report = hindcast(volumes, asked)
         files = sorted((tmp_path / name).rglob("*.nc"))
         fields = []
@@ -107,6 +113,8 @@ def test_later_volumes_change_scores_but_no_forecast(tmp_path: Path, methods: tu
     assert [p.name for p in found[0][0]] == ["20200101T0030.nc"] * len(methods)
     for a, b in zip(found[0][1], found[1][1], strict=True):
         assert np.array_equal(a, b)
+    if model is not None:
+        assert not np.array_equal(*found[0][1])  # the model does correct the advection
     assert found[0][2] != found[1][2]
 
 

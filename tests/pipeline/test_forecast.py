@@ -9,11 +9,13 @@ import helpers
 import numpy as np
 import pytest
 import xarray as xr
+from gaussian_cases import lively
 
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
+from nowcast.models import GauMamba, ModelConfig, save_checkpoint
 from nowcast.pipeline.forecast import ForecastRequest, lead_times, run_forecast, since_last_gap
 from nowcast.types import VolumeSequence
 
@@ -72,6 +74,38 @@ def test_forecast_does_not_see_the_future(tmp_path: Path, future: str) -> None:
         with xr.open_dataset(tmp_path / f"{name}.nc", decode_timedelta=True) as dataset:
             made.append(dataset.reflectivity.values)
     np.testing.assert_array_equal(made[0], made[1])
+
+
+def checkpoint(path: Path, model: GauMamba) -> Path:
+    save_checkpoint(path, model)
+    return path
+
+
+def test_an_untrained_model_forecasts_the_advection(tmp_path: Path) -> None:
+    archive(tmp_path / "in")
+    untrained = checkpoint(tmp_path / "model.safetensors", GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16)))
+    runs = [
+        run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, leads=3, model=model), tmp_path / "f.nc")
+        for model in (untrained, None)
+    ]
+    assert [run.forecast.method for run in runs] == ["gaumamba", "advection"]
+    np.testing.assert_allclose(runs[0].forecast.values, runs[1].forecast.values, atol=1e-4)
+
+
+def test_a_model_does_not_see_the_future(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "a")
+    other = archive(tmp_path / "b", seed=9, peak_dbz=70.0)
+    assert not np.array_equal(sequence.values[4:], other.values[4:])
+    for i in range(4):
+        shutil.copy(tmp_path / "a" / f"volume_{i:02d}.nc", tmp_path / "b")
+    model = checkpoint(tmp_path / "model.safetensors", lively())
+    made = []
+    for name, chosen in (("a", model), ("b", model), ("a", None)):
+        request = ForecastRequest(tmp_path / name, SMALL_FIT, at=sequence.times[3], leads=3, model=chosen)
+        made.append(run_forecast(request, tmp_path / "f.nc").forecast)
+    assert [forecast.method for forecast in made] == ["gaumamba", "gaumamba", "advection"]
+    np.testing.assert_array_equal(made[0].values, made[1].values)
+    assert not np.allclose(made[0].values, made[2].values, equal_nan=True)
 
 
 def test_dry_in_dry_out(tmp_path: Path) -> None:
