@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format type imports wheel docs-figures bench check clean
+.PHONY: install demo test lint format type imports wheel bench check clean
 
 install: $(STAMP)
 
@@ -46,4 +46,4 @@ bench: install
 check: lint type imports wheel test
 
 clean:
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
