@@ -290,9 +290,8 @@ class Forecast:
     lead_times
         ``[L]`` timedelta64[ns], rising.
     values
-        ``[M, L, Z, Y, X]`` float32 dBZ within 0..80 for M members (one when deterministic); NaN outside ``mask``.
-    mask
-        ``[Z, Y, X]`` bool: voxels the radar observes, where the forecast is meant to be used.
+        ``[M, L, Z, Y, X]`` float32 dBZ within 0..80 for M members (one when deterministic); NaN where nothing is known,
+        because the radar does not observe the voxel or because its air comes from where nothing was observed.
     method
         ``"gaumamba"``, ``"advection"``, ``"extrapolation"``, ...
     provenance
@@ -302,7 +301,6 @@ class Forecast:
     init_time: np.datetime64
     lead_times: NDArray[np.timedelta64]
     values: Float32
-    mask: Bool
     grid: GridSpec
     method: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -311,8 +309,12 @@ class Forecast:
         leads, shape = len(self.lead_times), self.grid.shape
         ok = self.values.ndim == 5 and self.values.shape[1:] == (leads, *shape)
         _require(ok, f"forecast values have shape {self.values.shape}, not (members, {leads}, {shape})")
-        _require(self.mask.shape == shape, f"forecast mask has shape {self.mask.shape}, not {shape}")
 
     @property
     def valid_times(self) -> Times:
         return self.init_time + self.lead_times
+
+    @property
+    def mask(self) -> Bool:
+        """``[L, Z, Y, X]`` bool: where the forecast says something."""
+        return np.asarray(np.isfinite(self.values).all(axis=0))

@@ -15,7 +15,7 @@ KIND = "forecast"
 
 
 def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -> None:
-    """Write a forecast, compressed and atomically; voxels outside its mask hold the fill value.
+    """Write a forecast, compressed and atomically; where nothing is known the file holds the fill value.
 
     A deterministic forecast has dims ``(lead_time, z, y, x)``, an ensemble ``(member, lead_time, z, y, x)``.
     Raises OutputError when the file cannot be written.
@@ -66,7 +66,6 @@ def read_forecast(path: Path | str) -> Forecast:
         init_time=np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns"),
         lead_times=dataset["lead_time"].values.astype("timedelta64[ns]"),
         values=values,
-        mask=np.asarray(np.isfinite(values).any(axis=(0, 1))),
         grid=cf.grid_of(dataset, str(path)),
         method=str(dataset.attrs["method"]),
         provenance=json.loads(dataset.attrs.get("provenance", "{}")),

@@ -112,7 +112,9 @@ def hindcast(
     """Score the methods at every initial time of loaded volumes.
 
     Every forecast is made from the volumes up to its initial time alone. It is scored where the radar observed the
-    voxel at the valid time and in one of the volumes that the forecast came from, on the same voxels for all methods.
+    voxel at the valid time and in one of the volumes that the forecast came from, on the same voxels for all methods;
+    also where a method can only say "no echo" because the air comes from beyond the grid. Kept forecasts hold these
+    voxels too, so that ``nowcast verify`` gives the same scores; an operational forecast leaves them missing.
     Where the archive does not tell what was observed, voxels that held a value at least once in it count.
 
     Raises
@@ -232,7 +234,7 @@ def _keep(
     stamp = np.datetime_as_string(past.times[-1], unit="m").replace("-", "").replace(":", "")
     shown = np.where(seen, values, np.float32(np.nan))[None]
     facts = {"method": method, "input_files": list(past.sources), "input_times": [str(t) for t in past.times]}
-    forecast = Forecast(past.times[-1], leads, shown, seen, past.grid, method, facts)
+    forecast = Forecast(past.times[-1], leads, shown, past.grid, method, facts)
     write_forecast(forecast, folder / method / f"{stamp}.nc", history=history)
 
 

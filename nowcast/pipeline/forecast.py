@@ -17,6 +17,7 @@ import nowcast
 from nowcast import units
 from nowcast.errors import UsageError
 from nowcast.io.forecasts import write_forecast
+from nowcast.motion import advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import Case, forecast_by
 from nowcast.types import Bool, Forecast, VolumeSequence
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 GAP_MINUTES, GAP_STEPS = 30.0, 3.0
+SEEN_SHARE = 0.5
+"""Between voxels seen and unseen, air counts as seen from this share on."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,9 @@ def run_forecast(
         volumes = since_last_gap(volumes)
     leads = lead_times(volumes, request.leads, request.step_minutes)
     method, values, fallback = _forecast_or_fallback(request, volumes, leads, seconds, progress)
-    mask = observed_now(volumes)
-    values[:, ~mask] = np.nan
+    values[~known_at(volumes, leads)] = np.nan
     provenance = _provenance(request, volumes, method, fallback)
-    forecast = Forecast(volumes.times[-1], leads, values[None], mask, volumes.grid, method, provenance)
+    forecast = Forecast(volumes.times[-1], leads, values[None], volumes.grid, method, provenance)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
     outputs = [output]
@@ -142,28 +144,30 @@ def _forecast_or_fallback(
     seconds: dict[str, float],
     progress: Progress | None,
 ) -> tuple[str, np.ndarray, str | None]:
-    """The forecast asked for or, where the model or the fit fails, the next simpler one and the reason."""
-    reason = None
-    case = Case(volumes, request.fit, progress=progress)
+    """The forecast asked for or, where the fit or the model fails, the next simpler one and the reasons."""
+    reasons: list[str] = []
+    model = None
     if request.model is not None:
         try:
             with _timed(seconds, "model"):
-                case = Case(volumes, request.fit, _load(request.model), progress)
-            with _timed(seconds, "fit"):
-                _ = case.fitted
-            with _timed(seconds, "forecast"):
-                return "gaumamba", forecast_by("gaumamba", case, leads), None
+                model = _load(request.model)
         except Exception as error:  # noqa: BLE001 - whatever the learned part does, the desk gets a forecast
-            reason = _reason("the model", error)
+            reasons.append(_reason("the model", error))
+    case = Case(volumes, request.fit, model, progress)
     try:
         with _timed(seconds, "fit"):
             _ = case.fitted
-        with _timed(seconds, "forecast"):
-            return "advection", forecast_by("advection", case, leads), reason
     except Exception as error:  # noqa: BLE001 - as above, for the fit
-        reason = _reason("the fit", error)
+        reasons.append(_reason("the fit", error))
+    else:
+        for method in ("gaumamba", "advection") if model is not None else ("advection",):
+            try:
+                with _timed(seconds, "forecast"):
+                    return method, forecast_by(method, case, leads), "; ".join(reasons) or None
+            except Exception as error:  # noqa: BLE001 - as above, for either
+                reasons.append(_reason("the model" if method == "gaumamba" else "advection", error))
     with _timed(seconds, "forecast"):
-        return "extrapolation", forecast_by("extrapolation-levels", case, leads), reason
+        return "extrapolation", forecast_by("extrapolation", case, leads), "; ".join(reasons)
 
 
 def _reason(what: str, error: Exception) -> str:
@@ -220,6 +224,18 @@ def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None =
 def observed_now(volumes: VolumeSequence) -> Bool:
     """``[Z, Y, X]`` voxels that any of the input volumes observed: where a forecast is meant to be used."""
     return np.asarray(volumes.mask.any(axis=0))
+
+
+def known_at(volumes: VolumeSequence, leads: np.ndarray) -> Bool:
+    """``[L, Z, Y, X]`` where a forecast says something at each lead time.
+
+    The voxel is one that the radar observes, and so was the place where its air is now, by the motion of each level:
+    what comes in from beyond the grid or out of a blind sector is not known.
+    """
+    seen = observed_now(volumes)
+    motion = estimate_motion(volumes.filled(), volumes.times, volumes.grid, mask=volumes.mask)
+    upstream = advect_semilagrangian(seen.astype(np.float32), motion, [units.seconds(lead) for lead in leads])
+    return np.asarray(seen & (upstream >= SEEN_SHARE))
 
 
 def _provenance(request: ForecastRequest, volumes: VolumeSequence, method: str, fallback: str | None) -> dict[str, Any]:

@@ -58,7 +58,6 @@ def _forecast(dataset: xr.Dataset, path: Path) -> Forecast:
         init_time=dataset[init].values.astype("datetime64[ns]").ravel()[0],
         lead_times=_lead_times(dataset[lead], path),
         values=values,
-        mask=np.asarray(np.isfinite(values).all(axis=(0, 1))),
         grid=_grid(dataset, path),
         method=str(dataset.attrs.get("method", path.stem)),
     )

@@ -59,7 +59,7 @@ def run_verification(request: VerifyRequest, *, progress: Progress | None = None
     """Score forecast files by method and lead time.
 
     Forecasts of the same initial time are scored on the same voxels: those that the radar observed at the valid time
-    and that all of these forecasts cover. Of an ensemble the mean is scored.
+    and that all of these forecasts cover at that lead time. Of an ensemble the mean is scored.
 
     Raises
     ------
@@ -196,21 +196,21 @@ def _score(
 ) -> None:
     """Add all forecasts of one initial time to the tallies, on the same voxels."""
     forecasts = {name: _read(path) for name, path in group.items()}
-    common: Bool = np.logical_and.reduce([f.mask for f in forecasts.values()])
     init = next(iter(forecasts.values())).init_time
-    if observed.coverage is not None:
-        common = common & observed.coverage
     for i, lead in enumerate(leads):
-        with_lead = {n: f for n, f in forecasts.items() if lead in f.lead_times}
-        if not with_lead:
+        at = {name: list(f.lead_times).index(lead) for name, f in forecasts.items() if lead in f.lead_times}
+        if not at:
             continue
         k = _nearest(observed.times, init + lead, tolerance)
         if k is None:
             missing.setdefault(init, []).append(init + lead)
             continue
-        for name, forecast in with_lead.items():
-            field_ = forecast.values[:, list(forecast.lead_times).index(lead)].mean(axis=0)
-            tallies[name].add(i, field_, observed.reflectivity[k], common & observed.mask[k])
+        scored: Bool = np.logical_and.reduce([observed.mask[k], *(forecasts[n].mask[j] for n, j in at.items())])
+        if observed.coverage is not None:
+            scored &= observed.coverage
+        for name, j in at.items():
+            mean = forecasts[name].values[:, j].mean(axis=0)
+            tallies[name].add(i, mean, observed.reflectivity[k], scored)
 
 
 def _tell_missing(

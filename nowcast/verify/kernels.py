@@ -6,17 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.types import Bool, Float32
-from nowcast_kernels.jit import inlined, kernel
+from nowcast_kernels.jit import kernel
 from nowcast_kernels.parallel import run_parallel
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
-
-
-@inlined
-def _within(dbz: float, low: float, high: float) -> float:
-    """A value limited to [low, high]; not-a-number becomes low."""
-    return min(max(dbz, low), high) if dbz == dbz else low
 
 
 def count_levels(
@@ -52,8 +46,8 @@ def _count_level(
         for j in range(nx):
             if not scored[i, j]:
                 continue
-            f = _within(forecast[i, j], low, high)
-            o = _within(observed[i, j], low, high)
+            f = min(max(forecast[i, j], low), high)
+            o = min(max(observed[i, j], low), high)
             error = np.float64(f) - np.float64(o)
             sums[0] += 1.0
             sums[1] += error

@@ -65,9 +65,14 @@ class Tally:
         lead
             Index of the lead time.
         forecast, observed
-            ``[Z, Y, X]`` dBZ; limited to 0..80 first, NaN counting as no echo.
+            ``[Z, Y, X]`` dBZ; limited to 0..80 first.
         scored
             ``[Z, Y, X]`` voxels that count: they must be the same for all methods that are compared.
+
+        Raises
+        ------
+        InputError
+            A shape differs, or a voxel that counts has no value: not observed is not zero.
         """
         for name, field in (("forecast", forecast), ("observed", observed), ("scored", scored)):
             if field.shape != self.grid.shape:
@@ -78,6 +83,9 @@ class Tally:
             np.ascontiguousarray(observed, np.float32),
             np.ascontiguousarray(scored, np.bool_),
         )
+        for name, field in (("forecast", fields[0]), ("observed", fields[1])):
+            if not np.isfinite(field[fields[2]]).all():
+                raise InputError(f"the {name} field has no value at some of the voxels to be scored")
         counts, sums = count_levels(*fields, thresholds, ECHO_FLOOR_DBZ, MAX_DBZ)
         self.counts[lead] += counts
         self.sums[lead] += sums

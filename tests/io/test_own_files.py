@@ -41,7 +41,7 @@ def _forecast(members: int) -> Forecast:
     seq = _volumes_with_gap()
     values = np.repeat(np.stack([seq.values[:2, 0]]), members, axis=0)
     leads = np.array([10, 20], "timedelta64[m]").astype("timedelta64[ns]")
-    return Forecast(seq.times[-1], leads, values, seq.mask[0], seq.grid, "advection", {"inputs": ["a"]})
+    return Forecast(seq.times[-1], leads, values, seq.grid, "advection", {"inputs": ["a"]})
 
 
 @pytest.mark.parametrize("members", [1, 3])

@@ -50,8 +50,9 @@ def test_advection_beats_persistence_where_cells_move(tmp_path: Path) -> None:
     request = ForecastRequest(tmp_path / "in", FitConfig(gaussians=256), at=sequence.times[3], leads=3)
     forecast = run_forecast(request, tmp_path / "f.nc").forecast
     truth = sequence.reflectivity[4:7]
-    error = np.abs(forecast.values[0] - truth).mean()
-    assert error < 0.5 * np.abs(sequence.reflectivity[3] - truth).mean()
+    known = forecast.mask
+    error = np.abs(forecast.values[0] - truth)[known].mean()
+    assert error < 0.5 * np.abs(sequence.reflectivity[3] - truth)[known].mean()
 
 
 @pytest.mark.parametrize("future", ["deleted", "corrupted", "replaced"])
@@ -122,7 +123,18 @@ def test_not_observed_voxels_are_missing_in_the_forecast(tmp_path: Path) -> None
     values = np.where(mask[:, None], sequence.values, np.float32("nan"))
     write_volumes(VolumeSequence(values, mask, sequence.times, sequence.grid), tmp_path / "v.nc")
     forecast = run_forecast(ForecastRequest(tmp_path / "v.nc", SMALL_FIT, leads=1), tmp_path / "f.nc").forecast
-    assert np.isnan(forecast.values[..., 0, :5, :]).all() and np.isfinite(forecast.values[..., 1:, :, :]).all()
+    assert np.isnan(forecast.values[..., 0, :5, :]).all()
+    assert np.isfinite(forecast.values[..., 1:, 4:, 6:]).all()
+
+
+def test_what_comes_from_beyond_the_grid_is_missing(tmp_path: Path) -> None:
+    archive(tmp_path / "in", steps=4)  # cells move by (10, 5) m/s over voxels of 2.5 km
+    forecast = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, leads=2), tmp_path / "f.nc").forecast
+    for lead, seconds in enumerate((600.0, 1200.0)):
+        known = forecast.mask[lead]
+        rows, columns = round(5.0 * seconds / 2500.0), round(10.0 * seconds / 2500.0)
+        assert known[:, rows + 2 :, columns + 2 :].all()
+        assert not known[:, : rows - 1].any() and not known[:, :, : columns - 1].any()
 
 
 def test_unusable_model_publishes_the_fallback(tmp_path: Path) -> None:

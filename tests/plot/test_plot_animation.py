@@ -23,7 +23,7 @@ def cells(steps: int = 6) -> VolumeSequence:
 def forecast_of(sequence: VolumeSequence, at: int, leads: int = 3) -> Forecast:
     values = np.repeat(sequence.reflectivity[at : at + 1], leads, axis=0)[None]
     times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
-    return Forecast(sequence.times[at], times, values, sequence.mask[at], sequence.grid, "persistence")
+    return Forecast(sequence.times[at], times, values, sequence.grid, "persistence")
 
 
 def frames_of_gif(path: Path) -> tuple[list[np.ndarray], list[int]]:

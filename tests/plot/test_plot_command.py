@@ -33,7 +33,7 @@ def volume_file(volumes: VolumeSequence, tmp_path: Path) -> Path:
 def write_persistence(volumes: VolumeSequence, path: Path, method: str = "persistence", at: int = 2) -> Path:
     values = np.repeat(volumes.reflectivity[at : at + 1], 3, axis=0)[None]
     leads = np.timedelta64(600_000_000_000, "ns") * np.arange(1, 4)
-    write_forecast(Forecast(volumes.times[at], leads, values, volumes.mask[at], volumes.grid, method), path)
+    write_forecast(Forecast(volumes.times[at], leads, values, volumes.grid, method), path)
     return path
 
 

@@ -54,7 +54,7 @@ def forecast_of(sequence: VolumeSequence, leads: int = 3) -> Forecast:
     """The newest volume, unchanged, for some leads of ten minutes."""
     values = np.repeat(sequence.reflectivity[-1:], leads, axis=0)[None]
     times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
-    return Forecast(sequence.times[-1], times, values, sequence.mask[-1], sequence.grid, "persistence")
+    return Forecast(sequence.times[-1], times, values, sequence.grid, "persistence")
 
 
 def pixels(figure: Figure) -> np.ndarray:

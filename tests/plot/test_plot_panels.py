@@ -22,7 +22,7 @@ def cells(steps: int = 8) -> VolumeSequence:
 def forecast_of(sequence: VolumeSequence, at: int, leads: int = 4, method: str = "persistence") -> Forecast:
     values = np.repeat(sequence.reflectivity[at : at + 1], leads, axis=0)[None]
     times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
-    return Forecast(sequence.times[at], times, values, sequence.mask[at], sequence.grid, method)
+    return Forecast(sequence.times[at], times, values, sequence.grid, method)
 
 
 def strips(figure: Figure) -> list[str]:

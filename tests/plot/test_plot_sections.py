@@ -24,7 +24,7 @@ def cells() -> VolumeSequence:
 def forecast_of(sequence: VolumeSequence, leads: int = 3) -> Forecast:
     values = np.repeat(sequence.reflectivity[:1], leads, axis=0)[None]
     times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
-    return Forecast(sequence.times[0], times, values, sequence.mask[0], sequence.grid, "persistence")
+    return Forecast(sequence.times[0], times, values, sequence.grid, "persistence")
 
 
 def image_colours(axes) -> set[str]:  # type: ignore[no-untyped-def]

@@ -73,11 +73,20 @@ def test_undefined_scores_are_nan() -> None:
     assert np.isnan(fractions_skill(np.zeros(2)))
 
 
-def test_values_are_limited_and_nan_is_no_echo() -> None:
-    forecast, observed = np.full(GRID.shape, 95, np.float32), np.full(GRID.shape, np.nan, np.float32)
+def test_values_are_limited() -> None:
+    forecast, observed = np.full(GRID.shape, 95, np.float32), np.full(GRID.shape, -20, np.float32)
     tally = tallied(forecast, observed, np.ones(GRID.shape, bool))
     assert tally.mae()[0] == pytest.approx(80.0)
     assert tally.counts[0, :, :, 2].sum() == forecast.size * 5
+
+
+def test_missing_values_are_left_out_or_refused() -> None:
+    forecast, observed = np.full(GRID.shape, 30, np.float32), np.full(GRID.shape, 30, np.float32)
+    forecast[0, 0, :3], observed[0, 1, :2] = np.nan, np.nan
+    scored = np.isfinite(forecast) & np.isfinite(observed)
+    assert tallied(forecast, observed, scored).sums[0, :, 0].sum() == forecast.size - 5
+    with pytest.raises(InputError, match="no value at some"):
+        tallied(forecast, observed, np.ones(GRID.shape, bool))
 
 
 @settings(max_examples=20, deadline=None)
