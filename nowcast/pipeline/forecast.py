@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
+PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".mp4")
 GAP_MINUTES, GAP_STEPS = 30.0, 3.0
 SEEN_SHARE = 0.5
 """Between voxels seen and unseen, air counts as seen from this share on."""
@@ -110,7 +111,11 @@ def run_forecast(
         No usable volume at or before ``request.at``.
     OutputError
         The file cannot be written.
+    UsageError
+        ``output`` is named like a picture.
     """
+    if output.suffix.lower() in PICTURES:
+        raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         volumes = load_sequence(
@@ -132,7 +137,7 @@ def run_forecast(
     outputs = [output]
     if pictures:
         with _timed(seconds, "pictures"):
-            outputs.append(_draw(forecast, volumes, output.with_suffix(".png")))
+            outputs += _draw(forecast, volumes, output.with_suffix(".png"))
     seconds["total"] = sum(seconds.values())
     return ForecastRun(forecast, volumes, tuple(outputs), seconds, fallback)
 
@@ -181,11 +186,15 @@ def _load(path: Path) -> GauMamba:
     return load_checkpoint(path)
 
 
-def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> Path:
+def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> list[Path]:
+    """The picture, or none where it cannot be drawn: the forecast is published already."""
     from nowcast.plot import plot_panels, save_figure
 
-    save_figure(plot_panels(forecast, volumes), path)
-    return path
+    try:
+        return [save_figure(plot_panels(forecast, volumes), path)]
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong with a picture, the forecast stays
+        logger.warning("%s was not drawn: %s", path, str(error) or type(error).__name__)
+        return []
 
 
 def since_last_gap(volumes: VolumeSequence) -> VolumeSequence:

@@ -45,6 +45,24 @@ def test_forecast_file_says_what_was_asked(tmp_path: Path) -> None:
     assert answer["lead_minutes"] == [10, 20, 30] and answer["fallback"] is False
 
 
+def test_a_picture_that_fails_leaves_the_forecast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no font")
+
+    archive(tmp_path / "in")
+    monkeypatch.setattr("nowcast.plot.plot_panels", broken)
+    run = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1), tmp_path / "f.nc", pictures=True)
+    assert run.outputs == (tmp_path / "f.nc",) and len(read_forecast(tmp_path / "f.nc").lead_times) == 1
+    assert "f.png was not drawn: no font" in caplog.text
+
+
+def test_a_forecast_is_not_written_over_by_its_picture(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"f\.PNG names a picture"):
+        run_forecast(ForecastRequest(tmp_path, SMALL_FIT), tmp_path / "f.PNG", pictures=True)
+
+
 def test_advection_beats_persistence_where_cells_move(tmp_path: Path) -> None:
     sequence = archive(tmp_path / "in", steps=7)
     request = ForecastRequest(tmp_path / "in", FitConfig(gaussians=256), at=sequence.times[3], leads=3)
