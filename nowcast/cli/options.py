@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nowcast.errors import ConfigError, UsageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -82,4 +84,7 @@ def grid_config(spacing: float, extent: float, levels: str) -> GridConfig:
     except ValueError as error:
         hint = f"expected BOTTOM,TOP,STEP in metres such as 1000,15000,500, got {levels!r}"
         raise typer.BadParameter(hint, param_hint="--levels") from error
-    return GridConfig(spacing_m=spacing, extent_m=extent, bottom_m=bottom, top_m=top, level_spacing_m=step)
+    try:
+        return GridConfig(spacing_m=spacing, extent_m=extent, bottom_m=bottom, top_m=top, level_spacing_m=step)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error

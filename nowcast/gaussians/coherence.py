@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
+from nowcast.checks import check_numbers
 from nowcast.gaussians.metric import AMPLITUDE_FLOOR
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
 from nowcast.gaussians.terms import Vector
@@ -42,6 +43,9 @@ class Stiffness:
     neighbours: float = 0.3
     shape: float = 0.1
     amplitude: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "stiffness", not_negative=("flow", "neighbours", "shape", "amplitude"))
 
 
 def neighbour_average(means: Float32, weights: Doubles, count: int, reach_m: float) -> csr_matrix:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
-from nowcast.errors import UsageError
+from nowcast.checks import check_numbers
+from nowcast.errors import ConfigError
 from nowcast.gaussians.coherence import Stiffness
 from nowcast.gaussians.energy import Density
+
+_STEPS = ("seed_steps", "round_steps", "polish_steps", "backward_steps", "forward_steps", "last_steps")
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,13 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.gaussians < 1:
-            raise UsageError(f"{self.gaussians} Gaussians: expected at least 1")
-        for name in ("reserve", "first_share", "plateau"):
-            share = getattr(self, name)
-            if not 0.0 <= share <= 1.0:
-                raise UsageError(f"fit setting {name} is {share}: expected a share within 0..1")
-        for name in ("carving_dbz", "amplitude_cost", "strong_weight", "noise_dbz"):
-            value = getattr(self, name)
-            if not (value >= 0.0 and math.isfinite(value)):
-                raise UsageError(f"fit setting {name} is {value}: expected 0 or more")
+        check_numbers(
+            self,
+            "fit",
+            positive=("gaussians", "least_scale_voxels", "largest_scale_m"),
+            not_negative=("carving_dbz", "amplitude_cost", "strong_weight", "noise_dbz", "rounds", *_STEPS),
+            share=("reserve", "first_share", "plateau"),
+        )
         low, high = self.strong_dbz
         if not low < high:
-            raise UsageError(f"fit setting strong_dbz is {self.strong_dbz}: expected two rising reflectivities")
-        if not self.least_scale_voxels > 0 or not min(self.largest_scale_m) > 0:
-            raise UsageError("fit settings least_scale_voxels and largest_scale_m must be above 0")
+            raise ConfigError(f"fit strong_dbz is {self.strong_dbz}: expected two rising reflectivities")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from nowcast.checks import check_numbers
 from nowcast.gaussians.state import SHAPE, Doubles, State
 from nowcast.gaussians.terms import ImageTerm, Vector
 from nowcast.types import Float32
@@ -39,6 +40,9 @@ class Density:
     clip_dbz: float = 30.0
     reach_m: float = 7500.0
     depth_m: float = 1500.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "density", positive=("clip_dbz", "reach_m", "depth_m"), not_negative=("weight",))
 
     @property
     def sigmas_m(self) -> tuple[float, float, float]:

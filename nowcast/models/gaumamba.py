@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.gaussians import morton_order
 from nowcast.models.features import Snapshot, axes_3d, feature_count, features
@@ -63,9 +64,9 @@ class ModelConfig:
     max_turn_deg_per_min: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("channels", "d_model", "pairs", "d_state", "head_dim", "expand", "conv_width"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model {name} is {getattr(self, name)}: expected at least 1")
+        sizes = ("channels", "d_model", "pairs", "d_state", "head_dim", "expand", "conv_width")
+        rates = ("max_growth_per_min", "max_stretch_per_min", "max_drift_ms", "max_turn_deg_per_min")
+        check_numbers(self, "model", positive=sizes, not_negative=rates)
         if self.expand * self.d_model % self.head_dim:
             inner = f"expand * d_model = {self.expand * self.d_model}"
             raise ConfigError(f"model head_dim {self.head_dim} does not divide {inner}: change one of them")

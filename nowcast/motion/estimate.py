@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.errors import InputError
+from nowcast.checks import check_numbers
+from nowcast.errors import ConfigError, InputError
 from nowcast.motion.field import MotionField
 from nowcast.motion.kernels import normal_equations, warp_to_newest
 from nowcast.motion.regrid import block_mean, refine
@@ -63,6 +64,14 @@ class MotionConfig:
     pyramid: tuple[int, ...] = (4, 2, 1)
     iterations: tuple[int, ...] = (4, 3, 2)
     max_ms: float = 60.0
+
+    def __post_init__(self) -> None:
+        positive = ("robust_dbz", "smoothing_m", "vertical_m", "saturation", "cell_m", "working_m", "pyramid", "max_ms")
+        check_numbers(self, "motion", positive=positive, not_negative=("ridge", "iterations"), share=("decay",))
+        if len(self.smoothing_m) != len(self.vertical_m) or len(self.pyramid) != len(self.iterations):
+            raise ConfigError("motion smoothing_m and vertical_m, pyramid and iterations: expected as many of each")
+        if not self.floor_dbz < self.ceiling_dbz:
+            raise ConfigError(f"motion ceiling_dbz is {self.ceiling_dbz}: expected above floor_dbz, {self.floor_dbz}")
 
 
 def estimate_motion(

@@ -15,7 +15,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.errors import InputError
+from nowcast.checks import check_numbers
+from nowcast.errors import ConfigError, InputError
 from nowcast.radar import gridding_kernels as kernels
 from nowcast.radar.geometry import column_positions
 from nowcast.radar.polar import PolarVolume, Site, Sweep
@@ -42,10 +43,9 @@ class GridConfig:
     level_spacing_m: float = 500.0
 
     def __post_init__(self) -> None:
-        if min(self.spacing_m, self.extent_m, self.level_spacing_m) <= 0 or self.top_m < self.bottom_m:
-            raise InputError(
-                f"grid {self} is impossible: spacings and extent must be positive, the top above the bottom"
-            )
+        check_numbers(self, "grid", positive=("spacing_m", "extent_m", "level_spacing_m"))
+        if self.top_m < self.bottom_m:
+            raise ConfigError(f"grid top_m is {self.top_m}: expected at least bottom_m, {self.bottom_m}")
 
     def around(self, site: Site) -> GridSpec:
         """The grid centred on a radar."""

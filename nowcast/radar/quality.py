@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast.checks import check_numbers
+from nowcast.errors import ConfigError
 from nowcast.radar import quality_kernels as kernels
 from nowcast.radar.clutter import ClutterMap
 from nowcast.radar.geometry import beam_height_m, ground_distance_m, slant_range_m
@@ -81,6 +83,13 @@ class QualityConfig:
     still_ms: float = 1.0
     still_support: float = 0.75
     speckle_km2: float = 6.0
+
+    def __post_init__(self) -> None:
+        shares = ("spoke_along", "spoke_alone", "spoke_beside", "rhohv_min", "rhohv_min_hail", "still_support")
+        weights = ("texture_weight", "fill_weight", "gradient_weight", "still_ms", "speckle_km2")
+        check_numbers(self, "quality", positive=("window_m", "window_deg"), not_negative=weights, share=shares)
+        if not (self.near_m < self.far_m and self.gradient_db_per_km[0] < self.gradient_db_per_km[1]):
+            raise ConfigError("quality near_m and far_m, gradient_db_per_km: expected the second above the first")
 
 
 @dataclass(frozen=True)

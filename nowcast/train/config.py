@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.models import ModelConfig
 
@@ -36,13 +37,11 @@ class LossConfig:
     parameters: float = 0.02
 
     def __post_init__(self) -> None:
-        if not self.thresholds_dbz or min(self.thresholds_dbz) <= 0:
-            raise ConfigError(f"loss thresholds_dbz {self.thresholds_dbz}: expected at least one, all above 0")
-        if not self.softness_dbz > 0:
-            raise ConfigError(f"loss softness_dbz is {self.softness_dbz}: expected above 0")
-        weights = [getattr(self, name) for name in LOSS_TERMS]
-        if min(weights) < 0 or sum(weights) == 0:
-            raise ConfigError(f"loss weights {', '.join(LOSS_TERMS)}: expected none below 0 and not all 0")
+        check_numbers(self, "loss", positive=("thresholds_dbz", "softness_dbz"), not_negative=LOSS_TERMS)
+        if not self.thresholds_dbz:
+            raise ConfigError("loss thresholds_dbz is empty: expected at least one")
+        if not any(getattr(self, name) for name in LOSS_TERMS):
+            raise ConfigError(f"loss weights {', '.join(LOSS_TERMS)}: expected not all 0")
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,13 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "windows_per_step", "leads_per_window", "held_out_windows"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training {name} is {getattr(self, name)}: expected at least 1")
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"training {name} is {getattr(self, name)}: expected above 0")
-        if not 0 < self.held_out < 1:
-            raise ConfigError(f"training held_out is {self.held_out}: expected a fraction between 0 and 1")
-        if not (0 <= self.warmup <= 1 and 0 <= self.ema < 1 and self.weight_decay >= 0):
-            raise ConfigError("training warmup, ema and weight_decay: expected 0..1, below 1, and not below 0")
+        counts = ("epochs", "windows_per_step", "leads_per_window", "held_out_windows")
+        check_numbers(
+            self,
+            "training",
+            positive=(*counts, "learning_rate", "clip"),
+            not_negative=("weight_decay", "seed"),
+            share=("warmup", "ema", "held_out"),
+        )
+        if not 0 < self.held_out < 1 or self.ema == 1:
+            raise ConfigError("training held_out and ema: expected a fraction between 0 and 1, and below 1")

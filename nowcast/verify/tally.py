@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.errors import InputError
+from nowcast.checks import check_numbers
+from nowcast.errors import ConfigError, InputError
 from nowcast.types import Bool, Float32, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast.verify import categorical, continuous
@@ -21,6 +22,11 @@ class TallyConfig:
 
     thresholds_dbz: tuple[float, ...] = (20.0, 30.0, 35.0, 40.0, 45.0)
     scales_m: tuple[float, ...] = (10e3, 20e3, 40e3)
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "tally", positive=("scales_m",))
+        if not self.thresholds_dbz:
+            raise ConfigError("tally thresholds_dbz is empty: expected at least one")
 
 
 class Tally:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers import moving_cells, real_data, small_grid
 
-from nowcast.errors import InputError, UsageError
+from nowcast.errors import ConfigError, InputError
 from nowcast.gaussians import FitConfig, extend_fit, fit_sequence, reconstruction_scores, render
 from nowcast.types import GaussianSequence, VolumeSequence
 
@@ -160,7 +160,7 @@ def test_extension_refuses_what_does_not_follow() -> None:
 
 def test_settings_that_make_no_sense_are_refused() -> None:
     for bad in ({"gaussians": 0}, {"reserve": 1.5}, {"strong_dbz": (40.0, 40.0)}, {"carving_dbz": -1.0}):
-        with pytest.raises(UsageError):
+        with pytest.raises(ConfigError, match=next(iter(bad))):
             FitConfig(**bad)
 
 

@@ -94,7 +94,7 @@ def test_another_format_version_is_refused(saved):
         ('{"layers": 2}', "bad settings"),
         ("{", "bad settings"),
         ("[1]", "bad settings"),
-        ('{"d_model": 0}', "expected at least 1"),
+        ('{"d_model": 0}', "expected above 0"),
         ('{"d_model": "a"}', "bad settings"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from radar_files import ELEVATIONS, SITE, polar_volume, storm
 
-from nowcast.errors import InputError
+from nowcast.errors import ConfigError, InputError
 from nowcast.radar import NO_ECHO_DBZ, PolarVolume, Sweep
 from nowcast.radar.geometry import beam_height_m, slant_range_m
 from nowcast.radar.gridding import GridConfig, choose_sweeps, grid_volume, ray_cells
@@ -26,8 +26,9 @@ def test_the_default_grid_is_the_documented_one() -> None:
 
 
 def test_an_impossible_grid_is_refused() -> None:
-    with pytest.raises(InputError, match="spacings and extent must be positive"):
-        GridConfig(spacing_m=0.0)
+    for bad in ({"spacing_m": 0.0}, {"top_m": -1.0}, {"extent_m": np.nan}, {"bottom_m": np.inf}):
+        with pytest.raises(ConfigError, match=next(iter(bad))):
+            GridConfig(**bad)
 
 
 @pytest.mark.parametrize(("rays", "gate_m"), [(360, 1000.0), (720, 250.0), (180, 4000.0)])
