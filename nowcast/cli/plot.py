@@ -119,24 +119,11 @@ class _Reader:
                 source,
                 at=at,
                 frames=frames,
-                grid=None if grid is None else _config_like(grid),
+                grid=grid,
                 site=self.site,
                 clutter=self.clutter,
                 progress=progress,
             )
-
-
-def _config_like(grid: GridSpec) -> Any:
-    """Settings that grid polar volumes to the voxels of a forecast around the same radar."""
-    from nowcast.pipeline.inputs import GridConfig
-
-    return GridConfig(
-        spacing_m=grid.spacing_m[2],
-        extent_m=float(max(abs(grid.x[0]), abs(grid.x[-1]))),
-        bottom_m=float(grid.z[0]),
-        top_m=float(grid.z[-1]),
-        level_spacing_m=grid.spacing_m[0],
-    )
 
 
 def _draw(

@@ -7,7 +7,7 @@ no echo where it has no value, and ``coverage`` marks the voxels that held a val
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,6 @@ LENGTH_UNITS |= {"km": 1000.0, "kilometer": 1000.0, "kilometers": 1000.0, "kilom
 SUSPECT_KM = 200.0
 """An axis without units whose values stay below this is in kilometres."""
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True)
 class _Layout:
@@ -56,20 +54,17 @@ def gridded_times(path: Path | str) -> Times:
 
 
 def read_gridded(
-    paths: Sequence[Path | str],
+    path: Path | str,
     *,
     bottom_m: float = 0.0,
     top_m: float = 20_000.0,
     level_spacing_m: float = 500.0,
     times: Sequence[np.datetime64] | None = None,
-    progress: Progress | None = None,
 ) -> VolumeSequence:
-    """Read gridded files as one volume sequence.
+    """Read a gridded file of one or several times.
 
     Parameters
     ----------
-    paths
-        Files of one or several times each, all on the same grid, in any order.
     bottom_m, top_m
         Only levels within are kept, in the file's own datum of height.
     level_spacing_m
@@ -80,35 +75,27 @@ def read_gridded(
     Raises
     ------
     InputError
-        A file cannot be read, has no reflectivity on z, y, x, no times, no origin, another grid than the first, or a
-        time that another one has too.
+        The file cannot be read, has no reflectivity on z, y, x, no times, none of the wanted times, no origin, or the
+        same time twice.
     """
-    found: list[tuple[np.datetime64, Float32, Bool | None, str]] = []
-    grid: GridSpec | None = None
-    for done, path in enumerate(map(Path, paths)):
-        own, volumes = _read_file(path, (bottom_m, top_m, level_spacing_m), times)
-        if grid is not None and not grid.matches(own):
-            raise InputError(f"{path} is on another grid than {Path(paths[0]).name}: {own} instead of {grid}")
-        grid = grid or own
-        found += [(time, values, mask, path.name) for time, values, mask in volumes]
-        if progress is not None:
-            progress(done + 1, len(paths))
-    if not found or grid is None:
-        raise InputError("no gridded volume is left to read")
-    return _sequence(sorted(found, key=lambda item: item[0]), grid)
+    path = Path(path)
+    grid, found = _read_file(path, (bottom_m, top_m, level_spacing_m), times)
+    if not found:
+        raise InputError(f"{path} holds no volume of the times asked for")
+    return _sequence(sorted(found, key=lambda item: item[0]), grid, path.name)
 
 
-def _sequence(found: list[tuple[np.datetime64, Float32, Bool | None, str]], grid: GridSpec) -> VolumeSequence:
+def _sequence(found: list[tuple[np.datetime64, Float32, Bool | None]], grid: GridSpec, source: str) -> VolumeSequence:
     times = np.array([item[0] for item in found], "datetime64[ns]")
     values = np.stack([item[1] for item in found])[:, None]
     finite = np.isfinite(values[:, 0])
-    told = all(item[2] is not None for item in found)
-    mask = np.stack([item[2] for item in found]) if told else np.ones_like(finite)  # type: ignore[misc]
+    masks = [item[2] for item in found if item[2] is not None]
+    told = bool(masks)  # a file has a mask at all times or none
+    mask = np.stack(masks) if told else np.ones_like(finite)
     values = np.where(finite[:, None], clip_dbz(values), np.float32(ECHO_FLOOR_DBZ)).astype(np.float32)
     values[~mask[:, None]] = np.nan
-    sources = tuple(item[3] for item in found)
     coverage = None if told else np.asarray(finite.any(axis=0))
-    return VolumeSequence(values, mask, times, grid, sources=sources, coverage=coverage)
+    return VolumeSequence(values, mask, times, grid, sources=(source,) * len(found), coverage=coverage)
 
 
 def _read_file(

@@ -25,9 +25,9 @@ VOLUMES = "volumes"
 """What :func:`nowcast.radar.sniff` calls the volume-sequence files of nowcast."""
 NAME_ERROR = np.timedelta64(1, "D")
 NEIGHBOURS = 6
+FIRST_VOLUMES = 3
 COMPLETE_SHARE = 0.8
 SAME_ANGLE_DEG = 0.15
-SAME_PLACE_M = 2000.0
 _STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[_\-T.]?(\d{4}(?:\d{2})?)?(?!\d)")
 
 
@@ -98,6 +98,21 @@ def list_archive(folder: Path, near: np.datetime64 | None = None) -> tuple[list[
 def _around(files: list[Path], near: np.datetime64) -> list[Path]:
     times = [(p, time_in_name(p.name)) for p in files]
     return [p for p, t in times if t is None or abs(t - near) <= NAME_ERROR]
+
+
+def first_entries(folder: Path, near: np.datetime64) -> list[Entry]:
+    """The first volumes of a folder, among the files whose names tell a time more than a day before ``near``."""
+    named = ((time_in_name(path.name), path) for path in folder.iterdir() if not path.name.startswith("."))
+    early = sorted((time, path) for time, path in named if time is not None and time < near - NAME_ERROR)
+    found: list[Entry] = []
+    for _, path in early:
+        try:
+            found += read_entries(path)
+        except InputError:
+            continue
+        if len(found) >= FIRST_VOLUMES:
+            break
+    return found
 
 
 def newest_name(folder: Path) -> np.datetime64 | None:

@@ -35,7 +35,7 @@ def describe(path: Path | str) -> Facts:
         return facts | _polar(path)
     if kind == "grid":
         with plain_file(path) as plain:
-            return facts | _volumes(read_gridded([plain], bottom_m=-1e9, top_m=1e9))
+            return facts | _volumes(read_gridded(plain, bottom_m=-1e9, top_m=1e9))
     describers = {"volumes": _volume_file, "gaussians": _gaussians, "forecast": _forecast, "clutter": _clutter}
     return facts | (describers[kind](path) if kind in describers else {})
 

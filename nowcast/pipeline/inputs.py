@@ -6,9 +6,9 @@ Nothing valid later than the requested time is read, nor does it influence what 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +18,17 @@ from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.pipeline.archive import (
     NEIGHBOURS,
-    SAME_PLACE_M,
     VOLUMES,
     Entry,
     Progress,
     Unread,
+    first_entries,
     incomplete,
     list_archive,
     newest_name,
     read_entries,
 )
+from nowcast.pipeline.place import home_of, misplaced
 from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.content import plain_file, sniff
 from nowcast.radar.gridding import GridConfig, grid_volume
@@ -46,7 +47,7 @@ def load_sequence(
     *,
     at: np.datetime64 | None = None,
     frames: int | None = None,
-    grid: GridConfig | None = None,
+    grid: GridConfig | GridSpec | None = None,
     site: Site | None = None,
     clutter: Path | None = None,
     quality: bool = True,
@@ -64,7 +65,8 @@ def load_sequence(
         Only so many newest volumes; default: all. Volumes that cannot be used are skipped with a warning and older ones
         taken instead.
     grid
-        The grid for polar volumes. Gridded input keeps its own grid and is cropped to these levels.
+        The grid for polar volumes: settings of one around the radar, or the very voxels. Gridded input keeps its own
+        grid and is cropped to these levels.
     site
         Position of the radar in place of the one in the files.
     clutter
@@ -93,7 +95,7 @@ def load_sequence(
     usable = len({e.time for e in past})
     if not complete and usable < (frames or 0) + NEIGHBOURS:
         # A gap: what is wanted may lie more than a day back.
-        entries, unread, _ = _entries(source, None)
+        entries, unread, complete = _entries(source, None)
         past = [e for e in entries if at is None or e.time <= at]
     if not past:
         raise _nothing(source, entries, unread, at)
@@ -101,7 +103,9 @@ def load_sequence(
     if past[0].head is None:
         sequence = _load_gridded(past, frames, grid, progress)
     else:
-        sequence = _load_polar(past, frames, grid, site, _preparation(clutter, quality), progress)
+        first = past if complete or near is None else [*first_entries(source, near), *past]
+        places = _Places(site, site or home_of(first))
+        sequence = _load_polar(past, frames, grid, places, _preparation(clutter, quality), progress)
     _tell_unread(unread, sequence.times[0], at)
     return sequence
 
@@ -168,8 +172,10 @@ def _none_usable(entries: list[Entry], skipped: list[str]) -> InputError:
 
 
 def _load_gridded(
-    entries: list[Entry], frames: int | None, grid: GridConfig, progress: Progress | None
+    entries: list[Entry], frames: int | None, grid: GridConfig | GridSpec, progress: Progress | None
 ) -> VolumeSequence:
+    levels = _levels(grid)
+    own_file = lru_cache(maxsize=1)(read_volumes)  # the times of a file follow one another
     found: list[VolumeSequence] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
@@ -178,7 +184,7 @@ def _load_gridded(
             _skip(skipped, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
             continue
         try:
-            volume = _read_one(entry, grid)
+            volume = _read_own(own_file(entry.path), entry) if entry.kind == VOLUMES else _read_foreign(entry, levels)
         except InputError as error:
             _skip(skipped, str(error))
             continue
@@ -195,48 +201,59 @@ def _load_gridded(
     return _joined(found[::-1])
 
 
-def _read_one(entry: Entry, grid: GridConfig) -> VolumeSequence:
-    if entry.kind == VOLUMES:
-        volumes = read_volumes(entry.path)
-        volume = volumes.select(np.flatnonzero(volumes.times == entry.time))
-        return replace(volume, sources=(entry.path.name,))
+def _levels(grid: GridConfig | GridSpec) -> dict[str, float]:
+    if isinstance(grid, GridSpec):
+        return {"bottom_m": grid.z[0], "top_m": grid.z[-1], "level_spacing_m": grid.spacing_m[0]}
+    return {"bottom_m": grid.bottom_m, "top_m": grid.top_m, "level_spacing_m": grid.level_spacing_m}
+
+
+def _read_own(volumes: VolumeSequence, entry: Entry) -> VolumeSequence:
+    volume = volumes.select(np.flatnonzero(volumes.times == entry.time))
+    return replace(volume, sources=(entry.path.name,))
+
+
+def _read_foreign(entry: Entry, levels: dict[str, float]) -> VolumeSequence:
     with plain_file(entry.path) as plain:
-        return read_gridded(
-            [plain],
-            bottom_m=grid.bottom_m,
-            top_m=grid.top_m,
-            level_spacing_m=grid.level_spacing_m,
-            times=[entry.time],
-        )
+        return read_gridded(plain, **levels, times=[entry.time])
 
 
 def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
     """One sequence of several in order of time on the same grid."""
     coverages = [v.coverage for v in volumes if v.coverage is not None]
-    return VolumeSequence(
+    return replace(
+        volumes[0],
         values=np.concatenate([v.values for v in volumes]),
         mask=np.concatenate([v.mask for v in volumes]),
         times=np.concatenate([v.times for v in volumes]),
-        grid=volumes[0].grid,
         sources=tuple(s for v in volumes for s in v.sources),
         coverage=np.logical_or.reduce(coverages) if coverages else None,
     )
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where the radar stands: ``given`` in place of what the files tell, ``home`` for the centre of the grid."""
+
+    given: Site | None
+    home: Site | None
+
+
 def _load_polar(
     entries: list[Entry],
     frames: int | None,
-    config: GridConfig,
-    site: Site | None,
+    wanted: GridConfig | GridSpec,
+    places: _Places,
     prepare: Callable[[PolarVolume], PolarVolume],
     progress: Progress | None,
 ) -> VolumeSequence:
-    grid: GridSpec | None = None
+    grid = wanted if isinstance(wanted, GridSpec) else None
     found: list[tuple[Entry, Float32, Bool]] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry, volume in _good_volumes(entries, site, skipped):
-        grid = grid or config.around(volume.site)
+    for entry, volume in _good_volumes(entries, places, skipped):
+        if grid is None:
+            assert isinstance(wanted, GridConfig)
+            grid = wanted.around(places.home or volume.site)
         values, mask = grid_volume(prepare(volume), grid)
         if not mask.any():
             _skip(skipped, f"{entry.path.name} observed nothing within the grid")
@@ -274,23 +291,21 @@ def polar_volumes(
     if not past:
         raise _nothing(source, [e for e in entries if e.head is not None], unread, at)
     _refuse_mixture(source, past)
-    for done, (_, volume) in enumerate(_good_volumes(past, site, [])):
+    for done, (_, volume) in enumerate(_good_volumes(past, _Places(site, site or home_of(past)), [])):
         if progress is not None:
             progress(done + 1, len(past))
         yield volume
 
 
-def _good_volumes(entries: list[Entry], site: Site | None, skipped: list[str]) -> Iterator[tuple[Entry, PolarVolume]]:
-    """Read the usable volumes, newest first, one a time, all at the same position; tell what is skipped."""
-    usual = _usual_site(entries) if site is None else None
-    place = site or usual
+def _good_volumes(entries: list[Entry], places: _Places, skipped: list[str]) -> Iterator[tuple[Entry, PolarVolume]]:
+    """Read the usable volumes, newest first, one a time; tell what is skipped."""
     taken: Entry | None = None
-    for entry in _usable(entries, usual, skipped):
+    for entry in _usable(entries, places.given is None, skipped):
         if taken is not None and entry.time == taken.time:
             _skip(skipped, f"{entry.path.name} has the same time as {taken.path.name}")
             continue
         try:
-            volume = read_volume(entry.path, site=place)
+            volume = read_volume(entry.path, site=places.given, fallback=places.home)
         except PositionUnknown:
             raise
         except InputError as error:
@@ -299,32 +314,22 @@ def _good_volumes(entries: list[Entry], site: Site | None, skipped: list[str]) -
         if volume.defect:
             _skip(skipped, f"{entry.path.name} is a partial volume ({volume.defect})")
             continue
-        place, taken = volume.site, entry
+        taken = entry
         yield entry, volume
 
 
-def _usual_site(entries: list[Entry]) -> Site | None:
-    """The radar's position: the one that most headers give, None where the headers give none."""
-    sites = [e.head.site for e in entries if e.head is not None and e.head.site is not None]
-    return Counter(sites).most_common(1)[0][0] if sites else None
-
-
-def _usable(entries: list[Entry], place: Site | None, skipped: list[str]) -> Iterator[Entry]:
-    """The volumes worth reading, newest first; of the others it is said why not.
-
-    A header that gives another position than ``place`` is not believed; None believes all.
-    """
+def _usable(entries: list[Entry], judge_place: bool, skipped: list[str]) -> Iterator[Entry]:
+    """The volumes worth reading, newest first; of the others it is said why not."""
     for index in reversed(range(len(entries))):
         entry = entries[index]
-        reason = incomplete(entries, index)
-        if reason:
-            _skip(skipped, f"{entry.path.name} is a partial volume ({reason})")
-            continue
-        own = entry.head.site if entry.head is not None else None
-        if place is not None and own is not None and own.distance_m(place) > SAME_PLACE_M:
-            _skip(skipped, f"{entry.path.name} places the radar at {own} instead of {place}")
-            continue
-        yield entry
+        partial = incomplete(entries, index)
+        elsewhere = misplaced(entries, index) if judge_place else ""
+        if partial:
+            _skip(skipped, f"{entry.path.name} is a partial volume ({partial})")
+        elif elsewhere:
+            _skip(skipped, f"{entry.path.name} {elsewhere}")
+        else:
+            yield entry
 
 
 def _preparation(clutter: Path | None, quality: bool) -> Callable[[PolarVolume], PolarVolume]:

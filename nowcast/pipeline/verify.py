@@ -14,7 +14,7 @@ from nowcast import units
 from nowcast.errors import InputError
 from nowcast.io.forecasts import is_forecast_file, read_forecast
 from nowcast.pipeline.foreign import read_foreign_forecast
-from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
+from nowcast.pipeline.inputs import list_inputs, load_sequence
 from nowcast.types import Bool, Forecast, GridSpec, Times, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig
 
@@ -146,7 +146,7 @@ def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, progress
         request.observations,
         at=valid[-1] + margin,
         frames=wanted,
-        grid=_grid_config(grid),
+        grid=grid,
         site=request.site,
         clutter=request.clutter,
         progress=progress,
@@ -158,17 +158,6 @@ def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, progress
             f"{grid.origin_lat:.3f}, {grid.origin_lon:.3f}; make both with the same grid"
         )
     return observed
-
-
-def _grid_config(grid: GridSpec) -> GridConfig:
-    """The settings with which a polar volume would be gridded like this."""
-    return GridConfig(
-        spacing_m=grid.spacing_m[2],
-        extent_m=-grid.first_m[2] if grid.first_m[2] < 0 else grid.spacing_m[2],
-        bottom_m=float(grid.z[0]),
-        top_m=float(grid.z[-1]),
-        level_spacing_m=grid.spacing_m[0],
-    )
 
 
 def _step(leads: np.ndarray, times: Times) -> np.timedelta64:

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.errors import InputError
-from nowcast.radar.polar import PolarVolume, Site, Sweep
+from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site, Sweep
 from nowcast.types import Bool, Float32, Times
 
 MIN_VOLUMES = 3
 SAME_ELEVATION_DEG = 0.2
-SAME_PLACE_M = 2000.0
 CLUTTER_DBZ = 0.0
 KIND = "clutter"
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.radar.polar import Site
+from nowcast.radar.polar import EARTH_RADIUS_M, Site
 from nowcast.types import GridSpec
 
-EARTH_RADIUS_M = 6_371_000.0
 EFFECTIVE_RADIUS_M = 4.0 / 3.0 * EARTH_RADIUS_M
 
 Array = NDArray[np.floating]

@@ -32,6 +32,7 @@ SPLIT_CUT_DEG = 0.3
 END_OF_VOLUME = 4
 
 _HEADER_BYTES = 24
+_FIRST_RADIALS_BYTES = 500_000  # the messages before them take up to 325,888
 _FRAME_BYTES = 2432
 _CTM_BYTES = 12
 _MESSAGE_HEADER = struct.Struct(">HBBHHIHH")
@@ -74,10 +75,20 @@ class _Contents:
 def read_head(path: Path) -> VolumeHead:
     """Time and radar of a NEXRAD file from its first bytes.
 
-    Its elevations are not known before all is read, nor its position: newer files carry one that is better than the
-    table's.
+    Its elevations are not known before all is read, nor its position: see :func:`read_site`.
     """
     return replace(_head(path, first_bytes(path)), site=None)
+
+
+def read_site(path: Path) -> Site | None:
+    """Position of the radar: the one that the first radials tell, else that of its name in the table."""
+    data = first_bytes(path, _FIRST_RADIALS_BYTES)
+    contents = _Contents()
+    for record in _records(data, contents):
+        _read_messages(record, contents)
+        if contents.site is not None or contents.cuts:
+            break
+    return contents.site or _head(path, data).site
 
 
 def read_nexrad(path: Path) -> tuple[VolumeHead, list[Sweep]]:

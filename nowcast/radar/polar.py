@@ -18,6 +18,9 @@ from nowcast.types import REFLECTIVITY, Float32
 
 NO_ECHO_DBZ = np.float32(-99.0)
 DEFAULT_BEAM_WIDTH_DEG = 1.0
+EARTH_RADIUS_M = 6_371_000.0
+SAME_PLACE_M = 2000.0
+"""Positions no farther apart than this may be those of one radar: what files tell is rounded or surveyed anew."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Site:
         """Distance along the ground, metres, good to a per cent for neighbours."""
         north = np.deg2rad(self.lat - other.lat)
         east = np.deg2rad((self.lon - other.lon + 180) % 360 - 180) * np.cos(np.deg2rad(self.lat))
-        return float(6371e3 * np.hypot(north, east))
+        return float(EARTH_RADIUS_M * np.hypot(north, east))
 
 
 def plausible_site(lat: float, lon: float, alt: float) -> Site | None:

@@ -15,7 +15,7 @@ class PositionUnknown(InputError):
     """A file does not tell where its radar stands, and nobody else did."""
 
 
-def read_volume(path: Path | str, *, site: Site | None = None) -> PolarVolume:
+def read_volume(path: Path | str, *, site: Site | None = None, fallback: Site | None = None) -> PolarVolume:
     """Read a polar radar volume; the format is found by content.
 
     Parameters
@@ -24,16 +24,18 @@ def read_volume(path: Path | str, *, site: Site | None = None) -> PolarVolume:
         An ODIM_H5, NEXRAD Level II, CfRadial, IRIS, UF or Rainbow file, also gzipped.
     site
         Position of the radar, in place of the one in the file.
+    fallback
+        Position of the radar where the file tells none.
 
     Raises
     ------
     InputError
-        The file is missing, empty, damaged, not a polar volume, has no reflectivity, no position (and ``site`` is not
+        The file is missing, empty, damaged, not a polar volume, has no reflectivity, no position (and none is
         given), or the radar marks it as a malfunction.
     """
     path = Path(path)
     head, sweeps = read_sweeps(path)
-    place = site or head.site
+    place = site or head.site or fallback
     if place is None:
         raise PositionUnknown(f"{path} does not tell where the radar stands: give its position with --site LAT,LON,ALT")
     return PolarVolume(
@@ -62,6 +64,18 @@ def read_volume_head(path: Path | str) -> VolumeHead:
         return nexrad.read_head(path)
     with plain_file(path) as plain:
         return replace(_read_head(plain, kind), path=path)
+
+
+def read_site(head: VolumeHead) -> Site | None:
+    """Position of the radar as the volume tells it, without reading all of it; None where it tells none."""
+    if head.format != "nexrad":
+        return head.site
+    from nowcast.radar import nexrad
+
+    try:
+        return nexrad.read_site(head.path)
+    except InputError:
+        return None
 
 
 def read_elevations(head: VolumeHead) -> tuple[float, ...] | None:

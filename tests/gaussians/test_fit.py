@@ -171,15 +171,9 @@ def test_progress_counts_to_its_end() -> None:
 
 
 def test_real_volumes_reach_38_db() -> None:
-    from nowcast.io.gridded import read_gridded
+    from nowcast.pipeline.inputs import load_sequence
 
-    paths = sorted(real_data("cpol_20051113_morning_grid").glob("*.nc"))[19:23]
-    volumes = read_gridded(paths)
-    low, high = (int(np.argmin(np.abs(volumes.grid.z - z))) for z in (1000.0, 15000.0))
-    grid = replace(
-        volumes.grid, shape=(high - low + 1, *volumes.grid.shape[1:]), first_m=(1000.0, *volumes.grid.first_m[1:])
-    )
-    cut = VolumeSequence(volumes.values[:, :, low : high + 1], volumes.mask[:, low : high + 1], volumes.times, grid)
-    scores = reconstruction_scores(fit_sequence(cut, FitConfig(gaussians=2048)), cut)
+    volumes = load_sequence(real_data("cpol_20051113_morning_grid")).select(slice(19, 23))
+    scores = reconstruction_scores(fit_sequence(volumes, FitConfig(gaussians=2048)), volumes)
     assert scores["psnr_db"][-1] > 38
     assert min(scores["psnr_db"]) > 34

@@ -15,7 +15,7 @@ import pytest
 from radar_files import ELEVATIONS, SITE, START, ground_clutter, nothing, polar_volume, storm, write_odim
 
 from nowcast.errors import InputError
-from nowcast.io.volumes import write_volumes
+from nowcast.io.volumes import read_volumes, write_volumes
 from nowcast.pipeline.archive import time_in_name
 from nowcast.pipeline.clutter import learn_clutter_map
 from nowcast.pipeline.describe import describe
@@ -118,15 +118,61 @@ def test_later_files_change_nothing(
     assert capsys.readouterr().out == ""
 
 
+def agree_at_each_time(archive: Path, steps: tuple[int, ...]) -> VolumeSequence:
+    """Load the whole archive, having checked that each cycle alone would have seen the same."""
+    whole = load(archive)
+    for k in steps:
+        now = load(archive, at=START + k * STEP, frames=2)
+        past = whole.until(START + k * STEP).select(slice(-2, None))
+        assert now.grid == past.grid
+        assert (now.values.tobytes(), now.sources) == (past.values.tobytes(), past.sources)
+    return whole
+
+
 def test_the_whole_archive_agrees_with_each_time_alone(archive: Path) -> None:
     """A hindcast that loads everything at once sees what each cycle would have seen."""
     write_odim(volume_at(3, ELEVATIONS[:5]), sorted(archive.iterdir())[3])
-    whole = load(archive)
-    assert times_of(whole) == [0, 1, 2, 4, 5]
-    for k in (2, 3, 5):
-        now = load(archive, at=START + k * STEP, frames=2)
-        past = whole.until(START + k * STEP).select(slice(-2, None))
-        assert now.values.tobytes() == past.values.tobytes()
+    assert times_of(agree_at_each_time(archive, (2, 3, 5))) == [0, 1, 2, 4, 5]
+
+
+@pytest.mark.parametrize(("north_deg", "used"), [(0.003, [0, 1, 2, 3, 4, 5]), (0.1, [0, 1, 2, 4, 5])])
+def test_a_position_that_changes_leaves_earlier_times_as_they_were(
+    archive: Path, north_deg: float, used: list[int]
+) -> None:
+    """Surveyed anew, or moved; from the second volume on it is believed, and gridded where it now stands."""
+    moved = Site(SITE.lat + north_deg, SITE.lon, SITE.alt)
+    for k in (3, 4, 5):
+        file_at(archive, k, site=moved)
+    whole = agree_at_each_time(archive, (1, 2, 3, 4, 5))
+    assert times_of(whole) == used
+    assert (whole.grid.origin_lat, whole.grid.origin_lon) == (SITE.lat, SITE.lon)
+
+
+def test_the_first_volumes_of_a_long_archive_are_the_centre_of_its_grid(archive: Path) -> None:
+    """Also for a cycle that opens only the files of the last day."""
+    for k in (-600, -599, -598):
+        file_at(archive, k, site=Site(SITE.lat + 0.003, SITE.lon, SITE.alt))
+    for k in (6, 7, 8):
+        file_at(archive, k)
+    whole = agree_at_each_time(archive, (-598, 0, 7, 8))
+    assert whole.grid.origin_lat == SITE.lat + 0.003
+    assert len(whole) == 12
+
+
+def test_a_wrong_position_among_the_first_volumes_is_outvoted(archive: Path) -> None:
+    file_at(archive, 0, site=Site(32.73, 152.025, 84.0))
+    whole = agree_at_each_time(archive, (3, 4, 5))
+    assert times_of(whole) == [2, 3, 4, 5]
+    assert whole.grid.origin_lat == SITE.lat
+
+
+def test_polar_volumes_come_on_the_voxels_asked_for(archive: Path) -> None:
+    """Such as a forecast's, which need not be centred on the radar."""
+    centred = load(archive, frames=1)
+    part = replace(centred.grid, shape=(9, 5, 17), first_m=(1000.0, 0.0, -80e3))
+    sequence = load_sequence(archive, frames=1, grid=part)
+    assert sequence.grid == part
+    np.testing.assert_array_equal(sequence.values, centred.values[..., 8:13, :])
 
 
 @pytest.mark.parametrize("elevations", [ELEVATIONS[:5], ELEVATIONS[-3:], ELEVATIONS[::2]])
@@ -337,6 +383,23 @@ def test_a_volume_sequence_file_and_a_folder_of_them(tmp_path: Path) -> None:
         load_sequence(tmp_path / "all.nc", at=cells.times[0] - STEP)
 
 
+def test_a_folder_of_volumes_keeps_all_channels_and_opens_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import nowcast.pipeline.inputs as module
+
+    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=4)
+    two = replace(cells, values=np.repeat(cells.values, 2, axis=1), channels=("reflectivity", "zdr"))
+    write_volumes(two.select([0, 1]), tmp_path / "a.nc")
+    write_volumes(two.select([2, 3]), tmp_path / "b.nc")
+    opened: list[str] = []
+    monkeypatch.setattr(module, "read_volumes", lambda path: opened.append(path.name) or read_volumes(path))
+    back = load_sequence(tmp_path)
+    assert back.channels == two.channels
+    np.testing.assert_allclose(back.values, two.values, atol=0.0051)
+    assert opened == ["b.nc", "a.nc"]
+
+
 def test_the_time_in_a_name() -> None:
     assert time_in_name("KHTX20080411_181144.gz") == np.datetime64("2008-04-11T18:11:44", "ns")
     assert time_in_name("50_20051127_044147.h5") == np.datetime64("2005-11-27T04:41:47", "ns")
@@ -382,17 +445,18 @@ def test_a_packed_file_is_named_in_its_error(archive: Path) -> None:
 
 
 def test_a_long_archive_is_not_read_whole(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only files whose names lie within a day of the wanted time are opened, unless they are too few."""
+    """Only the first files and those whose names lie within a day of the wanted time, unless they are too few."""
     import nowcast.pipeline.archive as module
 
     for k in range(6, 10):
         file_at(archive, k)
-    for k in range(1, 6):
-        (archive / f"TEST_2019010{k}_001000.h5").write_text("not to be opened")
+    for days in range(2, 7):
+        file_at(archive, -144 * days)
     opened: list[str] = []
     read_entries = module.read_entries
     monkeypatch.setattr(module, "read_entries", lambda path: opened.append(path.name) or read_entries(path))
     assert times_of(load(archive, frames=2)) == [8, 9]
-    assert all(name.startswith("TEST_2020") for name in opened)
+    old = [name for name in opened if name.startswith("TEST_2019")]
+    assert old == [f"TEST_201912{day}_000000.h5" for day in (26, 27, 28)]
     assert times_of(load(archive, at=START + STEP, frames=2)) == [0, 1]
-    assert any(name.startswith("TEST_2019") for name in opened)
+    assert "TEST_20191230_000000.h5" in opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from radar_files import START, nexrad_header, nexrad_message_1, nexrad_message_3
 from nowcast.errors import InputError
 from nowcast.radar import NO_ECHO_DBZ, Site, read_volume, sniff
 from nowcast.radar.nexrad_sites import icao_in_name, nexrad_site
-from nowcast.radar.reader import read_volume_head
+from nowcast.radar.reader import read_site, read_volume_head
 
 KTLX = Site(35.3331, -97.2775, 370.0)
 FIRST, WITHIN, LAST, LAST_OF_ALL = 0, 1, 2, 4
@@ -104,6 +105,14 @@ def test_sixteen_bit_moments(tmp_path: Path) -> None:
     path = tmp_path / "volume"
     path.write_bytes(nexrad_header("KTLX", START) + b"".join(messages))
     np.testing.assert_allclose(read_volume(path).sweeps[0].reflectivity, 50.0)
+
+
+@pytest.mark.parametrize("pack", [pack_records, b"".join], ids=["packed", "plain"])
+@pytest.mark.parametrize("site", [KTLX, None], ids=["told", "by name"])
+def test_the_position_is_known_without_reading_the_volume(tmp_path: Path, pack: Any, site: Site | None) -> None:
+    path = tmp_path / "volume"
+    path.write_bytes(nexrad_header("KTLX", START) + pack(super_resolution(site=site)))
+    assert read_site(read_volume_head(path)) == read_volume(path).site
 
 
 def test_a_legacy_volume_takes_its_position_from_the_name(tmp_path: Path) -> None:

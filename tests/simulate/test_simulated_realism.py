@@ -13,7 +13,7 @@ import pytest
 from helpers import real_data
 from numpy.typing import NDArray
 
-from nowcast.io.gridded import read_gridded
+from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.simulate import Radar, draw_scene, simulate_volumes
 from nowcast.types import GridSpec, VolumeSequence
 
@@ -70,4 +70,5 @@ def test_simulated_storms_look_like_real_ones(kind: str) -> None:
 
 def test_real_storms_keep_the_same_bounds() -> None:
     folder = real_data("cpol_20051113_morning_grid")
-    check_like_real_storms(read_gridded(sorted(folder.glob("*.nc"))[12:30]))
+    volumes = load_sequence(folder, grid=GridConfig(bottom_m=0.0, top_m=20_000.0))
+    check_like_real_storms(volumes.select(slice(12, 30)))
