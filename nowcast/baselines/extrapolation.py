@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.motion import advect_semilagrangian, estimate_motion, estimate_motion_2d
+from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion, estimate_motion_2d
 from nowcast.types import Float32, VolumeSequence
 
 
-def extrapolation(volumes: VolumeSequence, lead_times: NDArray[np.timedelta64]) -> Float32:
+def extrapolation(
+    volumes: VolumeSequence, lead_times: NDArray[np.timedelta64], motion: MotionConfig | None = None
+) -> Float32:
     """Extrapolate with one horizontal motion for all levels, that of the column maximum.
 
     Parameters
@@ -18,6 +20,8 @@ def extrapolation(volumes: VolumeSequence, lead_times: NDArray[np.timedelta64]) 
         The newest few volumes; the motion comes from all of them. A single one stays where it is.
     lead_times
         ``[L]`` timedelta64, rising.
+    motion
+        Settings of the estimation of motion.
 
     Returns
     -------
@@ -25,15 +29,17 @@ def extrapolation(volumes: VolumeSequence, lead_times: NDArray[np.timedelta64]) 
     volume was not observed.
     """
     filled = volumes.filled()
-    motion = estimate_motion_2d(filled, volumes.times, volumes.grid, mask=volumes.mask)
-    return advect_semilagrangian(filled[-1], motion, _seconds(lead_times))
+    field = estimate_motion_2d(filled, volumes.times, volumes.grid, mask=volumes.mask, config=motion)
+    return advect_semilagrangian(filled[-1], field, _seconds(lead_times))
 
 
-def extrapolation_levels(volumes: VolumeSequence, lead_times: NDArray[np.timedelta64]) -> Float32:
+def extrapolation_levels(
+    volumes: VolumeSequence, lead_times: NDArray[np.timedelta64], motion: MotionConfig | None = None
+) -> Float32:
     """Extrapolate each level with a motion of its own; otherwise as :func:`extrapolation`."""
     filled = volumes.filled()
-    motion = estimate_motion(filled, volumes.times, volumes.grid, mask=volumes.mask)
-    return advect_semilagrangian(filled[-1], motion, _seconds(lead_times))
+    field = estimate_motion(filled, volumes.times, volumes.grid, mask=volumes.mask, config=motion)
+    return advect_semilagrangian(filled[-1], field, _seconds(lead_times))
 
 
 def _seconds(lead_times: NDArray[np.timedelta64]) -> list[float]:

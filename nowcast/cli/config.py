@@ -13,36 +13,39 @@ from nowcast.cli.options import Json
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Show the effective settings, check a file of them."
 )
-ConfigFile = Annotated[Path, typer.Argument(help="YAML file of training settings.", show_default=False)]
 
 
 @app.command()
 def show(file: Annotated[Path | None, typer.Argument(help="YAML file; none shows the defaults.")] = None) -> None:
-    """Print every training setting with the value that would be used, as YAML.
+    """Print every setting with the value that would be used, as YAML.
 
     Example: nowcast config show configs/train-demo.yaml
     """
     import dataclasses
+    import json
 
     import yaml
 
     from nowcast.pipeline.config import load_config
-    from nowcast.train import TrainConfig
+    from nowcast.pipeline.settings import Settings
 
-    config = TrainConfig() if file is None else load_config(file, TrainConfig)
-    print_result(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False).rstrip())
+    settings = Settings() if file is None else load_config(file, Settings)
+    plain = json.loads(json.dumps(dataclasses.asdict(settings)))  # YAML has no tuples
+    print_result(yaml.safe_dump(plain, sort_keys=False).rstrip())
 
 
 @app.command()
-def check(file: ConfigFile, as_json: Json = False) -> None:
-    """Check a file of training settings; errors name the file and the line.
+def check(
+    file: Annotated[Path, typer.Argument(help="YAML file of settings.", show_default=False)], as_json: Json = False
+) -> None:
+    """Check a file of settings; errors name the file and the line.
 
     Example: nowcast config check configs/train-demo.yaml
     """
     from nowcast.pipeline.config import load_config
-    from nowcast.train import TrainConfig
+    from nowcast.pipeline.settings import Settings
 
-    load_config(file, TrainConfig)
+    load_config(file, Settings)
     if as_json:
         print_json({"file": str(file), "valid": True})
     else:

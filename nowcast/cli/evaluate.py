@@ -10,6 +10,7 @@ import typer
 from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     ClutterOption,
+    ConfigOption,
     ExtentOption,
     Frames,
     Gaussians,
@@ -19,7 +20,8 @@ from nowcast.cli.options import (
     LevelsOption,
     SiteOption,
     SpacingOption,
-    grid_config,
+    given,
+    load_settings,
     parse_site,
 )
 
@@ -33,7 +35,7 @@ def evaluate(
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and plots. [none written]")
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Only every so many-th volume is an initial time.")] = 1,
-    leads: Leads = 6,
+    leads: Leads = None,
     methods: Annotated[
         str | None,
         typer.Option(
@@ -42,16 +44,17 @@ def evaluate(
         ),
     ] = None,
     model: Annotated[Path | None, typer.Option(metavar="PATH", help="Trained model, for gaumamba.")] = None,
-    frames: Frames = 4,
-    gaussians: Gaussians = 2048,
+    frames: Frames = None,
+    gaussians: Gaussians = None,
     keep_forecasts: Annotated[
         bool, typer.Option("--keep-forecasts", help="Write each forecast to DIR/forecasts/METHOD/.")
     ] = False,
     site: SiteOption = None,
     clutter: ClutterOption = None,
-    spacing: SpacingOption = 2500.0,
-    extent: ExtentOption = 145000.0,
-    levels: LevelsOption = "1000,15000,500",
+    config: ConfigOption = None,
+    spacing: SpacingOption = None,
+    extent: ExtentOption = None,
+    levels: LevelsOption = None,
     as_json: Json = False,
 ) -> None:
     """Forecast from every possible initial time of an archive and score the methods side by side.
@@ -59,21 +62,22 @@ def evaluate(
     Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
     """
     from nowcast.errors import UsageError
-    from nowcast.gaussians import FitConfig
     from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive, make_folder
 
+    settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
     request = EvaluateRequest(
         source=source,
-        fit=FitConfig(gaussians=gaussians),
+        fit=settings.fit,
         methods=tuple(name.strip() for name in methods.split(",")) if methods is not None else (),
         every=every,
-        frames=frames,
-        leads=leads,
         model=model,
         keep_forecasts=output / "forecasts" if output is not None and keep_forecasts else None,
-        grid=grid_config(spacing, extent, levels),
+        grid=settings.grid,
+        quality=settings.quality,
+        tally=settings.tally,
         site=parse_site(site),
         clutter=clutter,
+        **given(frames=frames, leads=leads),
     )
     request.chosen_methods()
     if output is not None:

@@ -10,6 +10,7 @@ import typer
 from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     ClutterOption,
+    ConfigOption,
     ExtentOption,
     Gaussians,
     Input,
@@ -17,7 +18,8 @@ from nowcast.cli.options import (
     LevelsOption,
     SiteOption,
     SpacingOption,
-    grid_config,
+    given,
+    load_settings,
     parse_site,
 )
 
@@ -25,38 +27,39 @@ from nowcast.cli.options import (
 def fit(
     source: Input,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Gaussian file to write.")],
-    gaussians: Gaussians = 2048,
-    frames: Annotated[int, typer.Option(min=1, help="Volumes fitted together in each sequence.")] = 4,
-    future: Annotated[int, typer.Option(min=0, help="Later volumes to keep as training targets.")] = 0,
+    gaussians: Gaussians = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Volumes fitted together in each sequence. [4]")] = None,
+    future: Annotated[int | None, typer.Option(min=0, help="Later volumes to keep as training targets. [0]")] = None,
     every: Annotated[
         int | None, typer.Option(min=1, help="Volumes between the starts of sequences. [they do not overlap]")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the sequences that an earlier run finished.")] = True,
     site: SiteOption = None,
     clutter: ClutterOption = None,
-    spacing: SpacingOption = 2500.0,
-    extent: ExtentOption = 145000.0,
-    levels: LevelsOption = "1000,15000,500",
+    config: ConfigOption = None,
+    spacing: SpacingOption = None,
+    extent: ExtentOption = None,
+    levels: LevelsOption = None,
     as_json: Json = False,
 ) -> None:
     """Fit sequences of volumes with Gaussians that keep their identity from volume to volume.
 
     Example: nowcast fit archive/ --gaussians 2048 -o gaussians.nc
     """
-    from nowcast.gaussians import FitConfig
     from nowcast.pipeline.fit import fit_archive
 
+    settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
     with progress_bar("Fitting Gaussians") as progress:
         report = fit_archive(
             source,
             output,
-            config=FitConfig(gaussians=gaussians),
-            frames=frames,
-            future=future,
+            config=settings.fit,
             every=every,
-            grid=grid_config(spacing, extent, levels),
+            grid=settings.grid,
+            quality=settings.quality,
             site=parse_site(site),
             clutter=clutter,
+            **given(frames=frames, future=future),
             resume=resume,
             history=command_line(),
             progress=progress,

@@ -11,6 +11,7 @@ from nowcast.cli.console import command_line, iso_time, print_json, print_note, 
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
+    ConfigOption,
     ExtentOption,
     Frames,
     Gaussians,
@@ -20,7 +21,8 @@ from nowcast.cli.options import (
     LevelsOption,
     SiteOption,
     SpacingOption,
-    grid_config,
+    given,
+    load_settings,
     parse_site,
     parse_time,
 )
@@ -30,21 +32,22 @@ def forecast(
     source: Input,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Forecast file to write.")],
     at: AtOption = None,
-    leads: Leads = 6,
+    leads: Leads = None,
     step: Annotated[
         float | None, typer.Option(metavar="MINUTES", help="Minutes between lead times. [median step of the input]")
     ] = None,
     model: Annotated[
         str, typer.Option(metavar="PATH|none", help="Trained model; none moves the Gaussians along without one.")
     ] = "none",
-    frames: Frames = 4,
-    gaussians: Gaussians = 2048,
+    frames: Frames = None,
+    gaussians: Gaussians = None,
     pictures: Annotated[bool, typer.Option(help="Also draw the forecast into FILE.png.")] = True,
     site: SiteOption = None,
     clutter: ClutterOption = None,
-    spacing: SpacingOption = 2500.0,
-    extent: ExtentOption = 145000.0,
-    levels: LevelsOption = "1000,15000,500",
+    config: ConfigOption = None,
+    spacing: SpacingOption = None,
+    extent: ExtentOption = None,
+    levels: LevelsOption = None,
     as_json: Json = False,
 ) -> None:
     """Forecast the 3D reflectivity from the newest volumes.
@@ -52,20 +55,19 @@ def forecast(
     Example: nowcast forecast archive/ --at 2005-11-27T04:41 --leads 6 -o forecast.nc
     """
     from nowcast.errors import FallbackPublished
-    from nowcast.gaussians import FitConfig
     from nowcast.pipeline.forecast import ForecastRequest, run_forecast
 
+    settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
     request = ForecastRequest(
         source=source,
-        fit=FitConfig(gaussians=gaussians),
+        fit=settings.fit,
         at=parse_time(at),
-        frames=frames,
-        leads=leads,
-        step_minutes=step,
         model=None if model == "none" else Path(model),
-        grid=grid_config(spacing, extent, levels),
+        grid=settings.grid,
+        quality=settings.quality,
         site=parse_site(site),
         clutter=clutter,
+        **given(frames=frames, leads=leads, step_minutes=step),
     )
     with progress_bar("Fitting Gaussians") as progress:
         run = run_forecast(request, output, history=command_line(), pictures=pictures, progress=progress)

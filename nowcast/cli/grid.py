@@ -11,6 +11,7 @@ from nowcast.cli.console import command_line, iso_time, print_json, print_note, 
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
+    ConfigOption,
     ExtentOption,
     Input,
     Json,
@@ -18,6 +19,7 @@ from nowcast.cli.options import (
     SiteOption,
     SpacingOption,
     grid_config,
+    load_settings,
     parse_site,
     parse_time,
 )
@@ -30,9 +32,10 @@ def grid(
     frames: Annotated[int | None, typer.Option(min=1, help="Only so many newest volumes. [all]")] = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,
-    spacing: SpacingOption = 2500.0,
-    extent: ExtentOption = 145000.0,
-    levels: LevelsOption = "1000,15000,500",
+    config: ConfigOption = None,
+    spacing: SpacingOption = None,
+    extent: ExtentOption = None,
+    levels: LevelsOption = None,
     as_json: Json = False,
 ) -> None:
     """Quality-control radar volumes and grid them to one file.
@@ -42,15 +45,21 @@ def grid(
     import time
 
     from nowcast.io.volumes import write_volumes
-    from nowcast.pipeline.inputs import load_sequence
+    from nowcast.pipeline.inputs import GridConfig, load_sequence
+    from nowcast.radar.quality import QualityConfig
 
+    # All settings together take seconds to import, which is long beside the gridding.
+    settings = None if config is None else load_settings(config)
+    base = GridConfig() if settings is None else settings.grid
+    quality = QualityConfig() if settings is None else settings.quality
     start = time.perf_counter()
     with progress_bar("Gridding volumes") as progress:
         volumes = load_sequence(
             source,
             at=parse_time(at),
             frames=frames,
-            grid=grid_config(spacing, extent, levels),
+            grid=grid_config(base, spacing, extent, levels),
+            quality=quality,
             site=parse_site(site),
             clutter=clutter,
             progress=progress,

@@ -68,7 +68,7 @@ def _text(name: str, value: Any) -> str:
     if name.endswith("time"):
         return iso_time(value)
     if isinstance(value, dict):
-        return ", ".join(f"{n} {_text(n, v)}" for n, v in value.items())
+        return ", ".join(f"{n} {_text(n, v)}" for n, v in value.items() if not isinstance(v, dict))
     if name.endswith(("_range", "height_m")) and isinstance(value, list):
         return f"{value[0]:g} to {value[1]:g}"
     if isinstance(value, (list, tuple)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nowcast.pipeline.inputs import GridConfig
+    from nowcast.pipeline.settings import Settings
     from nowcast.radar import Site
 
 Input = Annotated[
@@ -32,15 +34,34 @@ AtOption = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help="Use the newest volumes valid at or before this UTC time. [newest]"),
 ]
-SpacingOption = Annotated[float, typer.Option("--spacing", metavar="M", help="Horizontal grid spacing, metres.")]
-ExtentOption = Annotated[float, typer.Option("--extent", metavar="M", help="Half width of the grid, metres.")]
-LevelsOption = Annotated[
-    str,
-    typer.Option("--levels", metavar="BOTTOM,TOP,STEP", help="Lowest and highest level and their step, metres."),
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE.yaml", help="Settings, see `nowcast config show`; options here win. [none]"),
 ]
-Frames = Annotated[int, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from.")]
-Gaussians = Annotated[int, typer.Option("--gaussians", min=1, help="Number of Gaussians.")]
-Leads = Annotated[int, typer.Option("--leads", min=1, help="Number of lead times.")]
+SpacingOption = Annotated[
+    float | None, typer.Option("--spacing", metavar="M", help="Horizontal grid spacing, metres. [2500]")
+]
+ExtentOption = Annotated[
+    float | None, typer.Option("--extent", metavar="M", help="Half width of the grid, metres. [145000]")
+]
+LevelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--levels",
+        metavar="BOTTOM,TOP,STEP",
+        help="Lowest and highest level and their step, metres. [1000,15000,500]",
+    ),
+]
+Frames = Annotated[
+    int | None, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from. [4]")
+]
+Gaussians = Annotated[int | None, typer.Option("--gaussians", min=1, help="Number of Gaussians. [2048]")]
+Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others keep the default of what they are for."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def parse_site(text: str | None) -> Site | None:
@@ -74,17 +95,34 @@ def parse_time(text: str | None, option: str = "--at") -> np.datetime64 | None:
     return np.datetime64(when, "ns")
 
 
-def grid_config(spacing: float, extent: float, levels: str) -> GridConfig:
-    """The grid that ``--spacing``, ``--extent`` and ``--levels`` describe."""
-    from nowcast.pipeline.inputs import GridConfig
+def load_settings(
+    file: Path | None,
+    *,
+    gaussians: int | None = None,
+    spacing: float | None = None,
+    extent: float | None = None,
+    levels: str | None = None,
+) -> Settings:
+    """The settings in force: the defaults, a file's in their place, and options in place of these."""
+    from nowcast.pipeline.config import load_config
+    from nowcast.pipeline.settings import Settings
 
-    numbers: list[Any] = levels.split(",")
+    settings = Settings() if file is None else load_config(file, Settings)
+    fit = replace(settings.fit, **given(gaussians=gaussians))
+    return replace(settings, fit=fit, grid=grid_config(settings.grid, spacing, extent, levels))
+
+
+def grid_config(base: GridConfig, spacing: float | None, extent: float | None, levels: str | None) -> GridConfig:
+    """A grid with what ``--spacing``, ``--extent`` and ``--levels`` say in place of its own."""
+    options = given(spacing_m=spacing, extent_m=extent)
+    if levels is not None:
+        try:
+            bottom, top, step = (float(number) for number in levels.split(","))
+        except ValueError as error:
+            hint = f"expected BOTTOM,TOP,STEP in metres such as 1000,15000,500, got {levels!r}"
+            raise typer.BadParameter(hint, param_hint="--levels") from error
+        options |= {"bottom_m": bottom, "top_m": top, "level_spacing_m": step}
     try:
-        bottom, top, step = (float(n) for n in numbers)
-    except ValueError as error:
-        hint = f"expected BOTTOM,TOP,STEP in metres such as 1000,15000,500, got {levels!r}"
-        raise typer.BadParameter(hint, param_hint="--levels") from error
-    try:
-        return GridConfig(spacing_m=spacing, extent_m=extent, bottom_m=bottom, top_m=top, level_spacing_m=step)
+        return replace(base, **options)
     except ConfigError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"--spacing, --extent, --levels: {error}") from error

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import print_json, print_result, progress_bar
-from nowcast.cli.options import Json
+from nowcast.cli.options import ConfigOption, Json, load_settings
 
 
 def train(
     fits: Annotated[list[Path], typer.Argument(help="Files of `nowcast fit --future N`.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the model and its log.")],
-    config: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Training settings. [the defaults]")] = None,
+    config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the state that an earlier run left in DIR.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -23,11 +23,9 @@ def train(
     Example: nowcast train fits/*.nc --config configs/train-demo.yaml -o model/
     """
     from nowcast.io.gaussians import read_windows
-    from nowcast.pipeline.config import load_config
-    from nowcast.train import TrainConfig
     from nowcast.train import train as run_training
 
-    settings = TrainConfig() if config is None else load_config(config, TrainConfig)
+    settings = load_settings(config).train
     windows = [window for path in fits for window in read_windows(path)]
     with progress_bar("Training GauMamba") as progress:
         report = run_training(windows, settings, output, resume=resume, progress=progress)

@@ -8,6 +8,7 @@ from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.gaussians.coherence import Stiffness
 from nowcast.gaussians.energy import Density
+from nowcast.motion import MotionConfig
 
 _STEPS = ("seed_steps", "round_steps", "polish_steps", "backward_steps", "forward_steps", "last_steps")
 
@@ -50,6 +51,8 @@ class FitConfig:
         The global constraint. It is left out by default: seeding where the residual is largest does its work. Over
         eight windows of real volumes that seeding is worth 2.4 dB of PSNR; the constraint on top of it changed the
         mean by no more than another random seed did (0.1 dB) and took a third more time.
+    motion
+        How the motion of the echo is estimated.
     seed
         Of the random numbers with which seeds are drawn.
     """
@@ -74,6 +77,7 @@ class FitConfig:
     largest_scale_m: tuple[float, float] = (30e3, 6e3)
     stiffness: Stiffness = field(default_factory=Stiffness)
     density: Density = field(default_factory=Density)
+    motion: MotionConfig = field(default_factory=MotionConfig)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nowcast.gaussians.coherence import neighbour_average
 from nowcast.gaussians.state import State, volume_in_voxels
-from nowcast.motion import MotionField, estimate_motion
+from nowcast.motion import MotionConfig, MotionField, estimate_motion
 from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
 
 HISTORY = 4
@@ -17,7 +17,7 @@ FADING = 0.7
 """Weight of a step's own displacement relative to that of the next newer step."""
 
 
-def motions(volumes: VolumeSequence, first: int = 1) -> list[MotionField]:
+def motions(volumes: VolumeSequence, config: MotionConfig, first: int = 1) -> list[MotionField]:
     """The motion at each time, from the volumes up to and including it; none before ``first``, which is at least 1.
 
     Where nothing was observed, the motion is that of the time before.
@@ -29,7 +29,8 @@ def motions(volumes: VolumeSequence, first: int = 1) -> list[MotionField]:
         if not seen[t] or len(newest) < 2:
             found.append(found[-1])
             continue
-        found.append(estimate_motion(filled[newest], volumes.times[newest], volumes.grid, mask=volumes.mask[newest]))
+        some = filled[newest], volumes.times[newest], volumes.grid
+        found.append(estimate_motion(*some, mask=volumes.mask[newest], config=config))
     return found
 
 

@@ -27,7 +27,7 @@ class Fitter:
     def __init__(self, volumes: VolumeSequence, config: FitConfig, progress: Progress, first: int = 1) -> None:
         self.grid, self.config, self.progress = volumes.grid, config, progress
         self.images = [image_term(volumes, t, config) for t in range(len(volumes))]
-        self.motions = motions(volumes, first)
+        self.motions = motions(volumes, config.motion, first)
         self.flow = filled_in(self.motions, volumes) if first == 1 else self.motions
         self.steps_s = [units.seconds(step) for step in np.diff(volumes.times)]
         self.limits = limits(volumes.grid, volumes.channels, config)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.io.forecasts import write_forecast
-from nowcast.pipeline.forecast import lead_times, observed_now
+from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import METHODS, Case, check_methods, forecast_by
+from nowcast.radar.quality import QualityConfig
 from nowcast.types import Bool, Float32, Forecast, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
 
@@ -71,6 +72,7 @@ class EvaluateRequest:
     model: Path | None = None
     keep_forecasts: Path | None = None
     grid: GridConfig = field(default_factory=GridConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
     site: Site | None = None
     clutter: Path | None = None
     tally: TallyConfig = field(default_factory=TallyConfig)
@@ -102,7 +104,12 @@ def load_archive(request: EvaluateRequest, *, progress: Progress | None = None) 
     """
     request.chosen_methods()
     return load_sequence(
-        request.source, grid=request.grid, site=request.site, clutter=request.clutter, progress=progress
+        request.source,
+        grid=request.grid,
+        quality=request.quality,
+        site=request.site,
+        clutter=request.clutter,
+        progress=progress,
     )
 
 
@@ -139,7 +146,7 @@ def hindcast(
             for lead in range(request.leads):
                 tallies[name].add(lead, values[lead], archive.reflectivity[index + 1 + lead], scored[lead])
             if request.keep_forecasts is not None:
-                _keep(values, name, past, seen, leads, request.keep_forecasts, history)
+                _keep(values, name, past, seen, leads, request, history)
         if progress is not None:
             progress(done + 1, len(initial))
     covered = "voxels with a value at least once in the archive, which does not tell what was observed"
@@ -228,14 +235,15 @@ def _keep(
     past: VolumeSequence,
     seen: Bool,
     leads: NDArray[np.timedelta64],
-    folder: Path,
+    request: EvaluateRequest,
     history: str,
 ) -> None:
-    stamp = np.datetime_as_string(past.times[-1], unit="m").replace("-", "").replace(":", "")
+    assert request.keep_forecasts is not None
+    stamp = np.datetime_as_string(past.times[-1], unit="s").replace("-", "").replace(":", "")
     shown = np.where(seen, values, np.float32(np.nan))[None]
-    facts = {"method": method, "input_files": list(past.sources), "input_times": [str(t) for t in past.times]}
+    facts = provenance(request, past, method)
     forecast = Forecast(past.times[-1], leads, shown, past.grid, method, facts)
-    write_forecast(forecast, folder / method / f"{stamp}.nc", history=history)
+    write_forecast(forecast, request.keep_forecasts / method / f"{stamp}.nc", history=history)
 
 
 def _load_model(path: Path | None) -> GauMamba:

@@ -27,6 +27,7 @@ from nowcast.io.volumes import is_volume_file, read_volumes
 from nowcast.pipeline.fit_plan import Plan, breaks, nominal_step, plan_windows
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import Site
+from nowcast.radar.quality import QualityConfig
 from nowcast.types import FittedWindow, VolumeSequence
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ def fit_archive(
     future: int = 0,
     every: int | None = None,
     grid: GridConfig | None = None,
+    quality: QualityConfig | None = None,
     site: Site | None = None,
     clutter: Path | None = None,
     resume: bool = True,
@@ -100,6 +102,8 @@ def fit_archive(
     ----------
     source, grid, site, clutter
         As for :func:`nowcast.pipeline.inputs.load_sequence`.
+    quality
+        Settings of the quality control; None for the defaults.
     out
         Gaussian file to write.
     config
@@ -137,7 +141,7 @@ def fit_archive(
     source, out = Path(source), Path(out)
     times = list_inputs(source)
     step = nominal_step(times)
-    job = _Job(source, config or FitConfig(), frames, future, grid, site, clutter, keep_volumes, step)
+    job = _Job(source, config or FitConfig(), frames, future, grid, quality, site, clutter, keep_volumes, step)
     plans = plan_windows(times, frames, future, every, source.stem or source.resolve().name)
     parts = _Parts(out, job.fingerprint(), resume)
     resumed, failures = 0, []
@@ -175,6 +179,7 @@ class _Job:
     frames: int
     future: int
     grid: GridConfig | None
+    quality: QualityConfig | None
     site: Site | None
     clutter: Path | None
     keep_volumes: bool | None
@@ -216,7 +221,13 @@ class _Job:
         if self.whole is not None:
             return self.whole.select(np.flatnonzero(np.isin(self.whole.times, wanted)))
         volumes = load_sequence(
-            self.source, at=wanted[-1], frames=len(wanted), grid=self.grid, site=self.site, clutter=self.clutter
+            self.source,
+            at=wanted[-1],
+            frames=len(wanted),
+            grid=self.grid,
+            quality=self.quality or QualityConfig(),
+            site=self.site,
+            clutter=self.clutter,
         )
         # Broken volumes are replaced by older ones: then the window may reach over a gap, or end too early.
         if len(volumes) < len(wanted) or volumes.times[-1] != wanted[-1] or breaks(volumes.times, self.step).size:

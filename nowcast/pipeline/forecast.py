@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,16 @@ import nowcast
 from nowcast import units
 from nowcast.errors import UsageError
 from nowcast.io.forecasts import write_forecast
-from nowcast.motion import advect_semilagrangian, estimate_motion
+from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import Case, forecast_by
+from nowcast.radar.quality import QualityConfig
 from nowcast.types import Bool, Forecast, VolumeSequence
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
     from nowcast.models import GauMamba
+    from nowcast.pipeline.evaluate import EvaluateRequest
     from nowcast.radar import Site
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class ForecastRequest:
     step_minutes: float | None = None
     model: Path | None = None
     grid: GridConfig = field(default_factory=GridConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
     site: Site | None = None
     clutter: Path | None = None
 
@@ -123,15 +126,16 @@ def run_forecast(
             at=request.at,
             frames=request.frames,
             grid=request.grid,
+            quality=request.quality,
             site=request.site,
             clutter=request.clutter,
         )
         volumes = since_last_gap(volumes)
     leads = lead_times(volumes, request.leads, request.step_minutes)
     method, values, fallback = _forecast_or_fallback(request, volumes, leads, seconds, progress)
-    values[~known_at(volumes, leads)] = np.nan
-    provenance = _provenance(request, volumes, method, fallback)
-    forecast = Forecast(volumes.times[-1], leads, values[None], volumes.grid, method, provenance)
+    values[~known_at(volumes, leads, request.fit.motion)] = np.nan
+    facts = provenance(request, volumes, method, fallback)
+    forecast = Forecast(volumes.times[-1], leads, values[None], volumes.grid, method, facts)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
     outputs = [output]
@@ -235,31 +239,36 @@ def observed_now(volumes: VolumeSequence) -> Bool:
     return np.asarray(volumes.mask.any(axis=0))
 
 
-def known_at(volumes: VolumeSequence, leads: np.ndarray) -> Bool:
+def known_at(volumes: VolumeSequence, leads: np.ndarray, config: MotionConfig | None = None) -> Bool:
     """``[L, Z, Y, X]`` where a forecast says something at each lead time.
 
     The voxel is one that the radar observes, and so was the place where its air is now, by the motion of each level:
     what comes in from beyond the grid or out of a blind sector is not known.
     """
     seen = observed_now(volumes)
-    motion = estimate_motion(volumes.filled(), volumes.times, volumes.grid, mask=volumes.mask)
+    motion = estimate_motion(volumes.filled(), volumes.times, volumes.grid, mask=volumes.mask, config=config)
     upstream = advect_semilagrangian(seen.astype(np.float32), motion, [units.seconds(lead) for lead in leads])
     return np.asarray(seen & (upstream >= SEEN_SHARE))
 
 
-def _provenance(request: ForecastRequest, volumes: VolumeSequence, method: str, fallback: str | None) -> dict[str, Any]:
+def provenance(
+    request: ForecastRequest | EvaluateRequest, volumes: VolumeSequence, method: str, fallback: str | None = None
+) -> dict[str, Any]:
+    """What a forecast file tells of how it came about: the program, the inputs, all settings, the model."""
     facts: dict[str, Any] = {
         "version": nowcast.__version__,
         "method": method,
         "input_files": [Path(s).name for s in volumes.sources],
         "input_times": [str(t.astype("datetime64[s]")) for t in volumes.times],
         "gaussians": request.fit.gaussians,
+        "settings": {name: asdict(getattr(request, name)) for name in ("grid", "quality", "fit")},
     }
-    if request.model is not None and request.model.is_file():
-        facts["model"] = request.model.name
-        facts["model_sha256"] = hashlib.sha256(request.model.read_bytes()).hexdigest()
-    if request.clutter is not None:
-        facts["clutter_map"] = request.clutter.name
+    if request.site is not None:
+        facts["site"] = str(request.site)
+    for name, path in (("model", request.model), ("clutter_map", request.clutter)):
+        if path is not None:
+            facts[name] = path.name
+            facts |= {f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
     if fallback:
         facts["fallback_reason"] = fallback
     return facts

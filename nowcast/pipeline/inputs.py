@@ -33,12 +33,13 @@ from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.content import plain_file, sniff
 from nowcast.radar.gridding import GridConfig, grid_volume
 from nowcast.radar.polar import PolarVolume, Site
-from nowcast.radar.quality import clean
+from nowcast.radar.quality import QualityConfig, clean
 from nowcast.radar.reader import PositionUnknown, read_volume
 from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
 
 __all__ = ["GridConfig", "list_inputs", "load_sequence"]
 
+QUALITY = QualityConfig()
 logger = logging.getLogger(__name__)
 
 
@@ -50,7 +51,7 @@ def load_sequence(
     grid: GridConfig | GridSpec | None = None,
     site: Site | None = None,
     clutter: Path | None = None,
-    quality: bool = True,
+    quality: QualityConfig | None = QUALITY,
     progress: Progress | None = None,
 ) -> VolumeSequence:
     """Load gridded radar volumes, newest last.
@@ -73,7 +74,7 @@ def load_sequence(
         A clutter map of ``nowcast clutter`` for this radar. Volumes valid before the last one that the map was learnt
         from are cleaned without it: it would know their future.
     quality
-        Whether echo that is not weather is removed from polar volumes.
+        How echo that is not weather is removed from polar volumes; None leaves it in.
     progress
         Called with (done, total).
 
@@ -332,9 +333,9 @@ def _usable(entries: list[Entry], judge_place: bool, skipped: list[str]) -> Iter
             yield entry
 
 
-def _preparation(clutter: Path | None, quality: bool) -> Callable[[PolarVolume], PolarVolume]:
+def _preparation(clutter: Path | None, quality: QualityConfig | None) -> Callable[[PolarVolume], PolarVolume]:
     """What is done to a polar volume before it is gridded."""
-    if not quality:
+    if quality is None:
         return lambda volume: volume
     known = None if clutter is None else read_clutter_map(clutter)
     told = False
@@ -346,6 +347,6 @@ def _preparation(clutter: Path | None, quality: bool) -> Callable[[PolarVolume],
             last = np.datetime_as_string(known.times[-1], unit="s")
             logger.warning("%s is not used for volumes before %sZ, the last it was learnt from", clutter, last)
             told = True
-        return clean(volume, known if usable else None)
+        return clean(volume, known if usable else None, quality)
 
     return prepare

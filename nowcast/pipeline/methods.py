@@ -35,7 +35,7 @@ class Case:
     volumes
         The input volumes; nothing later than their last time may enter a forecast.
     fit_config
-        Settings of the Gaussian fit.
+        Settings of the Gaussian fit, and of the motion for extrapolation.
     model
         The loaded model, or None where ``gaumamba`` is not asked for.
     """
@@ -72,8 +72,8 @@ def _gaumamba(case: Case, lead_times: LeadTimes) -> Float32:
 
 _METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {
     "persistence": lambda case, leads: persistence(case.volumes, leads),
-    "extrapolation": lambda case, leads: extrapolation(case.volumes, leads),
-    "extrapolation-levels": lambda case, leads: extrapolation_levels(case.volumes, leads),
+    "extrapolation": lambda case, leads: extrapolation(case.volumes, leads, case.fit_config.motion),
+    "extrapolation-levels": lambda case, leads: extrapolation_levels(case.volumes, leads, case.fit_config.motion),
     "advection": _advection,
     "gaumamba": _gaumamba,
 }

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from nowcast.cli import app
 
 COMMANDS = ("demo", "info", "grid", "clutter", "fit", "train", "forecast", "evaluate", "verify", "plot", "simulate")
 
@@ -18,6 +21,13 @@ def run(*arguments: str) -> str:
 def test_every_command_is_listed() -> None:
     text = run("--help")
     assert all(f" {name} " in text for name in (*COMMANDS, "config"))
+
+
+def test_the_readme_lists_every_command() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text().split("## Commands", 1)[1]
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert sorted(names) == sorted(COMMANDS)
+    assert all(f"`{name}`" in text for name in (*names, "config"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

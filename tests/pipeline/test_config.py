@@ -11,7 +11,8 @@ from gaussian_cases import window
 from nowcast.errors import ConfigError
 from nowcast.models import load_checkpoint
 from nowcast.pipeline.config import load_config
-from nowcast.train import TrainConfig, train
+from nowcast.pipeline.settings import Settings
+from nowcast.train import train
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -48,14 +49,14 @@ def read(tmp_path):
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("train*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_training_file_trains(file, tmp_path):
     """One step of the model that the file describes."""
-    config = replace(load_config(file, TrainConfig), epochs=1)
+    config = replace(load_config(file, Settings).train, epochs=1)
     report = train([window(name, seed=k, n=12, future=1) for k, name in enumerate("ab")], config, tmp_path)
     assert report.epochs == 1
     assert load_checkpoint(report.checkpoint).config == config.model
 
 
 def test_the_paper_file_has_the_published_size():
-    model = load_config(CONFIGS / "train-paper.yaml", TrainConfig).model
+    model = load_config(CONFIGS / "train-paper.yaml", Settings).train.model
     assert (model.d_model, model.pairs, model.channels) == (192, 16, 1)
 
 

@@ -9,13 +9,13 @@ import pytest
 from nowcast.errors import OutputError
 from nowcast.pipeline.config import load_config
 from nowcast.pipeline.demo import TRAINING, run_demo
-from nowcast.train import TrainConfig
+from nowcast.pipeline.settings import Settings
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def test_the_settings_file_it_names_holds_its_settings() -> None:
-    assert load_config(CONFIGS / "train-demo.yaml", TrainConfig) == TRAINING
+    assert load_config(CONFIGS / "train-demo.yaml", Settings).train == TRAINING
 
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -41,6 +41,9 @@ def test_forecast_file_says_what_was_asked(tmp_path: Path) -> None:
     back = read_forecast(tmp_path / "f.nc")
     assert back.init_time == sequence.times[4]
     np.testing.assert_array_equal(back.lead_times, np.array([10, 20, 30], "timedelta64[m]"))
+    told = back.provenance
+    assert told["settings"]["fit"]["gaussians"] == 64 and told["settings"]["grid"]["spacing_m"] == 2500.0
+    assert told["version"] and len(told["input_files"]) == 4
     answer = run.answer()
     assert answer["lead_minutes"] == [10, 20, 30] and answer["fallback"] is False
 

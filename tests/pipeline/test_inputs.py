@@ -327,7 +327,7 @@ def test_only_unusable_volumes(archive: Path) -> None:
 
 def test_quality_control_can_be_left_out(tmp_path: Path) -> None:
     write_odim(ground_clutter(polar_volume(nothing, gates=100)), tmp_path / "v.h5")
-    raw, cleaned = load(tmp_path, quality=False), load(tmp_path)
+    raw, cleaned = load(tmp_path, quality=None), load(tmp_path)
     assert np.nanmax(raw.values) > 5.0
     assert np.nanmax(cleaned.values) < 0.3 * np.nanmax(raw.values)
 
