@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,20 +69,20 @@ def grid_mapping(grid: GridSpec) -> tuple[Any, ...]:
     return ((), np.int32(0), attributes)
 
 
-def grid_of(dataset: xr.Dataset, where: str) -> GridSpec:
-    """The grid of one of our datasets; raises InputError when its axes or projection are missing."""
-    try:
-        mapping = dataset[GRID_MAPPING].attrs
-        return GridSpec.from_axes(
-            float(mapping["latitude_of_projection_origin"]),
-            float(mapping["longitude_of_projection_origin"]),
-            dataset["z"].values,
-            dataset["y"].values,
-            dataset["x"].values,
-            float(mapping.get("origin_altitude", 0.0)),
-        )
-    except KeyError as error:
-        raise InputError(f"{where} has no {error}: not a file that nowcast wrote, or damaged") from error
+def grid_of(dataset: xr.Dataset) -> GridSpec:
+    """The grid of one of our datasets.
+
+    Its axes are taken from ``coords``: for a dimension without coordinates xarray makes up numbers from 0.
+    """
+    mapping = dataset[GRID_MAPPING].attrs
+    return GridSpec.from_axes(
+        float(mapping["latitude_of_projection_origin"]),
+        float(mapping["longitude_of_projection_origin"]),
+        dataset.coords["z"].values,
+        dataset.coords["y"].values,
+        dataset.coords["x"].values,
+        float(mapping.get("origin_altitude", 0.0)),
+    )
 
 
 def reflectivity_attributes() -> dict[str, str]:
@@ -113,29 +114,38 @@ def write_dataset(dataset: xr.Dataset, path: Path | str, encoding: Mapping[str, 
         dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=dict(encoding))
 
 
-def open_dataset(path: Path | str, kind: str, what: str) -> xr.Dataset:
-    """Read one of our files into memory, having checked its kind.
+@contextmanager
+def own_dataset(path: Path | str, kind: str, what: str) -> Iterator[xr.Dataset]:
+    """One of our files in memory, its kind checked, to be understood within :func:`reading`.
 
     Raises
     ------
     InputError
-        The file is missing, unreadable, or of another kind.
+        The file is missing, unreadable, of another kind, or what is done with it fails.
     """
     import xarray as xr
 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist: expected {what}")
+    with reading(path, what), xr.open_dataset(path, engine="netcdf4", decode_timedelta=True) as dataset:
+        found = dataset.attrs.get("nowcast_kind")
+        if found != kind:
+            raise InputError(f"{path} is not {what}" + (f" but a {found} file" if found else ""))
+        yield dataset.load()
+
+
+@contextmanager
+def reading(path: Path | str, what: str) -> Iterator[None]:
+    """Tell whatever a damaged or foreign file makes fail within as an InputError that names the file."""
     try:
-        with xr.open_dataset(path, engine="netcdf4", decode_timedelta=True) as dataset:
-            found = dataset.attrs.get("nowcast_kind")
-            if found != kind:
-                raise InputError(f"{path} is not {what}" + (f" but a {found} file" if found else ""))
-            return dataset.load()
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as {what}: {error}") from error
+        yield
+    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, InputError) and str(path) in str(error):
+            raise
+        reason = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+        lacks = "" if " " in reason else "it has no "
+        raise InputError(f"{path} cannot be read as {what}: {lacks}{reason}") from error
 
 
 def kind_of(path: Path | str) -> str | None:

@@ -58,18 +58,16 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
 
 def read_forecast(path: Path | str) -> Forecast:
     """Read a file of :func:`write_forecast`; raises InputError when it is not one."""
-    dataset = cf.open_dataset(path, KIND, "a forecast file")
-    values = dataset[REFLECTIVITY].values.astype(np.float32)
-    if values.ndim == 4:
-        values = values[None]
-    return Forecast(
-        init_time=np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns"),
-        lead_times=dataset["lead_time"].values.astype("timedelta64[ns]"),
-        values=values,
-        grid=cf.grid_of(dataset, str(path)),
-        method=str(dataset.attrs["method"]),
-        provenance=json.loads(dataset.attrs.get("provenance", "{}")),
-    )
+    with cf.own_dataset(path, KIND, "a forecast file") as dataset:
+        values = dataset[REFLECTIVITY].values.astype(np.float32)
+        return Forecast(
+            init_time=np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns"),
+            lead_times=dataset.coords["lead_time"].values.astype("timedelta64[ns]"),
+            values=values[None] if values.ndim == 4 else values,
+            grid=cf.grid_of(dataset),
+            method=str(dataset.attrs["method"]),
+            provenance=json.loads(dataset.attrs.get("provenance", "{}")),
+        )
 
 
 def is_forecast_file(path: Path | str) -> bool:

@@ -79,10 +79,13 @@ def _check_alike(windows: Sequence[FittedWindow]) -> None:
         raise InputError("there is no fitted window to write")
 
     def key(w: FittedWindow) -> tuple[Any, ...]:
-        return tuple(w.gaussians.means.shape), w.gaussians.channels, w.volumes is None
+        kept = w.volumes is not None, w.volumes is not None and w.volumes.coverage is not None
+        return tuple(w.gaussians.means.shape), w.gaussians.channels, kept
 
     if any(key(w) != key(windows[0]) or not w.gaussians.grid.matches(windows[0].gaussians.grid) for w in windows):
-        raise InputError("fitted windows of different grid, length, Gaussians or channels need a file each")
+        raise InputError(
+            "fitted windows of different grid, length, Gaussians or kept volumes need a file each"
+        )
 
 
 def _add_volumes(windows: Sequence[FittedWindow], variables: dict[str, Any], encoding: dict[str, Any]) -> None:
@@ -91,19 +94,24 @@ def _add_volumes(windows: Sequence[FittedWindow], variables: dict[str, Any], enc
     dims = ("sequence", "time_index", "z", "y", "x")
     variables[REFLECTIVITY] = (dims, values, cf.reflectivity_attributes())
     encoding[REFLECTIVITY] = {**cf.PACKED_DBZ, "chunksizes": (1, 1, *values.shape[2:])}
+    coverages = [v.coverage for v in volumes if v.coverage is not None]
+    if coverages:
+        note = {"long_name": "voxel held a value at least once", "grid_mapping": cf.GRID_MAPPING}
+        variables["coverage"] = (("sequence", *dims[2:]), np.stack(coverages).astype(np.int8), note)
+        encoding["coverage"] = {"zlib": True}
 
 
 def read_windows(path: Path | str) -> list[FittedWindow]:
     """Read a file of :func:`write_windows`; raises InputError when it is not one."""
-    dataset = cf.open_dataset(path, KIND, "a Gaussian file")
-    return [_window(dataset, i, str(path)) for i in range(dataset.sizes["sequence"])]
+    with cf.own_dataset(path, KIND, "a Gaussian file") as dataset:
+        return [_window(dataset, i) for i in range(dataset.sizes["sequence"])]
 
 
-def _window(dataset: xr.Dataset, index: int, where: str) -> FittedWindow:
+def _window(dataset: xr.Dataset, index: int) -> FittedWindow:
     import torch
 
     one = dataset.isel(sequence=index)
-    grid = cf.grid_of(one, where)
+    grid = cf.grid_of(one)
     times = one["time"].values.astype("datetime64[ns]")
     gaussians = GaussianSequence(
         **{name: torch.from_numpy(one[name].values.astype(np.float32)) for name in _PARAMETERS},
@@ -115,5 +123,6 @@ def _window(dataset: xr.Dataset, index: int, where: str) -> FittedWindow:
     volumes = None
     if REFLECTIVITY in one:
         values = one[REFLECTIVITY].values.astype(np.float32)[:, None]
-        volumes = VolumeSequence(values, np.isfinite(values[:, 0]), times, grid)
+        coverage = one["coverage"].values.astype(bool) if "coverage" in one else None
+        volumes = VolumeSequence(values, np.isfinite(values[:, 0]), times, grid, coverage=coverage)
     return FittedWindow(gaussians, int(one["inputs"]), str(one["event"].values), volumes)

@@ -53,17 +53,21 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
 
 def read_volumes(path: Path | str) -> VolumeSequence:
     """Read a file of :func:`write_volumes`; raises InputError when it is not one."""
-    dataset = cf.open_dataset(path, KIND, "a volume-sequence file")
-    grid = cf.grid_of(dataset, str(path))
-    names = [str(n) for n, v in dataset.data_vars.items() if v.dims == ("time", "z", "y", "x")]
-    channels = (REFLECTIVITY, *(n for n in names if n != REFLECTIVITY))
-    values = np.stack([dataset[n].values.astype(np.float32) for n in channels], axis=1)
-    mask = np.isfinite(values[:, 0])
-    values[~np.broadcast_to(mask[:, None], values.shape)] = np.nan
-    sources = tuple(str(s) for s in dataset["source_file"].values) if "source_file" in dataset else ()
-    coverage = dataset["coverage"].values.astype(bool) if "coverage" in dataset else None
-    times = dataset["time"].values.astype("datetime64[ns]")
-    return VolumeSequence(values, mask, times, grid, channels, sources, coverage)
+    with cf.own_dataset(path, KIND, "a volume-sequence file") as dataset:
+        names = [str(n) for n, v in dataset.data_vars.items() if v.dims == ("time", "z", "y", "x")]
+        channels = (REFLECTIVITY, *(n for n in names if n != REFLECTIVITY))
+        values = np.stack([dataset[n].values.astype(np.float32) for n in channels], axis=1)
+        mask = np.isfinite(values[:, 0])
+        values[~np.broadcast_to(mask[:, None], values.shape)] = np.nan
+        return VolumeSequence(
+            values,
+            mask,
+            times=dataset.coords["time"].values.astype("datetime64[ns]"),
+            grid=cf.grid_of(dataset),
+            channels=channels,
+            sources=tuple(str(s) for s in dataset["source_file"].values) if "source_file" in dataset else (),
+            coverage=dataset["coverage"].values.astype(bool) if "coverage" in dataset else None,
+        )
 
 
 def is_volume_file(path: Path | str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import helpers
+import netCDF4
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,49 @@ def test_gaussian_windows_round_trip_bit_for_bit(tmp_path: Path, with_volumes: b
             assert torch.equal(getattr(old.gaussians, name), getattr(new.gaussians, name)), name
         assert (new.event, new.inputs) == (old.event, old.inputs)
         assert (new.volumes is not None) == with_volumes
+
+
+def test_gaussian_windows_keep_the_coverage_of_their_volumes(tmp_path: Path) -> None:
+    """Training compares only voxels that held a value: without it, it would learn from the blind ones."""
+    window = _window(1, True)
+    assert window.volumes is not None
+    coverage = window.volumes.mask.any(axis=0)
+    coverage[1] = False
+    covered = replace(window, volumes=replace(window.volumes, coverage=coverage))
+    write_windows([covered, covered], tmp_path / "g.nc")
+    for back in read_windows(tmp_path / "g.nc"):
+        assert back.volumes is not None
+        np.testing.assert_array_equal(back.volumes.coverage, coverage)
+    with pytest.raises(InputError, match="kept volumes need a file each"):
+        write_windows([covered, window], tmp_path / "g.nc")
+
+
+@pytest.mark.parametrize(
+    "lost", ["projection", "reflectivity", "time", "lead_time", "x", "uneven x", "method", "means"]
+)
+def test_a_damaged_file_of_ours_is_named(tmp_path: Path, lost: str) -> None:
+    """Never a traceback: a batch goes on with the next file."""
+    write_volumes(_volumes_with_gap(), tmp_path / "v.nc")
+    write_forecast(_forecast(1), tmp_path / "f.nc")
+    write_windows([_window(1, True)], tmp_path / "g.nc")
+    readers = {"f.nc": read_forecast, "g.nc": read_windows, "v.nc": read_volumes}
+    own = {
+        "method": ("f.nc",),
+        "lead_time": ("f.nc",),
+        "means": ("g.nc",),
+        "time": ("g.nc", "v.nc"),
+        "reflectivity": ("f.nc", "v.nc"),
+    }
+    for name in own.get(lost, tuple(readers)):
+        with netCDF4.Dataset(tmp_path / name, "a") as file:
+            if lost == "method":
+                file.delncattr("method")
+            elif lost == "uneven x":
+                file["x"][:] = file["x"][:] ** 2
+            else:
+                file.renameVariable(lost, "lost")
+        with pytest.raises(InputError, match=rf"{name} cannot be read as a"):
+            readers[name](tmp_path / name)
 
 
 def test_another_kind_of_file_is_refused_in_words(tmp_path: Path) -> None:
