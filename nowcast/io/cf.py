@@ -72,15 +72,15 @@ def grid_mapping(grid: GridSpec) -> tuple[Any, ...]:
 def grid_of(dataset: xr.Dataset) -> GridSpec:
     """The grid of one of our datasets.
 
-    Its axes are taken from ``coords``: for a dimension without coordinates xarray makes up numbers from 0.
+    Its axes are taken from ``variables``: for a dimension without coordinates xarray makes up numbers from 0.
     """
     mapping = dataset[GRID_MAPPING].attrs
     return GridSpec.from_axes(
         float(mapping["latitude_of_projection_origin"]),
         float(mapping["longitude_of_projection_origin"]),
-        dataset.coords["z"].values,
-        dataset.coords["y"].values,
-        dataset.coords["x"].values,
+        dataset.variables["z"].values,
+        dataset.variables["y"].values,
+        dataset.variables["x"].values,
         float(mapping.get("origin_altitude", 0.0)),
     )
 

@@ -62,7 +62,7 @@ def read_forecast(path: Path | str) -> Forecast:
         values = dataset[REFLECTIVITY].values.astype(np.float32)
         return Forecast(
             init_time=np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns"),
-            lead_times=dataset.coords["lead_time"].values.astype("timedelta64[ns]"),
+            lead_times=dataset.variables["lead_time"].values.astype("timedelta64[ns]"),
             values=values[None] if values.ndim == 4 else values,
             grid=cf.grid_of(dataset),
             method=str(dataset.attrs["method"]),

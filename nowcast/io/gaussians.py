@@ -83,9 +83,7 @@ def _check_alike(windows: Sequence[FittedWindow]) -> None:
         return tuple(w.gaussians.means.shape), w.gaussians.channels, kept
 
     if any(key(w) != key(windows[0]) or not w.gaussians.grid.matches(windows[0].gaussians.grid) for w in windows):
-        raise InputError(
-            "fitted windows of different grid, length, Gaussians or kept volumes need a file each"
-        )
+        raise InputError("fitted windows of different grid, length, Gaussians or kept volumes need a file each")
 
 
 def _add_volumes(windows: Sequence[FittedWindow], variables: dict[str, Any], encoding: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def read_volumes(path: Path | str) -> VolumeSequence:
         return VolumeSequence(
             values,
             mask,
-            times=dataset.coords["time"].values.astype("datetime64[ns]"),
+            times=dataset.variables["time"].values.astype("datetime64[ns]"),
             grid=cf.grid_of(dataset),
             channels=channels,
             sources=tuple(str(s) for s in dataset["source_file"].values) if "source_file" in dataset else (),
