@@ -6,7 +6,7 @@ differentiates them. Times are ``numpy.datetime64[ns]`` in UTC. Every type check
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 Times = NDArray[np.datetime64]
+Progress = Callable[[int, int], None]
+"""Called with how much is done and how much there is to do."""
 
 REFLECTIVITY = "reflectivity"
 
@@ -92,6 +94,10 @@ class GridSpec:
     @property
     def x(self) -> NDArray[np.float64]:
         return self.axis(2)
+
+    def index_of(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Fractional indices ``[N, 3]`` (z, y, x) of points ``[N, 3]`` (x, y, z) in metres; 0 is the first centre."""
+        return (np.asarray(points, np.float64)[:, ::-1] - self.first_m) / self.spacing_m
 
     def matches(self, other: GridSpec) -> bool:
         """Whether both describe the same voxels, to within rounding of stored coordinates."""

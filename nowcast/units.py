@@ -7,6 +7,8 @@ else: it is told by a mask and stored as NaN.
 
 from __future__ import annotations
 
+from typing import Literal, TypeVar, overload
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ MODEL_SCALE_DBZ = 70.0
 """Reflectivity that is 1 in model units; PSNR is taken on this scale too."""
 
 Array = NDArray[np.floating]
+Numbers = TypeVar("Numbers", float, NDArray[np.float32], NDArray[np.float64], Array)
 
 
 def clip_dbz(dbz: Array) -> Array:
@@ -23,17 +26,17 @@ def clip_dbz(dbz: Array) -> Array:
     return np.clip(dbz, np.float32(ECHO_FLOOR_DBZ), np.float32(MAX_DBZ))
 
 
-def dbz_to_model(dbz: Array) -> Array:
+def dbz_to_model(dbz: Numbers) -> Numbers:
     """Reflectivity in dBZ to the unitless model scale: 0 dBZ is 0, ``MODEL_SCALE_DBZ`` is 1."""
-    return dbz / np.float32(MODEL_SCALE_DBZ)
+    return dbz / MODEL_SCALE_DBZ
 
 
-def model_to_dbz(value: Array) -> Array:
+def model_to_dbz(value: Numbers) -> Numbers:
     """Inverse of :func:`dbz_to_model`."""
-    return value * np.float32(MODEL_SCALE_DBZ)
+    return value * MODEL_SCALE_DBZ
 
 
-def dbz_to_linear(dbz: Array) -> Array:
+def dbz_to_linear(dbz: Numbers) -> Numbers:
     """Reflectivity in dBZ to the linear reflectivity factor in mm^6 m^-3."""
     return 10.0 ** (dbz / 10.0)
 
@@ -44,11 +47,25 @@ def linear_to_dbz(z: Array) -> Array:
         return 10.0 * np.log10(np.maximum(z, 0.0))
 
 
-def seconds(delta: np.timedelta64) -> float:
-    """A numpy time difference in seconds."""
-    return float(delta / np.timedelta64(1, "s"))
+@overload
+def seconds(delta: np.timedelta64) -> float: ...
+@overload
+def seconds(delta: NDArray[np.timedelta64]) -> NDArray[np.float64]: ...
+def seconds(delta: np.timedelta64 | NDArray[np.timedelta64]) -> float | NDArray[np.float64]:
+    """A numpy time difference, or an array of them, in seconds."""
+    found = delta / np.timedelta64(1, "s")
+    return np.asarray(found, np.float64) if isinstance(delta, np.ndarray) else float(found)
 
 
-def minutes(delta: np.timedelta64) -> float:
-    """A numpy time difference in minutes."""
+@overload
+def minutes(delta: np.timedelta64) -> float: ...
+@overload
+def minutes(delta: NDArray[np.timedelta64]) -> NDArray[np.float64]: ...
+def minutes(delta: np.timedelta64 | NDArray[np.timedelta64]) -> float | NDArray[np.float64]:
+    """A numpy time difference, or an array of them, in minutes."""
     return seconds(delta) / 60.0
+
+
+def iso_utc(time: np.datetime64, unit: Literal["m", "s"] = "s") -> str:
+    """A numpy time as ISO 8601 UTC, to the second or the minute: ``2020-01-01T00:30:00Z``."""
+    return f"{np.datetime_as_string(time, unit=unit)}Z"

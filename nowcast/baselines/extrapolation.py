@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast import units
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion, estimate_motion_2d
 from nowcast.types import Float32, VolumeSequence
 
@@ -30,7 +31,7 @@ def extrapolation(
     """
     filled = volumes.filled()
     field = estimate_motion_2d(filled, volumes.times, volumes.grid, mask=volumes.mask, config=motion)
-    return advect_semilagrangian(filled[-1], field, _seconds(lead_times))
+    return advect_semilagrangian(filled[-1], field, units.seconds(lead_times).tolist())
 
 
 def extrapolation_levels(
@@ -39,8 +40,4 @@ def extrapolation_levels(
     """Extrapolate each level with a motion of its own; otherwise as :func:`extrapolation`."""
     filled = volumes.filled()
     field = estimate_motion(filled, volumes.times, volumes.grid, mask=volumes.mask, config=motion)
-    return advect_semilagrangian(filled[-1], field, _seconds(lead_times))
-
-
-def _seconds(lead_times: NDArray[np.timedelta64]) -> list[float]:
-    return [float(lead / np.timedelta64(1, "s")) for lead in lead_times]
+    return advect_semilagrangian(filled[-1], field, units.seconds(lead_times).tolist())

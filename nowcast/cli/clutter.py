@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, iso_time, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import AtOption, Input, Json, SiteOption, parse_site, parse_time
 
 
@@ -23,6 +23,7 @@ def clutter(
     Example: nowcast clutter archive/ --at 2005-11-27T02:00 --site=-27.608,152.539,372 -o clutter.nc
     """
     from nowcast.pipeline.clutter import learn_clutter_map
+    from nowcast.units import iso_utc
 
     with progress_bar("Reading volumes") as progress:
         learnt, wet = learn_clutter_map(
@@ -37,5 +38,5 @@ def clutter(
         print_result(str(output))
     print_note(
         f"{sum(gates)} clutter gates in {len(gates)} sweeps from {len(learnt.times)} dry volumes "
-        f"{iso_time(learnt.times[0])} to {iso_time(learnt.times[-1])}; {wet} volumes with rain left out"
+        f"{iso_utc(learnt.times[0])} to {iso_utc(learnt.times[-1])}; {wet} volumes with rain left out"
     )

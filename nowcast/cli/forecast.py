@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, iso_time, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
@@ -56,6 +56,7 @@ def forecast(
     """
     from nowcast.errors import FallbackPublished
     from nowcast.pipeline.forecast import ForecastRequest, run_forecast
+    from nowcast.units import iso_utc
 
     settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
     request = ForecastRequest(
@@ -79,7 +80,7 @@ def forecast(
     first, last = run.volumes.times[0], run.volumes.times[-1]
     print_note(
         f"{run.forecast.method} forecast for {len(run.forecast.lead_times)} lead times "
-        f"from {len(run.volumes)} volumes {iso_time(first)} to {iso_time(last)} in {run.seconds['total']:.1f} s"
+        f"from {len(run.volumes)} volumes {iso_utc(first)} to {iso_utc(last)} in {run.seconds['total']:.1f} s"
     )
     if run.fallback is not None:
         raise FallbackPublished(f"{run.fallback}; published the {run.forecast.method} forecast in its place")

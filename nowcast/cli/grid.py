@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, iso_time, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
@@ -47,6 +47,7 @@ def grid(
     from nowcast.io.volumes import write_volumes
     from nowcast.pipeline.inputs import GridConfig, load_sequence
     from nowcast.radar.quality import QualityConfig
+    from nowcast.units import iso_utc
 
     # All settings together take seconds to import, which is long beside the gridding.
     settings = None if config is None else load_settings(config)
@@ -74,6 +75,6 @@ def grid(
         print_result(str(output))
     nz, ny, nx = volumes.grid.shape
     print_note(
-        f"{len(volumes)} volumes of {nz} x {ny} x {nx} from {iso_time(volumes.times[0])} to "
-        f"{iso_time(volumes.times[-1])} in {seconds:.1f} s"
+        f"{len(volumes)} volumes of {nz} x {ny} x {nx} from {iso_utc(volumes.times[0])} to "
+        f"{iso_utc(volumes.times[-1])} in {seconds:.1f} s"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nowcast.cli.console import iso_time, print_json, print_note, print_result
+from nowcast.cli.console import print_json, print_note, print_result
 from nowcast.cli.options import Json
 
 
@@ -63,10 +63,12 @@ def _nothing(value: Any) -> bool:
 
 
 def _text(name: str, value: Any) -> str:
+    from nowcast.units import iso_utc
+
     if name == "times":
-        return f"{len(value)} from {iso_time(value[0])} to {iso_time(value[-1])}" if value else "none"
+        return f"{len(value)} from {iso_utc(value[0])} to {iso_utc(value[-1])}" if value else "none"
     if name.endswith("time"):
-        return iso_time(value)
+        return iso_utc(value)
     if isinstance(value, dict):
         return ", ".join(f"{n} {_text(n, v)}" for n, v in value.items() if not isinstance(v, dict))
     if name.endswith(("_range", "height_m")) and isinstance(value, list):

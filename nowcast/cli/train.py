@@ -23,17 +23,21 @@ def train(
     Example: nowcast train fits/*.nc --config configs/train-demo.yaml -o model/
     """
     from nowcast.io.gaussians import read_windows
+    from nowcast.plot import save_figure
+    from nowcast.plot.training import plot_training
+    from nowcast.train import read_log
     from nowcast.train import train as run_training
 
     settings = load_settings(config).train
     windows = [window for path in fits for window in read_windows(path)]
     with progress_bar("Training GauMamba") as progress:
         report = run_training(windows, settings, output, resume=resume, progress=progress)
+    picture = save_figure(plot_training(read_log(report.log)), output / "loss.png")
     if as_json:
-        print_json(vars(report))
+        print_json({**vars(report), "picture": picture})
         return
     print_result(
         f"held-out loss {report.untrained_loss:.4f} untrained, {report.best_loss:.4f} at epoch {report.best_epoch}"
     )
-    for path in (report.checkpoint, report.log, report.picture):
+    for path in (report.checkpoint, report.log, picture):
         print_result(str(path))

@@ -17,10 +17,9 @@ from nowcast.errors import UsageError
 from nowcast.gaussians.coherence import LEVELS_PER_ROW
 from nowcast.gaussians.flow import carry
 from nowcast.gaussians.shape import Doubles, covariances, scales_and_rotations
-from nowcast.motion import MotionField
+from nowcast.motion import MAX_STEP_S, MotionField
 from nowcast.types import GaussianSequence, GaussianSet, GridSpec
 
-MAX_STEP_S = 600.0
 NEIGHBOURS = 12
 CELL_M = 10e3
 SPREAD_M, SPREAD_S, SPREAD_POWER = 1450.0, 600.0, 0.25

@@ -17,7 +17,7 @@ from nowcast.checks import check_numbers
 from nowcast.gaussians.state import SHAPE, Doubles, State
 from nowcast.gaussians.terms import ImageTerm, Vector
 from nowcast.types import Float32
-from nowcast.units import MODEL_SCALE_DBZ
+from nowcast.units import dbz_to_model
 from nowcast_kernels.voxelize import RegularGrid, VoxelGrid, cpu
 from nowcast_kernels.voxelize.tangent import push_forward
 
@@ -57,7 +57,7 @@ class DensityTerm:
         grid, sigmas = image.grid, density.sigmas_m
         factors = [max(1, round(0.5 * s / d)) for s, d in zip(sigmas, grid.spacing_m, strict=True)]
         self.coarse = _coarsened(grid, factors)
-        echo = np.clip(image.target[0], 0.0, density.clip_dbz / MODEL_SCALE_DBZ) * (image.root_weight[0] > 0)
+        echo = np.clip(image.target[0], 0.0, dbz_to_model(density.clip_dbz)) * (image.root_weight[0] > 0)
         voxels = [s / d for s, d in zip(sigmas, grid.spacing_m, strict=True)]
         blurred = gaussian_filter(echo.astype(np.float32), voxels, mode="constant", truncate=3.0)
         sampled = blurred[tuple(slice((f - 1) // 2, None, f) for f in factors)]

@@ -16,9 +16,9 @@ from nowcast import units
 from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.flow import HISTORY, velocities
-from nowcast.gaussians.passes import Fitter, Progress
+from nowcast.gaussians.passes import Fitter
 from nowcast.gaussians.state import State
-from nowcast.types import Bool, Float32, GaussianSequence, GaussianSet, VolumeSequence
+from nowcast.types import Bool, Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
 
 
 def fit_sequence(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +15,7 @@ from nowcast.gaussians.optimise import Result, minimise
 from nowcast.gaussians.seed import parked, seeds_on_echo, seeds_on_residual
 from nowcast.gaussians.state import Limits, State
 from nowcast.gaussians.terms import AmplitudeTerm, ImageTerm, Term
-from nowcast.types import REFLECTIVITY, Float32, GridSpec, VolumeSequence
-
-Progress = Callable[[int, int], None]
+from nowcast.types import REFLECTIVITY, Float32, GridSpec, Progress, VolumeSequence
 
 
 class Fitter:
@@ -95,13 +92,13 @@ class Fitter:
 
     def _seeds(self, t: int, result: Result, count: int) -> State:
         residual = -result.linears[0].residual.reshape(self.images[t].target.shape)
-        noise = self.config.noise_dbz / units.MODEL_SCALE_DBZ
+        noise = units.dbz_to_model(self.config.noise_dbz)
         return seeds_on_residual(residual, self.grid, count, noise, self.rng)
 
     def _minimise(self, t: int, state: State, steps: int, reference: State | None = None) -> Result:
         config, spacing = self.config, self.grid.spacing_m
         image = self.images[t]
-        price = np.float32(config.amplitude_cost) * observed_at(image, state.means)
+        price = np.float32(config.amplitude_cost) * observed_at(image, self.grid, state.means)
         terms: list[Term] = [image, AmplitudeTerm(price, spacing)]
         if reference is not None and len(reference):
             terms.append(CoherenceTerm(reference, spacing, config.stiffness))
@@ -123,14 +120,11 @@ def image_term(volumes: VolumeSequence, t: int, config: FitConfig) -> ImageTerm:
     return ImageTerm(units.dbz_to_model(target), np.sqrt(weight), volumes.grid)
 
 
-def observed_at(image: ImageTerm, means: Float32) -> Float32:
+def observed_at(image: ImageTerm, grid: GridSpec, means: Float32) -> Float32:
     """``[N]`` 1 where the voxel nearest to a centre was observed, else 0: what is not seen is not to be dimmed."""
-    grid = image.grid
-    index = []
-    for axis, column in enumerate((2, 1, 0)):
-        place = (means[:, column] - grid.first_m[axis]) / grid.spacing_m[axis]
-        index.append(np.clip(np.rint(place), 0, grid.shape[axis] - 1).astype(np.int64))
-    return (image.root_weight[0][tuple(index)] > 0).astype(np.float32)
+    places = grid.index_of(means)
+    index = np.clip(np.rint(places), 0, np.array(grid.shape) - 1).astype(np.int64)
+    return (image.root_weight[0][tuple(index.T)] > 0).astype(np.float32)
 
 
 def limits(grid: GridSpec, channels: tuple[str, ...], config: FitConfig) -> Limits:
@@ -140,6 +134,6 @@ def limits(grid: GridSpec, channels: tuple[str, ...], config: FitConfig) -> Limi
     low = np.log(config.least_scale_voxels * np.array([dx, dy, dz]))
     high = np.maximum(np.log([across, across, up]), low)
     least, most = np.full(len(channels), -np.inf), np.full(len(channels), np.inf)
-    least[0] = -config.carving_dbz / units.MODEL_SCALE_DBZ
-    most[0] = units.MAX_DBZ / units.MODEL_SCALE_DBZ
+    least[0] = -units.dbz_to_model(config.carving_dbz)
+    most[0] = units.dbz_to_model(units.MAX_DBZ)
     return Limits(*(a.astype(np.float32) for a in (low, high, least, most)))

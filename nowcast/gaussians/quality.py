@@ -73,5 +73,5 @@ def peak_signal_to_noise(error_dbz: Float32) -> float:
     """``-10 log10(mean(e^2))`` with e in model scale, dB; infinite for no error, NaN for no voxel."""
     if error_dbz.size == 0:
         return math.nan
-    mean_square = float(np.square(error_dbz / units.MODEL_SCALE_DBZ, dtype=np.float64).mean())
+    mean_square = float(np.square(units.dbz_to_model(error_dbz), dtype=np.float64).mean())
     return -10.0 * math.log10(mean_square) if mean_square > 0 else math.inf

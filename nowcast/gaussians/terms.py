@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
 from nowcast.types import Float32
-from nowcast.units import MAX_DBZ, MODEL_SCALE_DBZ
+from nowcast.units import MAX_DBZ, dbz_to_model
 from nowcast_kernels.jit import kernel
 from nowcast_kernels.voxelize import VoxelGrid, cpu
 from nowcast_kernels.voxelize.tangent import push_forward
@@ -76,7 +76,7 @@ class ImageTerm:
         plan = cpu.make_plan(state.means, state.log_scales, state.quats, self.grid)
         field = cpu.render(plan, state.intensities)
         residual, free = np.empty_like(field), np.empty_like(field)
-        ceiling = np.float32(MAX_DBZ / MODEL_SCALE_DBZ)
+        ceiling = np.float32(dbz_to_model(MAX_DBZ))
         for c in range(len(field)):
             low, high = (np.float32(0.0), ceiling) if c < self.clipped else (np.float32(-np.inf), np.float32(np.inf))
             parts = (a[c].reshape(-1) for a in (field, self.target, self.root_weight, residual, free))

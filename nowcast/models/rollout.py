@@ -15,10 +15,8 @@ from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import advect
 from nowcast.models.features import HISTORY, Frame, Snapshot, describe, rotation_matrices
 from nowcast.models.gaumamba import GauMamba, Memory, Rates
+from nowcast.motion import MAX_STEP_S
 from nowcast.types import GaussianSequence, GaussianSet
-
-MAX_STEP_S = 600.0
-"""Longest step of a roll-out; a longer gap between lead times is divided evenly."""
 
 
 @dataclass(frozen=True)

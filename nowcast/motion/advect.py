@@ -12,7 +12,7 @@ from nowcast.motion.kernels import advect_levels
 from nowcast.types import Float32
 
 MAX_STEP_S = 600.0
-"""Longest piece of a trajectory that is integrated at once."""
+"""Longest piece of a trajectory that is integrated, or of a roll-out that is forecast, at once."""
 
 
 def advect_semilagrangian(field: Float32, motion: MotionField, lead_seconds: Sequence[float]) -> Float32:

@@ -20,6 +20,7 @@ from nowcast.motion.kernels import normal_equations, warp_to_newest
 from nowcast.motion.regrid import block_mean, refine
 from nowcast.motion.solve import solve_by_scale
 from nowcast.types import Bool, Float32, GridSpec, Times
+from nowcast.units import seconds
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def estimate_motion(
     frames, mask = _checked(frames, times, grid, mask)
     if len(frames) < 2 or frames.max(initial=0.0) <= config.floor_dbz:
         return MotionField.still(grid)
-    age_s = ((times[-1] - times) / np.timedelta64(1, "s")).astype(np.float32)
+    age_s = seconds(times[-1] - times).astype(np.float32)
     echo = np.clip(frames, config.floor_dbz, config.ceiling_dbz) - np.float32(config.floor_dbz)
     level_m = float("inf") if flat else grid.spacing_m[0]
     velocity = _coarse_to_fine(echo, mask, age_s, grid, level_m, config)

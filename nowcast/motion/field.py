@@ -46,9 +46,8 @@ class MotionField:
         """
         shape = self.grid.shape
         lower, upper, share = [], [], []
-        for axis, column in ((0, 2), (1, 1), (2, 0)):
-            index = (np.asarray(points)[:, column] - self.grid.first_m[axis]) / self.grid.spacing_m[axis]
-            index = np.clip(index, 0, shape[axis] - 1)
+        for axis, place in enumerate(self.grid.index_of(points).T):
+            index = np.clip(place, 0, shape[axis] - 1)
             low = np.minimum(index.astype(np.int64), max(shape[axis] - 2, 0))
             lower.append(low)
             upper.append(np.minimum(low + 1, shape[axis] - 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,6 @@ from nowcast.radar.volume_head import VolumeHead
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
 
 VOLUMES = "volumes"
 """What :func:`nowcast.radar.sniff` calls the volume-sequence files of nowcast."""

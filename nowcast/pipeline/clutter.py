@@ -9,11 +9,11 @@ import numpy as np
 
 from nowcast.errors import InputError
 from nowcast.io.atomic import atomic_path
-from nowcast.pipeline.archive import Progress
 from nowcast.pipeline.inputs import polar_volumes
 from nowcast.radar.clutter import MIN_VOLUMES, ClutterMap, learn_clutter, write_clutter_map
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import clean
+from nowcast.types import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -21,12 +21,14 @@ from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.plot import plot_gaussians, plot_panels, save_figure, write_animation
+from nowcast.plot.training import plot_training
 from nowcast.simulate import ArchivePlan, simulate_archive
-from nowcast.train import TrainConfig, train
+from nowcast.train import TrainConfig, read_log, train
+from nowcast.types import Progress
 from nowcast.verify import Report
 
 Say = Callable[[str], None]
-Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+Bar = Callable[[str], AbstractContextManager[Progress]]
 
 FRAMES, LEADS, VOLUMES = 4, 4, 10
 TRAINING_EVENTS = 3
@@ -77,9 +79,10 @@ def run_demo(folder: Path, *, seed: int, say: Say, progress_bar: Bar) -> DemoRep
     files = sorted(fits.glob("*.nc"))
     with stages.run("train", *files, "--config", "configs/train-demo.yaml", "-o", model) as progress:
         trained = train([w for f in files for w in read_windows(f)], TRAINING, model, progress=progress)
+        losses = save_figure(plot_training(read_log(trained.log)), model / "loss.png")
     evaluation, scores = _evaluate(unseen, trained.checkpoint, folder, stages)
     pictures = _forecast(unseen, trained.checkpoint, folder, stages)
-    return DemoReport(folder, (*pictures, *scores, trained.picture), evaluation, stages.seconds)
+    return DemoReport(folder, (*pictures, *scores, losses), evaluation, stages.seconds)
 
 
 def _check_empty(folder: Path) -> None:
@@ -127,7 +130,7 @@ class _Stages:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def run(self, command: str, *arguments: object) -> Iterator[Callable[[int, int], None]]:
+    def run(self, command: str, *arguments: object) -> Iterator[Progress]:
         self.say(f"$ {shlex.join(['nowcast', command, *map(str, arguments)])}")
         start = time.perf_counter()
         with self.progress_bar(command) as progress:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nowcast import units
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.gaussians import read_windows
 from nowcast.io.gridded import read_gridded
@@ -130,7 +131,7 @@ def _forecast(path: Path) -> Facts:
     forecast = read_forecast(path)
     return {
         "init_time": forecast.init_time,
-        "lead_minutes": [float(t / np.timedelta64(1, "s")) / 60.0 for t in forecast.lead_times],
+        "lead_minutes": units.minutes(forecast.lead_times).tolist(),
         "method": forecast.method,
         "members": forecast.values.shape[0],
         "dbz_range": _range([forecast.values]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import METHODS, Case, check_methods, forecast_by
 from nowcast.radar.quality import QualityConfig
-from nowcast.types import Bool, Float32, Forecast, VolumeSequence
+from nowcast.types import Bool, Float32, Forecast, Progress, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
 
 __all__ = [
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from nowcast.models import GauMamba
     from nowcast.radar import Site
 
-Progress = Callable[[int, int], None]
 
 STEP_TOLERANCE = 0.3
 """A volume follows another at the nominal step if the time between them is within this share of it."""
@@ -168,7 +166,7 @@ def make_folder(folder: Path) -> None:
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write a report's tables and pictures into a folder; returns their paths. Raises OutputError when that fails."""
     from nowcast.plot import save_figure
-    from nowcast.verify.pictures import plot_by_height, plot_by_lead
+    from nowcast.plot.scores import plot_by_height, plot_by_lead
 
     paths = write_tables(report, folder)
     paths.append(save_figure(plot_by_lead(report), folder / "scores.png"))

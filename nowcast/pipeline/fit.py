@@ -12,7 +12,6 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 
 from nowcast.errors import InputError, NowcastError, OutputError, PartialFailure
 from nowcast.gaussians import FitConfig, extend_fit, fit_sequence, reconstruction_scores
+from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
 from nowcast.io.gaussians import read_windows, write_windows
 from nowcast.io.volumes import is_volume_file, read_volumes
@@ -28,10 +28,10 @@ from nowcast.pipeline.fit_plan import Plan, breaks, nominal_step, plan_windows
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import Site
 from nowcast.radar.quality import QualityConfig
-from nowcast.types import FittedWindow, VolumeSequence
+from nowcast.types import FittedWindow, Progress, VolumeSequence
+from nowcast.units import iso_utc
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -206,11 +206,11 @@ class _Job:
         seconds = time.perf_counter() - start
         scores = reconstruction_scores(fitted, volumes)
         record = {
-            "times": [f"{np.datetime_as_string(t, unit='s')}Z" for t in volumes.times],
+            "times": [iso_utc(t) for t in volumes.times],
             "inputs": inputs,
             "event": plan.event,
             "gaussians": self.config.gaussians,
-            **{key: _finite(value) for key, value in scores.items()},
+            **scores,
             "seconds": round(seconds, 3),
         }
         keep = self.future > 0 if self.keep_volumes is None else self.keep_volumes
@@ -235,15 +235,6 @@ class _Job:
         return volumes
 
 
-def _finite(value: Any) -> Any:
-    """JSON has neither infinity nor not-a-number: both become null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(item) for item in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
 class _Parts:
     """Finished windows, kept beside the output until it is written."""
 
@@ -266,7 +257,7 @@ class _Parts:
         """Write a finished window."""
         gaussians, facts = self._paths(plan)
         write_windows([window], gaussians)
-        atomic_write_text(facts, json.dumps(record))
+        atomic_write_text(facts, json_text(record))
 
     def window(self, plan: Plan) -> FittedWindow:
         """A finished window, from disk."""

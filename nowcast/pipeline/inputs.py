@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nowcast import units
 from nowcast.errors import InputError
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
@@ -20,7 +21,6 @@ from nowcast.pipeline.archive import (
     NEIGHBOURS,
     VOLUMES,
     Entry,
-    Progress,
     Unread,
     first_entries,
     incomplete,
@@ -35,7 +35,7 @@ from nowcast.radar.gridding import GridConfig, grid_volume
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import QualityConfig, clean
 from nowcast.radar.reader import PositionUnknown, read_volume
-from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
+from nowcast.types import Bool, Float32, GridSpec, Progress, VolumeSequence
 
 __all__ = ["GridConfig", "list_inputs", "load_sequence"]
 
@@ -137,7 +137,7 @@ def _nothing(source: Path, entries: list[Entry], unread: list[Unread], at: np.da
 
 
 def _too_early(source: Path, first: np.datetime64, at: np.datetime64 | None) -> InputError:
-    asked, there = ("" if t is None else f"{np.datetime_as_string(t, unit='s')}Z" for t in (at, first))
+    asked, there = ("" if t is None else units.iso_utc(t) for t in (at, first))
     return InputError(f"{source} holds no volume at or before {asked}; its first is {there}")
 
 
@@ -344,8 +344,8 @@ def _preparation(clutter: Path | None, quality: QualityConfig | None) -> Callabl
         nonlocal told
         usable = known is not None and volume.time >= known.times[-1]
         if known is not None and not usable and not told:
-            last = np.datetime_as_string(known.times[-1], unit="s")
-            logger.warning("%s is not used for volumes before %sZ, the last it was learnt from", clutter, last)
+            last = units.iso_utc(known.times[-1])
+            logger.warning("%s is not used for volumes before %s, the last it was learnt from", clutter, last)
             told = True
         return clean(volume, known if usable else None, quality)
 

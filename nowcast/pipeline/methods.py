@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nowcast import units
 from nowcast.baselines import extrapolation, extrapolation_levels, persistence
 from nowcast.errors import UsageError
-from nowcast.types import Float32, GaussianSequence, VolumeSequence
+from nowcast.types import Float32, GaussianSequence, Progress, VolumeSequence
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
@@ -43,7 +43,7 @@ class Case:
     volumes: VolumeSequence
     fit_config: FitConfig
     model: GauMamba | None = None
-    progress: Callable[[int, int], None] | None = field(default=None, compare=False)
+    progress: Progress | None = field(default=None, compare=False)
 
     @cached_property
     def fitted(self) -> GaussianSequence:

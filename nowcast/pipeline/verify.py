@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +15,14 @@ from nowcast.errors import InputError
 from nowcast.io.forecasts import is_forecast_file, read_forecast
 from nowcast.pipeline.foreign import read_foreign_forecast
 from nowcast.pipeline.inputs import list_inputs, load_sequence
-from nowcast.types import Bool, Forecast, GridSpec, Times, VolumeSequence
+from nowcast.types import Bool, Forecast, GridSpec, Progress, Times, VolumeSequence
+from nowcast.units import iso_utc
 from nowcast.verify import Report, Tally, TallyConfig
 
 if TYPE_CHECKING:
     from nowcast.radar import Site
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
 
 STEP_TOLERANCE = 0.3
 """An observation belongs to a valid time if it is no farther from it than this share of the time step."""
@@ -77,7 +77,11 @@ def run_verification(request: VerifyRequest, *, progress: Progress | None = None
     for done, (init, group) in enumerate(sorted(groups.items())):
         lacking = [name for name in names if name not in group]
         if lacking:
-            logger.warning("no forecast of %s from %s: its scores rest on other times", ", ".join(lacking), _text(init))
+            logger.warning(
+                "no forecast of %s from %s: its scores rest on other times",
+                ", ".join(lacking),
+                iso_utc(init, "m"),
+            )
         _score(group, observed, leads, tolerance, tallies, missing)
         if progress is not None:
             progress(done + 1, len(groups))
@@ -125,7 +129,7 @@ def _survey(paths: Sequence[Path]) -> tuple[dict[np.datetime64, dict[str, Path]]
         if forecast.method in group:
             raise InputError(
                 f"{path} and {group[forecast.method]} are both {forecast.method} forecasts from "
-                f"{_text(forecast.init_time)}: give one of them"
+                f"{iso_utc(forecast.init_time, 'm')}: give one of them"
             )
         group[forecast.method] = path
     assert grid is not None  # there is at least one path
@@ -139,7 +143,7 @@ def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, progress
     wanted = int((times >= valid[0] - margin).sum())
     if wanted == 0:
         raise InputError(
-            f"{request.observations} holds no volume between {_text(valid[0])} and {_text(valid[-1])}, "
+            f"{request.observations} holds no volume between {iso_utc(valid[0], 'm')} and {iso_utc(valid[-1], 'm')}, "
             "the valid times of the forecasts"
         )
     observed = load_sequence(
@@ -207,13 +211,9 @@ def _tell_missing(
 ) -> None:
     if not any_scored:
         raise InputError(
-            f"no valid time of the forecasts was observed: the archive has volumes from {_text(observed.times[0])} to "
-            f"{_text(observed.times[-1])}"
+            f"no valid time of the forecasts was observed: the archive has volumes from "
+            f"{iso_utc(observed.times[0], 'm')} to {iso_utc(observed.times[-1], 'm')}"
         )
     for init, valid in missing.items():
         minutes = ", ".join(f"{units.minutes(time - init):g}" for time in valid)
-        logger.warning("forecast from %s: no observation at lead times %s min", _text(init), minutes)
-
-
-def _text(time: np.datetime64) -> str:
-    return f"{np.datetime_as_string(time, unit='m')}Z"
+        logger.warning("forecast from %s: no observation at lead times %s min", iso_utc(init, "m"), minutes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from nowcast.plot.style import (
     Palette,
     reflectivity_scale,
 )
-from nowcast.types import Forecast, VolumeSequence
+from nowcast.types import Forecast, Progress, VolumeSequence
 
 FORMATS = (".gif", ".mp4")
 FRAME_MS = 350
@@ -54,7 +54,7 @@ def write_animation(
     forecast: Forecast | None = None,
     level_m: float | None = None,
     palette: Palette = "standard",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write an animated map of observed volumes, or of a forecast after the observations that led to it.
 

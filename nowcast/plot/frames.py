@@ -10,7 +10,7 @@ import numpy as np
 from nowcast.errors import UsageError
 from nowcast.plot.style import LEVELS_DBZ
 from nowcast.types import Float32, Forecast, GridSpec, VolumeSequence
-from nowcast.units import minutes
+from nowcast.units import minutes, seconds
 
 Source = VolumeSequence | Forecast
 MATCH_S = 300.0
@@ -93,7 +93,7 @@ def frame_at(source: Source | None, time: np.datetime64, tolerance_s: float) -> 
     """The frame valid nearest to ``time``, or None where there is none within ``tolerance_s`` seconds."""
     if source is None or len(source_times(source)) == 0:
         return None
-    distance = np.abs(source_times(source) - time) / np.timedelta64(1, "s")
+    distance = np.abs(seconds(source_times(source) - time))
     index = int(np.argmin(distance))
     return frame_of(source, index) if distance[index] <= tolerance_s else None
 
@@ -103,7 +103,7 @@ def match_tolerance_s(source: Source) -> float:
     times = source_times(source)
     if isinstance(source, Forecast):
         times = np.concatenate([[source.init_time], times])
-    steps = np.diff(times) / np.timedelta64(1, "s")
+    steps = seconds(np.diff(times))
     return min(MATCH_S, 0.5 * float(steps.min())) if len(steps) else MATCH_S
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nowcast.errors import InputError
 from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site, Sweep
 from nowcast.types import Bool, Float32, Times
+from nowcast.units import seconds
 
 MIN_VOLUMES = 3
 SAME_ELEVATION_DEG = 0.2
@@ -179,7 +180,7 @@ def write_clutter_map(clutter: ClutterMap, path: Path, history: str = "") -> Non
         file.createDimension("time", len(clutter.times))
         time = file.createVariable("time", "f8", ("time",))
         time.setncatts({"standard_name": "time", "units": "seconds since 1970-01-01T00:00:00"})
-        time[:] = (clutter.times - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+        time[:] = seconds(clutter.times - np.datetime64(0, "s"))
         for k, sweep in enumerate(clutter.sweeps):
             _write_sweep(file.createGroup(f"sweep_{k}"), sweep)
 

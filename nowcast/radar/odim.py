@@ -20,6 +20,7 @@ from nowcast.radar.fields import find_field
 from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered, plausible_site
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
+from nowcast.units import iso_utc
 
 MAX_CLOCK_ERROR = np.timedelta64(60, "m")
 _WANTED = ("velocity", "rhohv", "zdr", "snr")
@@ -190,8 +191,8 @@ def _refuse_wrong_clock(path: Path, nominal: np.datetime64, starts: list[np.date
     known = [t for t in starts if t is not None]
     if known and min(abs(t - nominal) for t in known) > MAX_CLOCK_ERROR:
         raise InputError(
-            f"{path}: its nominal time {_iso(nominal)} and its sweeps' time {_iso(known[0])} contradict each other; "
-            "an old volume sent again, or a wrong clock"
+            f"{path}: its nominal time {iso_utc(nominal)} and its sweeps' time {iso_utc(known[0])} contradict each "
+            "other; an old volume sent again, or a wrong clock"
         )
 
 
@@ -254,7 +255,3 @@ def _time(attributes: dict[str, Any], date: str, clock: str) -> np.datetime64 | 
         return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{hour[:2]}:{hour[2:4]}:{hour[4:6]}", "ns")
     except ValueError:
         return None
-
-
-def _iso(time: np.datetime64) -> str:
-    return f"{np.datetime_as_string(time, unit='s')}Z"

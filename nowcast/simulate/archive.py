@@ -23,6 +23,7 @@ from nowcast.simulate.polar import simulate_volume
 from nowcast.simulate.radar import Radar
 from nowcast.simulate.scene import Scene
 from nowcast.simulate.truth import truth_dataset, write_truth
+from nowcast.types import Progress
 from nowcast_kernels.parallel import thread_count
 
 A = TypeVar("A")
@@ -122,7 +123,7 @@ def simulate_archive(
     directory: Path,
     *,
     jobs: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[SimulatedEvent]:
     """Write a plan's volumes and truths below ``directory``.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast import units
 from nowcast.simulate.noise import power_law_noise
 from nowcast.simulate.radar import Radar
 
@@ -39,7 +40,7 @@ class Clutter:
         total = np.zeros(main.shape)
         for part in (main, side):
             seen = part > -20.0
-            total[seen] += 10.0 ** (0.1 * part[seen].astype(np.float64))
+            total[seen] += units.dbz_to_linear(part[seen].astype(np.float64))
         return total
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast.units import dbz_to_linear
 from nowcast_kernels.jit import inlined, kernel
 
 Float32 = NDArray[np.float32]
@@ -28,7 +29,7 @@ LEVELS = LAYERS * LAYER_LEVELS + 1
 BIN_M = 4000.0
 FAINT_DBZ = np.float32(-10.0)
 """What is fainter is no echo at all."""
-FAINT_Z = np.float32(10 ** (FAINT_DBZ / 10))
+FAINT_Z = np.float32(dbz_to_linear(float(FAINT_DBZ)))
 DB_TO_LOG = np.float32(np.log(10.0) / 10.0)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast import units
 from nowcast.radar.polar import NO_ECHO_DBZ, PolarVolume, Sweep
 from nowcast.simulate import kernels
 from nowcast.simulate.clutter import Clutter
@@ -105,7 +106,7 @@ def _measure(
     scene: Scene, radar: Radar, elevation_deg: float, t_s: float, weather: Float32, ground: Float64, rng: Rng
 ) -> dict[str, Float32]:
     """Noise, fading, detection and speckle; ``weather, ground [R, G]`` linear."""
-    noise = 10.0 ** (0.1 * (radar.floor_at(radar.range_m) - radar.detection_db))
+    noise = units.dbz_to_linear(radar.floor_at(radar.range_m) - radar.detection_db)
     index = np.flatnonzero((weather + ground) > 0.2 * noise)
     ray, gate = np.divmod(index, radar.gates)
     gates = _Gates(
@@ -120,8 +121,8 @@ def _measure(
     fading = np.maximum(1 + rng.standard_normal(len(index)) / np.sqrt(radar.samples), 0.05)
     received = (signal + gates.noise) * fading
     estimate = received - gates.noise
-    seen = estimate > gates.noise * 10 ** (0.1 * radar.detection_db)
-    dbz = 10 * np.log10(np.maximum(estimate, 1e-9))
+    seen = estimate > gates.noise * units.dbz_to_linear(radar.detection_db)
+    dbz = units.linear_to_dbz(np.maximum(estimate, 1e-9))
     values = {
         "reflectivity": dbz,
         "velocity": _velocity(scene, radar, elevation_deg, t_s, gates, rng),
@@ -140,7 +141,7 @@ def _measure(
 def _flicker(ground: Float64, rng: Rng) -> Float64:
     """Clutter of this moment: trees move, propagation changes, some targets are gone."""
     change_db = rng.normal(0, 1.5, len(ground))
-    return ground * 10.0 ** (0.1 * change_db) * (rng.random(len(ground)) > 0.05)
+    return ground * units.dbz_to_linear(change_db) * (rng.random(len(ground)) > 0.05)
 
 
 def _velocity(scene: Scene, radar: Radar, elevation_deg: float, t_s: float, gates: _Gates, rng: Rng) -> Float64:
@@ -180,7 +181,7 @@ def _speckle(radar: Radar, noise: Float64, rng: Rng) -> dict[str, NDArray[np.gen
     above = radar.detection_db + rng.exponential(3.0, count)
     return {
         "index": index,
-        "reflectivity": (10 * np.log10(noise[index % radar.gates]) + above).astype(np.float32),
+        "reflectivity": (units.linear_to_dbz(noise[index % radar.gates]) + above).astype(np.float32),
         "velocity": rng.uniform(-radar.nyquist_ms, radar.nyquist_ms, count).astype(np.float32),
         "rhohv": rng.uniform(0.2, 0.9, count).astype(np.float32),
     }

@@ -1,7 +1,7 @@
 """Training of GauMamba. See :func:`nowcast.train.loop.train`."""
 
 from nowcast.train.config import LossConfig, TrainConfig
-from nowcast.train.log import plot_log
+from nowcast.train.log import read_log
 from nowcast.train.loop import TrainReport, train
 
-__all__ = ["LossConfig", "TrainConfig", "TrainReport", "plot_log", "train"]
+__all__ = ["LossConfig", "TrainConfig", "TrainReport", "read_log", "train"]

@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ from torch import Tensor
 import nowcast
 from nowcast.models import GauMamba, save_checkpoint
 from nowcast.train.config import TrainConfig
-from nowcast.train.log import plot_log, write_log
+from nowcast.train.log import write_log
 from nowcast.train.losses import Scores
 from nowcast.train.split import split_windows
-from nowcast.train.state import Progress, TrainState
+from nowcast.train.state import RunProgress, TrainState
 from nowcast.train.windows import Example, examples, feature_statistics
-from nowcast.types import FittedWindow
+from nowcast.types import FittedWindow, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class TrainReport:
 
     Attributes
     ----------
-    checkpoint, log, picture
-        Files written: the model of the best epoch, the log and its picture.
+    checkpoint, log
+        Files written: the model of the best epoch, and the log.
     epochs, best_epoch
         Epochs trained, and the one whose weights are kept; 0 is the untrained model.
     untrained_loss, best_loss
@@ -52,7 +52,6 @@ class TrainReport:
 
     checkpoint: Path
     log: Path
-    picture: Path
     epochs: int
     best_epoch: int
     untrained_loss: float
@@ -69,7 +68,7 @@ def train(
     out: Path,
     *,
     resume: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> TrainReport:
     """Train GauMamba and keep the epoch with the lowest held-out loss.
 
@@ -80,7 +79,7 @@ def train(
     config
         Settings.
     out
-        Folder for ``model.safetensors``, ``log.jsonl``, ``loss.png`` and ``train-state.safetensors``.
+        Folder for ``model.safetensors``, ``log.jsonl`` and ``train-state.safetensors``.
     resume
         Go on from the state in ``out`` if there is one; the result is that of a run without the break.
     progress
@@ -116,7 +115,7 @@ class _Run:
         """A new state, scored untrained, or the one left by a run before."""
         model = GauMamba(self.config.model, seed=self.config.seed)
         model.normalise(*feature_statistics(self.training))
-        state = TrainState(model, copy.deepcopy(model), _optimizer(model, self.config), Progress())
+        state = TrainState(model, copy.deepcopy(model), _optimizer(model, self.config), RunProgress())
         if resume and self.state_file.exists():
             state.load(self.state_file, self.fingerprint)
             return state
@@ -127,7 +126,7 @@ class _Run:
     def state_file(self) -> Path:
         return self.out / "train-state.safetensors"
 
-    def epoch(self, state: TrainState, progress: Callable[[int, int], None] | None) -> None:
+    def epoch(self, state: TrainState, progress: Progress | None) -> None:
         """Train from wherever the state stands to the end of its epoch, then score the averaged weights."""
         now, count = state.progress, len(self.training)
         started = saved = time.monotonic()
@@ -200,7 +199,7 @@ class _Run:
                 sums[name] = sums.get(name, 0.0) + value.item() / len(chosen)
         return sums, scores.summary()
 
-    def provenance(self, now: Progress) -> dict[str, Any]:
+    def provenance(self, now: RunProgress) -> dict[str, Any]:
         """Facts saved with the weights."""
         return {
             "version": nowcast.__version__,
@@ -215,13 +214,11 @@ class _Run:
         }
 
     def report(self, state: TrainState) -> TrainReport:
-        """Draw the log and sum up."""
-        now, log, picture = state.progress, self.out / "log.jsonl", self.out / "loss.png"
-        plot_log(log, picture)
+        """Sum up."""
+        now = state.progress
         return TrainReport(
             checkpoint=self.out / "model.safetensors",
-            log=log,
-            picture=picture,
+            log=self.out / "log.jsonl",
             epochs=now.epoch - 1,
             best_epoch=now.best_epoch,
             untrained_loss=now.untrained_loss,

@@ -19,7 +19,7 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """How far a run is.
 
     Attributes
@@ -56,7 +56,7 @@ class TrainState:
     model: GauMamba
     averaged: GauMamba
     optimizer: torch.optim.AdamW
-    progress: Progress
+    progress: RunProgress
 
     def save(self, path: Path, fingerprint: str) -> None:
         """Write the state, whole or not at all."""
@@ -87,7 +87,7 @@ class TrainState:
         for name, parameter in self.model.named_parameters():
             if name in moments["step"]:
                 self.optimizer.state[parameter] = {moment: moments[moment][name] for moment in _MOMENTS}
-        self.progress = Progress(**json.loads(metadata["progress"]))
+        self.progress = RunProgress(**json.loads(metadata["progress"]))
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -53,6 +53,11 @@ class Report:
         return [units.minutes(lead) for lead in self.lead_times]
 
     @property
+    def thresholds_dbz(self) -> tuple[float, ...]:
+        """Thresholds of the categorical scores, the same for every method."""
+        return next(iter(self.tallies.values())).config.thresholds_dbz
+
+    @property
     def heights_m(self) -> list[float]:
         """Heights of the levels."""
         return [float(z) for z in next(iter(self.tallies.values())).grid.z]

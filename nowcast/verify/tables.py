@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
 from nowcast.verify.report import CATEGORICAL, CONTINUOUS, Report
 
@@ -29,7 +28,7 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
         "scores.csv": _csv(_SCORES, _score_rows(report)),
         "errors.csv": _csv(_ERRORS, _error_rows(report)),
         "by_height.csv": _csv(_HEIGHTS, _height_rows(report)),
-        "scores.json": json.dumps(_plain(report.answer()), indent=1) + "\n",
+        "scores.json": json_text(report.answer(), indent=1) + "\n",
     }
     paths = [folder / name for name in contents]
     for path, text in zip(paths, contents.values(), strict=True):
@@ -88,23 +87,12 @@ def _cell(value: object) -> object:
     return value
 
 
-def _plain(value: Any) -> Any:
-    """For JSON, which knows neither NaN nor times."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.datetime64):
-        return f"{np.datetime_as_string(value, unit='s')}Z"
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def score_table(report: Report) -> str:
     """A table for the terminal, as text: means over lead times and, in brackets, the values at the last one."""
     from rich.console import Console
     from rich.table import Table
 
-    shown = [t for t in SHORT_THRESHOLDS if t in _thresholds(report)]
+    shown = [t for t in SHORT_THRESHOLDS if t in report.thresholds_dbz]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("method")
     for heading in ("MAE dBZ", *(f"CSI{t:g}" for t in shown)):
@@ -120,10 +108,6 @@ def score_table(report: Report) -> str:
     note = f"{len(report.initial_times)} initial times; mean over lead times {leads} min (in brackets the last)"
     rows = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join([note, *rows])
-
-
-def _thresholds(report: Report) -> tuple[float, ...]:
-    return next(iter(report.tallies.values())).config.thresholds_dbz
 
 
 def _mean_and_last(by_lead: np.ndarray, digits: int) -> str:

@@ -9,10 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 from gaussian_cases import window
+from typer.testing import CliRunner
 
+from nowcast.cli import app
 from nowcast.errors import ConfigError, InputError
+from nowcast.io.gaussians import write_windows
 from nowcast.models import ModelConfig, load_checkpoint, roll_out
-from nowcast.train import TrainConfig, plot_log, train
+from nowcast.train import TrainConfig, read_log, train
 from nowcast.train.loop import schedule
 from nowcast.train.windows import Example, examples, feature_statistics
 
@@ -46,7 +49,6 @@ def test_the_files_tell_how_it_went(trained):
     assert [r["epoch"] for r in records] == [0, 1, 2, 3]
     assert records[0]["loss"] == report.untrained_loss
     assert min(r["loss"] for r in records) == report.best_loss
-    assert report.picture.read_bytes()[:4] == b"\x89PNG"
     provenance = load_checkpoint(report.checkpoint).provenance
     assert provenance["held_out_events"] == report.held_out_events
     assert provenance["epoch"] == report.best_epoch
@@ -154,12 +156,22 @@ def test_the_rate_rises_and_falls():
     assert schedule(0, 1, 0.0) > 0
 
 
-def test_the_log_can_be_plotted(trained, tmp_path):
-    out, _ = trained
-    plot_log(out / "log.jsonl", tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size > 1000
+def test_a_log_is_read_or_refused(trained):
+    out, report = trained
+    assert [record["epoch"] for record in read_log(report.log)] == [0, 1, 2, 3]
     with pytest.raises(InputError, match="no training log"):
-        plot_log(tmp_path / "picture.png", tmp_path / "other.png")
+        read_log(out / "model.safetensors")
+
+
+def test_the_command_draws_the_losses(windows, tmp_path):
+    write_windows(windows, tmp_path / "fits.nc")
+    (tmp_path / "c.yaml").write_text("epochs: 1\nmodel: {d_model: 16, d_state: 8, head_dim: 16, pairs: 1}\n")
+    arguments = ["train", str(tmp_path / "fits.nc"), "--config", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert answer["epochs"] == 1 and answer["picture"] == str(tmp_path / "out" / "loss.png")
+    assert (tmp_path / "out" / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,16 @@
-"""Reports as pictures."""
+"""Scores by lead time and by height."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from nowcast.verify.categorical import csi
-from nowcast.verify.continuous import mean_absolute_error
-from nowcast.verify.report import Report
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from nowcast import units
+from nowcast.plot.style import TEXT_SIZE, TITLE_SIZE
+from nowcast.verify import Report, csi, mean_absolute_error
 
 # Okabe and Ito's colours, which colour-blind eyes tell apart; the markers help in print.
 STYLES = {
@@ -29,7 +26,7 @@ HEIGHT_THRESHOLDS = (20.0, 35.0, 45.0)
 
 def plot_by_lead(report: Report) -> Figure:
     """CSI by lead time, a panel for each threshold, and the mean absolute error; one line per method."""
-    thresholds = _thresholds(report)
+    thresholds = report.thresholds_dbz
     figure, panels = _panels(len(thresholds) + 1)
     for k, threshold in enumerate(thresholds):
         curves = {name: tally.csi()[:, k] for name, tally in report.tallies.items()}
@@ -46,17 +43,17 @@ def plot_by_lead(report: Report) -> Figure:
 
 def plot_by_height(report: Report) -> Figure:
     """The same by height, all lead times together."""
-    thresholds = [t for t in HEIGHT_THRESHOLDS if t in _thresholds(report)] or list(_thresholds(report)[:3])
+    thresholds = [t for t in HEIGHT_THRESHOLDS if t in report.thresholds_dbz] or list(report.thresholds_dbz[:3])
     figure, panels = _panels(len(thresholds) + 1)
     height_km = np.array(report.heights_m) / 1000.0
     for panel, threshold in zip(panels, thresholds, strict=False):
-        k = _thresholds(report).index(threshold)
+        k = report.thresholds_dbz.index(threshold)
         for name, tally in report.tallies.items():
             _line(panel, name, csi(tally.counts[:, :, k].sum(axis=0)), height_km, report)
-        panel.set_title(f"CSI at {threshold:g} dBZ", fontsize=10)
+        panel.set_title(f"CSI at {threshold:g} dBZ", fontsize=TEXT_SIZE)
     for name, tally in report.tallies.items():
         _line(panels[-1], name, mean_absolute_error(tally.sums.sum(axis=0)), height_km, report)
-    panels[-1].set_title("mean absolute error [dBZ]", fontsize=10)
+    panels[-1].set_title("mean absolute error [dBZ]", fontsize=TEXT_SIZE)
     for panel in panels:
         panel.set_ylabel("height [km]")
         panel.set_xlim(0, None)
@@ -65,13 +62,7 @@ def plot_by_height(report: Report) -> Figure:
     return figure
 
 
-def _thresholds(report: Report) -> tuple[float, ...]:
-    return next(iter(report.tallies.values())).config.thresholds_dbz
-
-
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
     columns = count if count <= 4 else 3
     rows = -(-count // columns)
     figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.7), layout="constrained")
@@ -84,7 +75,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 def _draw(panel: Axes, minutes: list[float], curves: dict[str, np.ndarray], title: str) -> None:
     for name, (colour, marker) in _styles(curves).items():
         panel.plot(minutes, curves[name], color=colour, marker=marker, ms=5, lw=1.6, label=name)
-    panel.set_title(title, fontsize=10)
+    panel.set_title(title, fontsize=TEXT_SIZE)
     panel.grid(alpha=0.3)
 
 
@@ -101,6 +92,8 @@ def _styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def _finish(figure: Figure, panel: Axes, report: Report) -> None:
     handles, labels = panel.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=9)
-    first, last = (np.datetime_as_string(report.initial_times[i], unit="m") for i in (0, -1))
-    figure.suptitle(f"{len(report.initial_times)} initial times, {first}Z to {last}Z", fontsize=11)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=TEXT_SIZE
+    )
+    first, last = (units.iso_utc(report.initial_times[i], "m") for i in (0, -1))
+    figure.suptitle(f"{len(report.initial_times)} initial times, {first} to {last}", fontsize=TITLE_SIZE)
