@@ -110,7 +110,7 @@ def test_later_volumes_change_scores_but_no_forecast(tmp_path: Path, methods: tu
                 fields.append(dataset.reflectivity.values)
         found.append((files, fields, [tally.mae()[0] for tally in report.tallies.values()]))
     assert len(found[0][1]) == len(methods)
-    assert [p.name for p in found[0][0]] == ["20200101T0030.nc"] * len(methods)
+    assert [p.name for p in found[0][0]] == ["20200101T003000.nc"] * len(methods)
     for a, b in zip(found[0][1], found[1][1], strict=True):
         assert np.array_equal(a, b)
     if model is not None:
@@ -215,7 +215,7 @@ def test_folder_for_the_results_is_made_or_refused_early(tmp_path: Path) -> None
 
 def test_foreign_forecast_files_are_scored(archive: Path, tmp_path: Path) -> None:
     run_evaluation(request(archive, methods=("extrapolation",), keep_forecasts=tmp_path / "kept"))
-    ours = tmp_path / "kept" / "extrapolation" / "20200101T0030.nc"
+    ours = tmp_path / "kept" / "extrapolation" / "20200101T003000.nc"
     with xr.open_dataset(ours, decode_timedelta=True) as dataset:
         foreign = dataset.load().drop_vars("valid_time")
     foreign.attrs = {}
@@ -229,7 +229,7 @@ def test_foreign_forecast_files_are_scored(archive: Path, tmp_path: Path) -> Non
 
 def test_leads_without_observation_are_told(archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     run_evaluation(request(archive, methods=("persistence",), keep_forecasts=tmp_path / "kept"))
-    forecast = tmp_path / "kept" / "persistence" / "20200101T0050.nc"
+    forecast = tmp_path / "kept" / "persistence" / "20200101T005000.nc"
     write_volumes(cells().select([5, 6, 8]), tmp_path / "some.nc")
     with caplog.at_level("WARNING"):
         found = run_verification(VerifyRequest((forecast,), tmp_path / "some.nc"))
@@ -241,7 +241,7 @@ def test_leads_without_observation_are_told(archive: Path, tmp_path: Path, caplo
 
 def test_verification_refuses_what_cannot_be_scored(archive: Path, tmp_path: Path) -> None:
     run_evaluation(request(archive, methods=("persistence",), keep_forecasts=tmp_path / "kept"))
-    forecast = tmp_path / "kept" / "persistence" / "20200101T0050.nc"
+    forecast = tmp_path / "kept" / "persistence" / "20200101T005000.nc"
     other = moving_cells(small_grid((5, 30, 30)), steps=9)
     write_volumes(other, tmp_path / "other.nc")
     with pytest.raises(InputError, match="another grid"):
