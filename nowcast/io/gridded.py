@@ -17,14 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.errors import InputError
-from nowcast.types import Bool, Float32, GridSpec, Times, VolumeSequence
+from nowcast.fields import find_field
+from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Times, VolumeSequence
 from nowcast.units import ECHO_FLOOR_DBZ, clip_dbz
 
-REFLECTIVITY_NAMES = (
-    "reflectivity", "corrected_reflectivity", "DBZH", "DBZ", "REF", "reflectivity_horizontal",
-    "corrected_reflectivity_horizontal", "equivalent_reflectivity_factor", "dbz", "refl", "ZH", "DZ", "CZ", "MREFL",
-    "MergedReflectivityQC",
-)  # fmt: skip
 MASK_NAMES = ("mask", "observed", "valid_mask", "coverage_mask", "observed_mask")
 AXIS_NAMES = {
     "z": ("z", "height", "altitude", "level", "lev", "z0"),
@@ -190,9 +186,9 @@ def _layout(path: Path, file: netCDF4.Dataset) -> _Layout:
 
 def _reflectivity_name(file: netCDF4.Dataset) -> str | None:
     cubes = [n for n, v in file.variables.items() if v.ndim >= 3]
-    for name in REFLECTIVITY_NAMES:
-        if name in cubes:
-            return name
+    usual = find_field(cubes, REFLECTIVITY)
+    if usual is not None:
+        return usual
     for name in cubes:
         standard, units = (str(getattr(file[name], a, "")) for a in ("standard_name", "units"))
         if "reflectivity" in standard or units.lower() == "dbz":

@@ -13,6 +13,7 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times
 from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, plain_file, sniff
+from nowcast.radar.polar import SAME_ELEVATION_DEG
 from nowcast.radar.reader import read_elevations, read_volume_head
 from nowcast.radar.volume_head import VolumeHead
 
@@ -25,7 +26,6 @@ NAME_ERROR = np.timedelta64(1, "D")
 NEIGHBOURS = 6
 FIRST_VOLUMES = 3
 COMPLETE_SHARE = 0.8
-SAME_ANGLE_DEG = 0.15
 _STAMP = re.compile(r"(?<!\d)((?:19|20)\d{6})[_\-T.]?(\d{4}(?:\d{2})?)?(?!\d)")
 
 
@@ -166,13 +166,13 @@ def incomplete(entries: list[Entry], index: int) -> str:
 def _distinct(angles: tuple[float, ...]) -> list[float]:
     found: list[float] = []
     for angle in sorted(angles):
-        if not found or angle - found[-1] > SAME_ANGLE_DEG:
+        if not found or angle - found[-1] > SAME_ELEVATION_DEG:
             found.append(angle)
     return found
 
 
 def _within(some: tuple[float, ...], all_: tuple[float, ...]) -> bool:
-    return all(min(abs(a - b) for b in all_) <= SAME_ANGLE_DEG for a in some)
+    return all(min(abs(a - b) for b in all_) <= SAME_ELEVATION_DEG for a in some)
 
 
 def _alike(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

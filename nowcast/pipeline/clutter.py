@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.io.atomic import atomic_path
 from nowcast.pipeline.inputs import polar_volumes
-from nowcast.radar.clutter import MIN_VOLUMES, ClutterMap, learn_clutter, write_clutter_map
+from nowcast.radar.clutter import MIN_VOLUMES, ClutterMap, TooFewVolumes, learn_clutter, write_clutter_map
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import clean
 from nowcast.types import Progress
@@ -47,21 +48,25 @@ def learn_clutter_map(
     OutputError
         The map cannot be written.
     """
-    dry, wet = [], 0
-    for volume in polar_volumes(source, at=at, site=site, progress=progress):
-        if rain_share(clean(volume)) < DRY_SHARE:
-            dry.append(volume)
-        else:
-            wet += 1
-    if len(dry) < MIN_VOLUMES:
+    count = {"dry": 0, "wet": 0}
+
+    def dry_volumes() -> Iterator[PolarVolume]:
+        for volume in polar_volumes(source, at=at, site=site, progress=progress):
+            kind = "dry" if rain_share(clean(volume)) < DRY_SHARE else "wet"
+            count[kind] += 1
+            if kind == "dry":
+                yield volume
+
+    try:
+        clutter = learn_clutter(dry_volumes())
+    except TooFewVolumes as error:
         raise InputError(
-            f"{source} has {len(dry)} dry volumes and {wet} with rain; "
+            f"{source} has {count['dry']} dry volumes and {count['wet']} with rain; "
             f"a clutter map needs at least {MIN_VOLUMES} dry ones"
-        )
-    clutter = learn_clutter(dry)
+        ) from error
     with atomic_path(output) as path:
         write_clutter_map(clutter, path, history)
-    return clutter, wet
+    return clutter, count["wet"]
 
 
 def rain_share(volume: PolarVolume) -> float:

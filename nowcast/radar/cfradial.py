@@ -12,7 +12,7 @@ from typing import Any
 import netCDF4
 import numpy as np
 
-from nowcast.radar.fields import find_field
+from nowcast.fields import find_field
 from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Sweep, ordered, plausible_site
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.errors import InputError
-from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site, Sweep
+from nowcast.radar.polar import SAME_ELEVATION_DEG, SAME_PLACE_M, PolarVolume, Site, Sweep
 from nowcast.types import Bool, Float32, Times
 from nowcast.units import seconds
 
 MIN_VOLUMES = 3
-SAME_ELEVATION_DEG = 0.2
 CLUTTER_DBZ = 0.0
 KIND = "clutter"
 
@@ -96,62 +95,89 @@ class ClutterMap:
         return near if close and same_gates and same_start else None
 
 
-def learn_clutter(volumes: Sequence[PolarVolume]) -> ClutterMap:
-    """Learn a clutter map from dry volumes of one radar.
+class TooFewVolumes(InputError):
+    """There are not enough dry volumes to tell clutter from rain."""
+
+
+def learn_clutter(volumes: Iterable[PolarVolume]) -> ClutterMap:
+    """Learn a clutter map from dry volumes of one radar, one after another: none is kept.
 
     Raises
     ------
+    TooFewVolumes
+        There are fewer than three volumes.
     InputError
-        There are fewer than three volumes, or they are of several radars.
+        The volumes are of several radars, or have no sweep in common.
     """
-    if len(volumes) < MIN_VOLUMES:
-        raise InputError(f"a clutter map needs at least {MIN_VOLUMES} dry volumes, got {len(volumes)}")
-    first = volumes[0]
+    counts: list[_Counts] = []
+    times: list[np.datetime64] = []
+    site, radar, source = None, "", ""
     for volume in volumes:
-        if volume.site.distance_m(first.site) > SAME_PLACE_M:
-            raise InputError(f"{volume.source} is of a radar at {volume.site}, {first.source} of one at {first.site}")
-    template = max(volumes, key=lambda v: len(v.sweeps))
-    sweeps: list[ClutterSweep] = []
-    for sweep in template.sweeps:
-        same = [s for v in volumes if (s := _same_sweep(v, sweep)) is not None]
-        if len(same) >= MIN_VOLUMES and not any(_alike(s, sweep) for s in sweeps):
-            sweeps.append(_learn_sweep(sweep, same))
+        if site is None:
+            site, radar, source = volume.site, volume.radar, volume.source
+        if volume.site.distance_m(site) > SAME_PLACE_M:
+            raise InputError(f"{volume.source} is of a radar at {volume.site}, {source} of one at {site}")
+        times.append(volume.time)
+        _count(volume, counts)
+    if site is None or len(times) < MIN_VOLUMES:
+        raise TooFewVolumes(f"a clutter map needs at least {MIN_VOLUMES} dry volumes, got {len(times)}")
+    sweeps = [c.result() for c in counts if c.volumes >= MIN_VOLUMES]
     if not sweeps:
         raise InputError("the volumes have no sweep in common: a clutter map needs volumes of the same scan")
-    times = np.sort(np.array([v.time for v in volumes], "datetime64[ns]"))
-    return ClutterMap(first.site, first.radar, times, tuple(sweeps))
+    rising = tuple(sorted(sweeps, key=lambda s: s.elevation_deg))
+    return ClutterMap(site, radar, np.sort(np.array(times, "datetime64[ns]")), rising)
 
 
-def _same_sweep(volume: PolarVolume, like: Sweep) -> Sweep | None:
-    found = [s for s in volume.sweeps if _alike(s, like)]
-    return min(found, key=lambda s: abs(s.elevation_deg - like.elevation_deg), default=None)
+def _count(volume: PolarVolume, counts: list[_Counts]) -> None:
+    """Count the echoes of one more volume, each elevation once."""
+    for known in counts:
+        same = [s for s in volume.sweeps if _alike(known, s)]
+        if same:
+            known.add(min(same, key=lambda s: abs(s.elevation_deg - known.elevation_deg)))
+    for sweep in volume.sweeps:
+        if not any(_alike(known, sweep) for known in counts):
+            counts.append(_Counts(sweep))
+            counts[-1].add(sweep)
 
 
-def _alike(a: Sweep | ClutterSweep, b: Sweep) -> bool:
+def _alike(a: _Counts, b: Sweep) -> bool:
     return (
-        abs(a.elevation_deg - b.elevation_deg) < 0.5 * SAME_ELEVATION_DEG
+        abs(a.elevation_deg - b.elevation_deg) < SAME_ELEVATION_DEG
         and abs(a.gate_m - b.gate_m) < 0.01 * b.gate_m
         and abs(a.first_gate_m - b.first_gate_m) < 0.5 * b.gate_m
     )
 
 
-def _learn_sweep(like: Sweep, sweeps: Sequence[Sweep]) -> ClutterSweep:
-    step = float(np.median(np.diff(like.azimuth_deg)))
-    rays, gates = max(round(360.0 / step), 1), max(s.reflectivity.shape[1] for s in sweeps)
-    observed = np.zeros((rays, gates), np.int32)
-    echoes = np.zeros((rays, gates), np.int32)
-    level = np.full((rays, gates), -np.inf, np.float32)
-    for sweep in sweeps:
-        row = _ray_index(sweep.azimuth_deg, rays)
+class _Counts:
+    """How often each gate of one elevation was observed and held echo, and its strongest echo, all ``[R, G]``."""
+
+    def __init__(self, like: Sweep) -> None:
+        self.elevation_deg, self.first_gate_m, self.gate_m = like.elevation_deg, like.first_gate_m, like.gate_m
+        shape = max(round(360.0 / float(np.median(np.diff(like.azimuth_deg)))), 1), like.reflectivity.shape[1]
+        self.volumes = 0
+        self.observed = np.zeros(shape, np.int32)
+        self.echoes = np.zeros(shape, np.int32)
+        self.level = np.full(shape, -np.inf, np.float32)
+
+    def add(self, sweep: Sweep) -> None:
+        """Count one more sweep."""
         dbz = sweep.reflectivity
-        there = slice(0, dbz.shape[1])
+        longer = ((0, 0), (0, max(dbz.shape[1] - self.level.shape[1], 0)))
+        if longer[1][1]:
+            self.observed, self.echoes = np.pad(self.observed, longer), np.pad(self.echoes, longer)
+            self.level = np.pad(self.level, longer, constant_values=-np.inf)
+        self.volumes += 1
+        row, there = _ray_index(sweep.azimuth_deg, self.level.shape[0]), slice(0, dbz.shape[1])
         # ufunc.at, because two rays may fall into the same slot
-        np.add.at(observed[:, there], row, np.isfinite(dbz).astype(np.int32))
-        np.add.at(echoes[:, there], row, (dbz >= CLUTTER_DBZ).astype(np.int32))
-        np.maximum.at(level[:, there], row, np.where(dbz >= CLUTTER_DBZ, dbz, -np.inf).astype(np.float32))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        frequency = (echoes / observed).astype(np.float32)
-    return ClutterSweep(like.elevation_deg, like.first_gate_m, like.gate_m, frequency, level)
+        np.add.at(self.observed[:, there], row, np.isfinite(dbz).astype(np.int32))
+        np.add.at(self.echoes[:, there], row, (dbz >= CLUTTER_DBZ).astype(np.int32))
+        np.maximum.at(self.level[:, there], row, np.where(dbz >= CLUTTER_DBZ, dbz, -np.inf).astype(np.float32))
+
+    def result(self) -> ClutterSweep:
+        """What was counted, as frequencies."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            frequency = (self.echoes / self.observed).astype(np.float32)
+        return ClutterSweep(self.elevation_deg, self.first_gate_m, self.gate_m, frequency, self.level)
 
 
 def _ray_index(azimuth_deg: Float32, rays: int) -> NDArray[np.intp]:

@@ -19,12 +19,11 @@ from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError, InputError
 from nowcast.radar import gridding_kernels as kernels
 from nowcast.radar.geometry import column_positions
-from nowcast.radar.polar import PolarVolume, Site, Sweep
+from nowcast.radar.polar import SAME_ELEVATION_DEG, PolarVolume, Site, Sweep
 from nowcast.types import Bool, Float32, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast_kernels.parallel import run_parallel
 
-SAME_ELEVATION_DEG = 0.12
 BLOCK_ROWS = 32
 MAX_GAP_DEG = 10.0
 """Between neighbouring sweeps farther apart than this nothing is interpolated."""

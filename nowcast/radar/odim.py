@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from nowcast.errors import InputError
-from nowcast.radar.fields import find_field
+from nowcast.fields import find_field
 from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered, plausible_site
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32

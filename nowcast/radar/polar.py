@@ -19,6 +19,8 @@ from nowcast.types import REFLECTIVITY, Float32
 NO_ECHO_DBZ = np.float32(-99.0)
 DEFAULT_BEAM_WIDTH_DEG = 1.0
 EARTH_RADIUS_M = 6_371_000.0
+SAME_ELEVATION_DEG = 0.12
+"""Sweeps less than this apart are at the same elevation: antennas stop a little beside the angle they were told."""
 SAME_PLACE_M = 2000.0
 """Positions no farther apart than this may be those of one radar: what files tell is rounded or surveyed anew."""
 

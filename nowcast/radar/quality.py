@@ -24,7 +24,7 @@ from nowcast.errors import ConfigError
 from nowcast.radar import quality_kernels as kernels
 from nowcast.radar.clutter import ClutterMap
 from nowcast.radar.geometry import beam_height_m, ground_distance_m, slant_range_m
-from nowcast.radar.polar import NO_ECHO_DBZ, PolarVolume, Sweep
+from nowcast.radar.polar import NO_ECHO_DBZ, SAME_ELEVATION_DEG, PolarVolume, Sweep
 from nowcast.types import Bool, Float32
 from nowcast_kernels.parallel import run_parallel
 
@@ -264,7 +264,7 @@ def _replace(echoes: Echoes, bad: Bool, above: Sweep | None, config: QualityConf
 
 def sweep_above(sweeps: Sequence[Sweep], index: int, at_least_deg: float) -> Sweep | None:
     """The next sweep that is higher by ``at_least_deg`` (a little less will do), not one of the same elevation."""
-    limit = sweeps[index].elevation_deg + max(0.9 * at_least_deg, 0.15)
+    limit = sweeps[index].elevation_deg + max(0.9 * at_least_deg, SAME_ELEVATION_DEG)
     return next((s for s in sweeps[index + 1 :] if s.elevation_deg >= limit), None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,20 @@ def dry_volumes(count: int = 5) -> list[PolarVolume]:
 @pytest.fixture(scope="module")
 def learnt() -> ClutterMap:
     return learn_clutter(dry_volumes())
+
+
+def test_volumes_are_learnt_one_at_a_time_and_not_kept() -> None:
+    """An archive of dry days is larger than the memory."""
+    made: list[weakref.ref[np.ndarray]] = []
+
+    def one_by_one() -> Iterator[PolarVolume]:
+        for k in range(4):
+            assert k < 2 or made[0]() is None
+            volume = polar_volume(nothing, gates=100, time=START + np.timedelta64(k, "m"))
+            made.append(weakref.ref(volume.sweeps[0].reflectivity))
+            yield volume
+
+    assert len(learn_clutter(one_by_one()).times) == 4
 
 
 def test_the_map_knows_where_the_ground_is(learnt: ClutterMap) -> None:

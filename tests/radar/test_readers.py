@@ -12,8 +12,8 @@ import pytest
 from radar_files import SITE, START, polar_volume, storm
 
 from nowcast.errors import InputError
+from nowcast.fields import ALIASES, find_field
 from nowcast.radar import NO_ECHO_DBZ, PolarVolume, read_volume, sniff
-from nowcast.radar.fields import ALIASES, find_field
 from nowcast.radar.polar import ordered, plausible_site
 from nowcast.radar.reader import read_volume_head
 

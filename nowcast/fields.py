@@ -10,7 +10,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "corrected_reflectivity", "corrected_reflectivity_horizontal", "reflectivity_corrected", "DBZH_CLEAN",
         "DBZHC", "DBZC", "CZ", "CORR_DBZ", "DBZH", "reflectivity", "reflectivity_horizontal", "DBZ", "DZ", "REF", "ZH",
         "Zh", "Z", "dBZ", "DBZHCC_F", "DBZ_F", "DBZHC_F", "equivalent_reflectivity_factor", "DBZV", "TH", "DBT", "DBTH",
-        "TZ", "ZT", "total_power", "UH", "DBZ_TOT", "dBuZ", "uZ",
+        "TZ", "ZT", "total_power", "UH", "DBZ_TOT", "dBuZ", "uZ", "refl", "MREFL", "MergedReflectivityQC",
     ),
     "velocity": (
         "velocity", "VRADH", "VRAD", "VEL", "VR", "VE", "V", "VU", "mean_doppler_velocity", "VRADDH", "VELH", "VG",
