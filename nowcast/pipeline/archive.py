@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -121,13 +121,23 @@ def newest_name(folder: Path) -> np.datetime64 | None:
 
 def read_entries(path: Path) -> list[Entry]:
     """The valid times of one file; raises InputError when it is neither a polar volume nor gridded."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    return list(_entries_of(path, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=10_000)
+def _entries_of(path: Path, size: int, modified_ns: int) -> tuple[Entry, ...]:
+    """The entries of a file of this size and age: many sequences of one archive ask for them."""
     kind = sniff(path)
     if kind in POLAR_FORMATS:
         head = read_volume_head(path)
-        return [Entry(path, head.time, kind, head)]
+        return (Entry(path, head.time, kind, head),)
     if kind in (*GRID_FORMATS, VOLUMES):
         with plain_file(path) as plain:
-            return [Entry(path, time, kind) for time in gridded_times(plain)]
+            return tuple(Entry(path, time, kind) for time in gridded_times(plain))
     raise InputError(f"{path} is a {kind} file, not a radar volume")
 
 

@@ -10,25 +10,24 @@ import hashlib
 import json
 import logging
 import math
-import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import nowcast
 from nowcast.errors import InputError, NowcastError, OutputError, PartialFailure
 from nowcast.gaussians import FitConfig, extend_fit, fit_sequence, reconstruction_scores
-from nowcast.io.answers import json_text
-from nowcast.io.atomic import atomic_write_text
-from nowcast.io.gaussians import read_windows, write_windows
+from nowcast.io.gaussians import write_windows
 from nowcast.io.volumes import is_volume_file, read_volumes
-from nowcast.pipeline.fit_plan import Plan, breaks, nominal_step, plan_windows
-from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
+from nowcast.pipeline.fit_plan import Plan, plan_windows
+from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, list_files, load_sequence
+from nowcast.pipeline.parts import Parts
 from nowcast.radar import Site
 from nowcast.radar.quality import QualityConfig
-from nowcast.types import FittedWindow, Progress, VolumeSequence
+from nowcast.types import FittedWindow, Progress, Times, VolumeSequence
 from nowcast.units import iso_utc
 
 logger = logging.getLogger(__name__)
@@ -139,35 +138,82 @@ def fit_archive(
     """
     start = time.perf_counter()
     source, out = Path(source), Path(out)
-    times = list_inputs(source)
-    step = nominal_step(times)
-    job = _Job(source, config or FitConfig(), frames, future, grid, quality, site, clutter, keep_volumes, step)
-    plans = plan_windows(times, frames, future, every, source.stem or source.resolve().name)
-    parts = _Parts(out, job.fingerprint(), resume)
-    resumed, failures = 0, []
-    for done, plan in enumerate(plans):
-        if progress is not None:
-            progress(done, len(plans))
-        if parts.has(plan):
-            resumed += 1
-            continue
-        try:
-            parts.keep(plan, *job.fit(plan))
-        except OutputError:
-            raise
-        except Exception as error:
-            logger.debug("window %s failed", plan.name, exc_info=error)
-            reason = str(error) if isinstance(error, NowcastError) else f"{type(error).__name__}: {error}"
-            failures.append({"window": plan.name, "reason": reason})
+    files = list_files(source)
+    job = _Job(
+        source, config or FitConfig(), frames, future, grid, quality or QualityConfig(), site, clutter, keep_volumes
+    )
+    parts = Parts(out, job.fingerprint(), files, resume)
+    archive = source.stem or source.resolve().name
+    times = np.array(list(files), "datetime64[ns]")
+    broken: list[np.datetime64] = []
+    fitted: set[str] = set()
+    failures: dict[str, str] = {}
+    while True:
+        plans = _planned(np.setdiff1d(times, broken), broken, frames, future, every, archive)
+        found = _fit_windows(job, plans, parts, fitted, failures, progress)
+        if not found:
+            break
+        broken += found
     good = [plan for plan in plans if parts.has(plan)]
     if not good:
-        raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {failures[0]['reason']}")
+        raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {next(iter(failures.values()))}")
     write_windows([parts.window(plan) for plan in good], out, history=history)
     records = tuple(parts.record(plan) for plan in good)
     parts.remove()
     if progress is not None:
         progress(len(plans), len(plans))
-    return FitReport(out, records, tuple(failures), time.perf_counter() - start, resumed)
+    failed = tuple({"window": name, "reason": failures[name]} for name in sorted(failures))
+    return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in good} - fitted))
+
+
+def _planned(
+    times: Times, broken: list[np.datetime64], frames: int, future: int, every: int | None, archive: str
+) -> list[Plan]:
+    """The windows of the good times; says that there were broken volumes where these leave none."""
+    try:
+        return plan_windows(times, frames, future, every, archive)
+    except InputError as error:
+        if not broken:
+            raise
+        raise InputError(f"{error}; {len(broken)} broken volumes are not counted") from error
+
+
+def _fit_windows(
+    job: _Job,
+    plans: list[Plan],
+    parts: Parts,
+    fitted: set[str],
+    failures: dict[str, str],
+    progress: Progress | None,
+) -> list[np.datetime64]:
+    """Fit what is not done, newest first, until a window turns out to hold broken volumes: returns their times.
+
+    Windows count back from the newest volume, so that a broken one changes the plan of older windows only.
+    """
+    for count, plan in enumerate(reversed(plans)):
+        if progress is not None:
+            progress(count, len(plans))
+        if plan.name in failures or parts.has(plan):
+            continue
+        try:
+            parts.keep(plan, *job.fit(plan))
+            fitted.add(plan.name)
+        except _Broken as error:
+            return error.times
+        except OutputError:
+            raise
+        except Exception as error:
+            logger.debug("window %s failed", plan.name, exc_info=error)
+            failures[plan.name] = str(error) if isinstance(error, NowcastError) else f"{type(error).__name__}: {error}"
+    return []
+
+
+class _Broken(Exception):
+    """Some volumes of a window cannot be used."""
+
+    def __init__(self, times: list[np.datetime64]) -> None:
+        super().__init__(times)
+        self.times = times
 
 
 @dataclass
@@ -179,21 +225,22 @@ class _Job:
     frames: int
     future: int
     grid: GridConfig | None
-    quality: QualityConfig | None
+    quality: QualityConfig
     site: Site | None
     clutter: Path | None
     keep_volumes: bool | None
-    step: np.timedelta64
-    whole: VolumeSequence | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if is_volume_file(self.source):
-            self.whole = read_volumes(self.source)
+        self.whole = read_volumes(self.source) if is_volume_file(self.source) else None
+        self.cache = VolumeCache(self.frames + self.future + 1)
 
     def fingerprint(self) -> str:
-        """Of everything that a finished window depends on."""
-        settings = {**asdict(self), "config": asdict(self.config), "source": str(self.source.resolve()), "whole": None}
-        return hashlib.sha256(json.dumps(settings, default=str, sort_keys=True).encode()).hexdigest()
+        """Of everything that a finished window depends on besides its volumes."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self)}
+        settings |= {"source": self.source.resolve(), "version": nowcast.__version__}
+        if self.clutter is not None and self.clutter.is_file():
+            settings["clutter"] = hashlib.sha256(self.clutter.read_bytes()).hexdigest()
+        return hashlib.sha256(json.dumps(settings, default=_plain, sort_keys=True).encode()).hexdigest()
 
     def fit(self, plan: Plan) -> tuple[FittedWindow, dict[str, Any]]:
         """The window and its record."""
@@ -217,57 +264,39 @@ class _Job:
         return FittedWindow(fitted, inputs, plan.event, volumes if keep else None), record
 
     def _load(self, plan: Plan) -> VolumeSequence:
-        wanted = plan.times
         if self.whole is not None:
-            return self.whole.select(np.flatnonzero(np.isin(self.whole.times, wanted)))
-        volumes = load_sequence(
+            return self.whole.select(np.flatnonzero(np.isin(self.whole.times, plan.times)))
+        try:
+            volumes = self._newest(plan.times[-1], len(plan.times))
+            missing = np.setdiff1d(plan.times, volumes.times)
+        except NoneUsable:
+            missing = plan.times
+        if len(missing) == 0:
+            return volumes
+        broken = [time for time in missing if not self._usable(time)]
+        if broken:
+            raise _Broken(broken)
+        raise InputError(f"{len(missing)} of {len(plan.times)} volumes of {plan.name} do not go with its newest one")
+
+    def _newest(self, at: np.datetime64, frames: int) -> VolumeSequence:
+        return load_sequence(
             self.source,
-            at=wanted[-1],
-            frames=len(wanted),
+            at=at,
+            frames=frames,
             grid=self.grid,
-            quality=self.quality or QualityConfig(),
+            quality=self.quality,
             site=self.site,
             clutter=self.clutter,
+            cache=self.cache,
         )
-        # Broken volumes are replaced by older ones: then the window may reach over a gap, or end too early.
-        if len(volumes) < len(wanted) or volumes.times[-1] != wanted[-1] or breaks(volumes.times, self.step).size:
-            raise InputError(f"too few good volumes in {plan.name}: {len(volumes)} of {len(wanted)} without a gap")
-        return volumes
+
+    def _usable(self, time: np.datetime64) -> bool:
+        """Whether the volume of a time can be used where it is the only one."""
+        try:
+            return bool(self._newest(time, 1).times[-1] == time)
+        except NoneUsable:
+            return False
 
 
-class _Parts:
-    """Finished windows, kept beside the output until it is written."""
-
-    def __init__(self, out: Path, fingerprint: str, resume: bool) -> None:
-        self.folder = out.with_name(f".{out.name}.parts")
-        stamp = self.folder / "settings"
-        known = stamp.read_text(encoding="utf-8") if stamp.is_file() else None
-        if self.folder.exists() and (not resume or known != fingerprint):
-            self.remove()
-        atomic_write_text(stamp, fingerprint)
-
-    def _paths(self, plan: Plan) -> tuple[Path, Path]:
-        return self.folder / f"{plan.name}.nc", self.folder / f"{plan.name}.json"
-
-    def has(self, plan: Plan) -> bool:
-        """Whether the window is finished: its record is written last."""
-        return all(path.is_file() for path in self._paths(plan))
-
-    def keep(self, plan: Plan, window: FittedWindow, record: dict[str, Any]) -> None:
-        """Write a finished window."""
-        gaussians, facts = self._paths(plan)
-        write_windows([window], gaussians)
-        atomic_write_text(facts, json_text(record))
-
-    def window(self, plan: Plan) -> FittedWindow:
-        """A finished window, from disk."""
-        return read_windows(self._paths(plan)[0])[0]
-
-    def record(self, plan: Plan) -> dict[str, Any]:
-        """What was reported of it."""
-        record: dict[str, Any] = json.loads(self._paths(plan)[1].read_text(encoding="utf-8"))
-        return record
-
-    def remove(self) -> None:
-        """Forget all parts."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)

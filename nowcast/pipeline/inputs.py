@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,18 +29,20 @@ from nowcast.pipeline.archive import (
     newest_name,
     read_entries,
 )
+from nowcast.pipeline.cache import ReadVolume, VolumeCache
 from nowcast.pipeline.place import home_of, misplaced
 from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.content import plain_file, sniff
-from nowcast.radar.gridding import GridConfig, grid_volume
+from nowcast.radar.gridding import GridConfig
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import QualityConfig, clean
 from nowcast.radar.reader import PositionUnknown, read_volume
 from nowcast.types import Bool, Float32, GridSpec, Progress, VolumeSequence
 
-__all__ = ["GridConfig", "list_inputs", "load_sequence"]
+__all__ = ["GridConfig", "NoneUsable", "VolumeCache", "list_files", "list_inputs", "load_sequence"]
 
 QUALITY = QualityConfig()
+Volume = TypeVar("Volume", PolarVolume, ReadVolume)
 logger = logging.getLogger(__name__)
 
 
@@ -53,6 +56,7 @@ def load_sequence(
     clutter: Path | None = None,
     quality: QualityConfig | None = QUALITY,
     progress: Progress | None = None,
+    cache: VolumeCache | None = None,
 ) -> VolumeSequence:
     """Load gridded radar volumes, newest last.
 
@@ -77,9 +81,13 @@ def load_sequence(
         How echo that is not weather is removed from polar volumes; None leaves it in.
     progress
         Called with (done, total).
+    cache
+        Polar volumes that other calls with the same ``grid``, ``quality`` and ``clutter`` have gridded.
 
     Raises
     ------
+    NoneUsable
+        There are volumes, but none that can be used.
     InputError
         There is nothing to load, or the files come from several radars.
     """
@@ -106,16 +114,25 @@ def load_sequence(
     else:
         first = past if complete or near is None else [*first_entries(source, near), *past]
         places = _Places(site, site or home_of(first))
-        sequence = _load_polar(past, frames, grid, places, _preparation(clutter, quality), progress)
+        sequence = _load_polar(
+            past, frames, grid, places, _preparation(clutter, quality), progress, cache or VolumeCache()
+        )
     _tell_unread(unread, sequence.times[0], at)
     return sequence
 
 
 def list_inputs(source: Path | str, *, at: np.datetime64 | None = None) -> np.ndarray:
     """Valid times of all volumes of a source at or before ``at``, rising, without reading them."""
-    source = Path(source)
-    times = np.unique(np.array([e.time for e in _entries(source)[0]], "datetime64[ns]"))
+    times = np.array(list(list_files(source)), "datetime64[ns]")
     return times if at is None else times[times <= at]
+
+
+def list_files(source: Path | str) -> dict[np.datetime64, list[Path]]:
+    """The files of each valid time of a source, in order of time, without reading the volumes."""
+    files: dict[np.datetime64, list[Path]] = {}
+    for entry in sorted(_entries(Path(source))[0], key=lambda e: (e.time, e.path)):
+        files.setdefault(entry.time.astype("datetime64[ns]"), []).append(entry.path)
+    return files
 
 
 def _entries(source: Path, near: np.datetime64 | None = None) -> tuple[list[Entry], list[Unread], bool]:
@@ -165,11 +182,15 @@ def _skip(skipped: list[str], reason: str) -> None:
     skipped.append(reason)
 
 
-def _none_usable(entries: list[Entry], skipped: list[str]) -> InputError:
+class NoneUsable(InputError):
+    """None of the volumes can be used."""
+
+
+def _none_usable(entries: list[Entry], skipped: list[str]) -> NoneUsable:
     if len(entries) == 1:
-        return InputError(f"no volume can be used: {skipped[0]}")
+        return NoneUsable(f"no volume can be used: {skipped[0]}")
     folder = entries[-1].path.parent
-    return InputError(f"{folder}: none of {len(entries)} volumes can be used; the newest: {skipped[0]}")
+    return NoneUsable(f"{folder}: none of {len(entries)} volumes can be used; the newest: {skipped[0]}")
 
 
 def _load_gridded(
@@ -246,16 +267,17 @@ def _load_polar(
     places: _Places,
     prepare: Callable[[PolarVolume], PolarVolume],
     progress: Progress | None,
+    cache: VolumeCache,
 ) -> VolumeSequence:
     grid = wanted if isinstance(wanted, GridSpec) else None
     found: list[tuple[Entry, Float32, Bool]] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry, volume in _good_volumes(entries, places, skipped):
+    for entry, volume in _good_volumes(entries, places, skipped, cache.read):
         if grid is None:
             assert isinstance(wanted, GridConfig)
             grid = wanted.around(places.home or volume.site)
-        values, mask = grid_volume(prepare(volume), grid)
+        values, mask = volume.on(grid, prepare)
         if not mask.any():
             _skip(skipped, f"{entry.path.name} observed nothing within the grid")
             continue
@@ -292,13 +314,15 @@ def polar_volumes(
     if not past:
         raise _nothing(source, [e for e in entries if e.head is not None], unread, at)
     _refuse_mixture(source, past)
-    for done, (_, volume) in enumerate(_good_volumes(past, _Places(site, site or home_of(past)), [])):
+    for done, (_, volume) in enumerate(_good_volumes(past, _Places(site, site or home_of(past)), [], read_volume)):
         if progress is not None:
             progress(done + 1, len(past))
         yield volume
 
 
-def _good_volumes(entries: list[Entry], places: _Places, skipped: list[str]) -> Iterator[tuple[Entry, PolarVolume]]:
+def _good_volumes(
+    entries: list[Entry], places: _Places, skipped: list[str], read: Callable[..., Volume]
+) -> Iterator[tuple[Entry, Volume]]:
     """Read the usable volumes, newest first, one a time; tell what is skipped."""
     taken: Entry | None = None
     for entry in _usable(entries, places.given is None, skipped):
@@ -306,7 +330,7 @@ def _good_volumes(entries: list[Entry], places: _Places, skipped: list[str]) -> 
             _skip(skipped, f"{entry.path.name} has the same time as {taken.path.name}")
             continue
         try:
-            volume = read_volume(entry.path, site=places.given, fallback=places.home)
+            volume = read(entry.path, site=places.given, fallback=places.home)
         except PositionUnknown:
             raise
         except InputError as error:

@@ -272,7 +272,15 @@ def _events(some: Sequence[Example]) -> list[str]:
 
 
 def _fingerprint(config: TrainConfig, windows: Sequence[FittedWindow]) -> str:
-    """Of the settings and of which windows there are, so that a state is resumed with its own only."""
-    data = [[w.event, w.inputs, str(w.gaussians.times[0]), list(w.gaussians.means.shape)] for w in windows]
+    """Of the settings and of what the windows hold, so that a state is resumed with its own only."""
+    data = [[w.event, w.inputs, str(w.gaussians.times[0]), _digest(w)] for w in windows]
     text = json.dumps([asdict(config), data, nowcast.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(window: FittedWindow) -> str:
+    found = hashlib.sha256()
+    for values in (window.gaussians.means, window.gaussians.intensities):
+        found.update(f"{tuple(values.shape)}".encode())
+        found.update(values.numpy().tobytes())
+    return found.hexdigest()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from helpers import moving_cells, small_grid
+from radar_files import START, polar_volume, storm, write_odim
 
 import nowcast.pipeline.fit as fit_module
 from nowcast.errors import InputError, PartialFailure, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
+from nowcast.pipeline import cache
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.fit_plan import plan_windows
-from nowcast.types import GaussianSequence, VolumeSequence
+from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
+from nowcast.radar import PolarVolume
+from nowcast.types import GaussianSequence, GridSpec, VolumeSequence
 
 GRID = small_grid((4, 20, 24))
 FEW = FitConfig(gaussians=24)
@@ -129,7 +134,7 @@ def test_a_failing_window_is_recorded_and_the_others_are_done(tmp_path: Path, mo
     Counted(monkeypatch, 2, ValueError("bad luck"))
     report = fit_archive(source, out, config=FEW, frames=2)
     assert len(read_windows(out)) == len(report.sequences) == 3
-    assert report.failures[0]["window"].startswith("20200101T002000") and "bad luck" in report.failures[0]["reason"]
+    assert report.failures[0]["window"].startswith("20200101T004000") and "bad luck" in report.failures[0]["reason"]
     with pytest.raises(PartialFailure, match="1 of 4 windows"):
         report.raise_failures()
     assert "failed" in report.table()
@@ -140,6 +145,81 @@ def test_no_good_window_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Counted(monkeypatch, 1, InputError("nothing usable"))
     with pytest.raises(InputError, match=r"none of 1 windows.*nothing usable"):
         fit_archive(source, tmp_path / "fit.nc", config=FEW, frames=2)
+
+
+@pytest.fixture
+def polar(tmp_path: Path) -> Path:
+    """Eight polar volumes, ten minutes apart."""
+    folder = tmp_path / "polar"
+    folder.mkdir()
+    for k in range(8):
+        field = storm(x0=-30e3 + 6e3 * k, y0=10e3)
+        volume = polar_volume(field, rays=90, gates=60, time=START + k * 10 * MINUTE)
+        write_odim(volume, folder / f"{k}.h5")
+    return folder
+
+
+COARSE = GridConfig(spacing_m=10_000.0, extent_m=60_000.0, top_m=9000.0, level_spacing_m=1000.0)
+
+
+def inputs_of(path: Path) -> list[tuple[str, ...]]:
+    return [w.volumes.sources for w in read_windows(path) if w.volumes is not None]
+
+
+@pytest.mark.parametrize("broken", [(7,), (5,), (0,), (3, 4), (7, 6, 5)])
+def test_broken_volumes_are_normal(polar: Path, tmp_path: Path, broken: tuple[int, ...]) -> None:
+    """The windows are those of an archive without them, and nothing has failed."""
+    for k in broken:
+        blank_out(polar / f"{k}.h5")
+    assert len(list_inputs(polar)) == 8  # their headers are good
+    options = {"config": FEW, "frames": 2, "every": 1, "grid": COARSE, "keep_volumes": True}
+    report = fit_archive(polar, tmp_path / "with.nc", **options)  # type: ignore[arg-type]
+    for k in broken:
+        (polar / f"{k}.h5").unlink()
+    fit_archive(polar, tmp_path / "without.nc", **options)  # type: ignore[arg-type]
+    assert not report.failures
+    assert inputs_of(tmp_path / "with.nc") == inputs_of(tmp_path / "without.nc")
+
+
+def blank_out(path: Path) -> None:
+    """Make a volume of which only the data show that it cannot be used: its header stays."""
+    with h5py.File(path, "r+") as file:
+        for sweep in [name for name in file if name.startswith("dataset")]:
+            del file[sweep]["data1"]
+
+
+def test_each_volume_is_gridded_once_and_a_window_is_as_if_it_were_alone(
+    polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    whole = cache.grid_volume
+
+    def counted(volume: PolarVolume, grid: GridSpec) -> tuple[np.ndarray, np.ndarray]:
+        seen.append(volume.source)
+        return whole(volume, grid)
+
+    monkeypatch.setattr(cache, "grid_volume", counted)
+    fit_archive(polar, tmp_path / "f.nc", config=FEW, frames=2, future=1, every=1, grid=COARSE)
+    assert len(seen) == 8
+    windows = read_windows(tmp_path / "f.nc")
+    assert len(windows) == 6
+    for window in windows:
+        alone = load_sequence(polar, at=window.gaussians.times[-1], frames=3, grid=COARSE)
+        assert window.volumes is not None
+        np.testing.assert_array_equal(window.volumes.mask, alone.mask)
+        fitted = fit_module.fit_sequence(alone.select(slice(0, 2)), FEW)
+        np.testing.assert_array_equal(window.gaussians.means[:2], fitted.means)
+
+
+def test_a_file_that_was_replaced_is_fitted_again(polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"config": FEW, "frames": 2, "grid": COARSE}
+    counted = Counted(monkeypatch, 4, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fit_archive(polar, tmp_path / "f.nc", **options)  # type: ignore[arg-type]
+    field = storm(x0=0.0, y0=0.0)
+    write_odim(polar_volume(field, rays=90, gates=60, time=START + 70 * MINUTE), polar / "7.h5")
+    report = fit_archive(polar, tmp_path / "f.nc", **options)  # type: ignore[arg-type]
+    assert report.resumed == 2 and counted.calls == 6
 
 
 def test_dry_archive_gives_json_without_infinity(tmp_path: Path) -> None:

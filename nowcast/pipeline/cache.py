@@ -1,0 +1,56 @@
+"""The volumes gridded last, for sequences that overlap."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nowcast.radar.gridding import grid_volume
+from nowcast.radar.polar import PolarVolume, Site
+from nowcast.radar.reader import read_volume
+from nowcast.types import Bool, Float32, GridSpec
+
+Gridded = tuple[Float32, Bool]
+
+
+@dataclass
+class ReadVolume:
+    """A polar volume, of which only what was gridded is kept once it was."""
+
+    site: Site
+    defect: str
+    again: Callable[[], PolarVolume]
+    polar: PolarVolume | None
+    gridded: dict[GridSpec, Gridded] = field(default_factory=dict)
+
+    def on(self, grid: GridSpec, prepare: Callable[[PolarVolume], PolarVolume]) -> Gridded:
+        """Values and mask on a grid, as of :func:`nowcast.radar.gridding.grid_volume`."""
+        if grid not in self.gridded:
+            self.gridded[grid] = grid_volume(prepare(self.polar or self.again()), grid)
+            self.polar = None
+        return self.gridded[grid]
+
+
+class VolumeCache:
+    """The polar volumes used last, at most ``size`` of them; for one quality control and one clutter map."""
+
+    def __init__(self, size: int = 1) -> None:
+        self.size = size
+        self._kept: OrderedDict[tuple[Path, Site | None, Site | None], ReadVolume] = OrderedDict()
+
+    def read(self, path: Path, *, site: Site | None, fallback: Site | None) -> ReadVolume:
+        """A volume, read where it is not at hand; arguments and errors as of :func:`nowcast.radar.read_volume`."""
+        key = path, site, fallback
+        if key not in self._kept:
+
+            def again() -> PolarVolume:
+                return read_volume(path, site=site, fallback=fallback)
+
+            volume = again()
+            self._kept[key] = ReadVolume(volume.site, volume.defect, again, volume)
+        self._kept.move_to_end(key)
+        while len(self._kept) > self.size:
+            self._kept.popitem(last=False)
+        return self._kept[key]
