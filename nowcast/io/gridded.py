@@ -209,7 +209,15 @@ def _axis(path: Path, file: netCDF4.Dataset, dim: str) -> NDArray[np.float64]:
     if dim not in file.variables:
         raise InputError(f"{path} has no coordinates along {dim}")
     values = np.asarray(np.ma.filled(file[dim][:].astype(np.float64), np.nan))
-    units = str(getattr(file[dim], "units", "")).strip().lower()
+    return axis_metres(path, dim, values, str(getattr(file[dim], "units", "")))
+
+
+def axis_metres(path: Path, dim: str, values: NDArray[np.float64], units: str) -> NDArray[np.float64]:
+    """Coordinates of a grid's axis in metres; raises InputError where ``units`` is no length.
+
+    An axis without units is in kilometres when its values stay below ``SUSPECT_KM``.
+    """
+    units = units.strip().lower()
     if units.startswith("degree"):
         raise InputError(f"{path}: {dim} is in degrees; a grid in metres on a projection plane is needed")
     if units not in LENGTH_UNITS:

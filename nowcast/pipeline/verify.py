@@ -13,7 +13,7 @@ import numpy as np
 from nowcast import units
 from nowcast.errors import InputError
 from nowcast.io.forecasts import is_forecast_file, read_forecast
-from nowcast.pipeline.foreign import read_foreign_forecast
+from nowcast.io.foreign_forecasts import read_foreign_forecast
 from nowcast.pipeline.inputs import list_inputs, load_sequence
 from nowcast.types import Bool, Forecast, GridSpec, Progress, Times, VolumeSequence
 from nowcast.units import iso_utc

@@ -17,6 +17,7 @@ from nowcast.cli import app
 from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
+from nowcast.io.foreign_forecasts import read_foreign_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.models import save_checkpoint
 from nowcast.pipeline.evaluate import (
@@ -225,6 +226,32 @@ def test_foreign_forecast_files_are_scored(archive: Path, tmp_path: Path) -> Non
         for path, name in ((ours, "extrapolation"), (tmp_path / "theirs.nc", "theirs"))
     ]
     assert np.allclose(*mae)
+
+
+@pytest.mark.parametrize("unit", ["km", "kilometers", "kilometre"])
+def test_foreign_axes_may_fall_and_be_in_kilometres(archive: Path, tmp_path: Path, unit: str) -> None:
+    run_evaluation(request(archive, methods=("persistence",), keep_forecasts=tmp_path / "kept"))
+    path = tmp_path / "kept" / "persistence" / "20200101T003000.nc"
+    ours = read_forecast(path)
+    with xr.open_dataset(path, decode_timedelta=True) as dataset:
+        foreign = dataset.load().isel(y=slice(None, None, -1), z=slice(None, None, -1))
+    for axis in "zyx":
+        foreign = foreign.assign_coords({axis: (axis, foreign[axis].values / 1000.0, {"units": unit})})
+    foreign.to_netcdf(tmp_path / "theirs.nc")
+    theirs = read_foreign_forecast(tmp_path / "theirs.nc")
+    assert theirs.grid.matches(ours.grid)
+    np.testing.assert_allclose(theirs.values, ours.values)
+
+
+def test_foreign_axes_in_degrees_are_refused(archive: Path, tmp_path: Path) -> None:
+    run_evaluation(request(archive, methods=("persistence",), keep_forecasts=tmp_path / "kept"))
+    path = tmp_path / "kept" / "persistence" / "20200101T003000.nc"
+    with xr.open_dataset(path, decode_timedelta=True) as dataset:
+        foreign = dataset.load()
+    foreign["x"].attrs["units"] = "degrees_east"
+    foreign.to_netcdf(tmp_path / "theirs.nc")
+    with pytest.raises(InputError, match=r"theirs\.nc: x is in degrees"):
+        read_foreign_forecast(tmp_path / "theirs.nc")
 
 
 def test_leads_without_observation_are_told(archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -165,7 +165,9 @@ def test_a_log_is_read_or_refused(trained):
 
 def test_the_command_draws_the_losses(windows, tmp_path):
     write_windows(windows, tmp_path / "fits.nc")
-    (tmp_path / "c.yaml").write_text("train:\n  epochs: 1\n  model: {d_model: 16, d_state: 8, head_dim: 16, pairs: 1}\n")
+    (tmp_path / "c.yaml").write_text(
+        "train:\n  epochs: 1\n  model: {d_model: 16, d_state: 8, head_dim: 16, pairs: 1}\n"
+    )
     arguments = ["train", str(tmp_path / "fits.nc"), "--config", str(tmp_path / "c.yaml"), "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*arguments, "--json"])
     assert done.exit_code == 0, done.output

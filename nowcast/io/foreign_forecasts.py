@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nowcast.errors import InputError
+from nowcast.io import cf
+from nowcast.io.gridded import axis_metres
 from nowcast.types import Forecast, GridSpec
 from nowcast.units import clip_dbz
 
@@ -23,7 +26,8 @@ def read_foreign_forecast(path: Path) -> Forecast:
     """Read a forecast that nowcast did not write.
 
     Lead times and the initial time are found by standard name (``forecast_period``, ``forecast_reference_time``) or
-    usual names, the origin of the grid by a CF grid mapping. Values that are missing are not covered by the forecast.
+    usual names, the origin of the grid by a CF grid mapping. Axes may fall, and be in kilometres. Values that are
+    missing are not covered by the forecast.
 
     Raises
     ------
@@ -32,13 +36,8 @@ def read_foreign_forecast(path: Path) -> Forecast:
     """
     import xarray as xr
 
-    try:
-        with xr.open_dataset(path, decode_timedelta=True) as dataset:
-            return _forecast(dataset.load(), path)
-    except InputError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as a forecast file: {error}") from error
+    with cf.reading(path, "a forecast file"), xr.open_dataset(path, decode_timedelta=True) as dataset:
+        return _forecast(dataset.load(), path)
 
 
 def _forecast(dataset: xr.Dataset, path: Path) -> Forecast:
@@ -50,15 +49,16 @@ def _forecast(dataset: xr.Dataset, path: Path) -> Forecast:
             f"{path} is no forecast file: expected reflectivity(lead_time, z, y, x), its lead times and a "
             f"forecast_reference_time; it has {', '.join(map(str, dataset.variables))}"
         )
-    space = ("z", "y", "x")
-    members = [d for d in dataset[name].dims if d not in (lead, *space)]
-    values = dataset[name].transpose(*members, lead, *space).values.astype(np.float32)
+    axes = {dim: _axis(dataset.variables[dim], dim, path) for dim in ("z", "y", "x")}
+    rising = dataset[name].isel({dim: np.argsort(axis) for dim, axis in axes.items()})
+    members = [d for d in rising.dims if d not in (lead, *axes)]
+    values = rising.transpose(*members, lead, *axes).values.astype(np.float32)
     values = clip_dbz(values if members else values[None]).astype(np.float32)
     return Forecast(
         init_time=dataset[init].values.astype("datetime64[ns]").ravel()[0],
         lead_times=_lead_times(dataset[lead], path),
         values=values,
-        grid=_grid(dataset, path),
+        grid=_grid(dataset, [np.sort(axis) for axis in axes.values()], path),
         method=str(dataset.attrs.get("method", path.stem)),
     )
 
@@ -80,15 +80,14 @@ def _lead_times(lead: xr.DataArray, path: Path) -> np.ndarray:
     return lead.values.astype("timedelta64[ns]")
 
 
-def _grid(dataset: xr.Dataset, path: Path) -> GridSpec:
+def _axis(axis: xr.Variable, dim: str, path: Path) -> NDArray[np.float64]:
+    return axis_metres(path, dim, axis.values.astype(np.float64), str(axis.attrs.get("units", "")))
+
+
+def _grid(dataset: xr.Dataset, axes: list[NDArray[np.float64]], path: Path) -> GridSpec:
     mapping = next((v.attrs for v in dataset.variables.values() if ORIGIN[0] in v.attrs), None)
     if mapping is None or ORIGIN[1] not in mapping:
         raise InputError(f"{path} has no grid mapping with {ORIGIN[0]}: where the grid lies is not known")
     lat, lon = (float(np.ravel(mapping[key])[0]) for key in ORIGIN)
-    z, y, x = (_metres(dataset[axis]) for axis in "zyx")
+    z, y, x = axes
     return GridSpec.from_axes(lat, lon, z, y, x, float(mapping.get("origin_altitude", 0.0)))
-
-
-def _metres(axis: xr.DataArray) -> list[float]:
-    scale = 1000.0 if axis.attrs.get("units") in ("km", "kilometre", "kilometer") else 1.0
-    return [scale * float(value) for value in axis.values]
