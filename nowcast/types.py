@@ -207,6 +207,15 @@ class GaussianSet:
     def __len__(self) -> int:
         return int(self.means.shape[0])
 
+    @property
+    def active(self) -> Tensor:
+        """``[N]`` bool: which Gaussians have an intensity that is not zero; the others are idle."""
+        return (self.intensities != 0).any(dim=-1)
+
+    def take(self, rows: Tensor) -> GaussianSet:
+        """The Gaussians of the given rows (indices or a mask)."""
+        return GaussianSet(self.means[rows], self.log_scales[rows], self.quats[rows], self.intensities[rows])
+
 
 @dataclass(frozen=True)
 class GaussianSequence:
@@ -215,7 +224,8 @@ class GaussianSequence:
     ``means [T, N, 3]``, ``log_scales [T, N, 3]``, ``quats [T, N, 4]``, ``intensities [T, N, C]`` as in
     :class:`GaussianSet`. ``velocities [T, N, 3]`` is the fit's estimate of each Gaussian's motion at that time, m/s
     as (x, y, z): that of the echo around it, from times up to and including it. ``ids [N]`` int64 persist from
-    cycle to cycle. ``times [T]`` as in :class:`VolumeSequence`. A Gaussian with zero intensity is idle.
+    cycle to cycle. ``times [T]`` as in :class:`VolumeSequence`. A Gaussian without intensity
+    is idle.
     """
 
     means: Tensor
@@ -254,6 +264,36 @@ class GaussianSequence:
             velocities=self.velocities[indices],
             times=self.times[indices],
         )
+
+    def take(self, rows: Tensor) -> GaussianSequence:
+        """The Gaussians of the given rows (indices or a mask), at all times."""
+        return replace(
+            self,
+            means=self.means[:, rows],
+            log_scales=self.log_scales[:, rows],
+            quats=self.quats[:, rows],
+            intensities=self.intensities[:, rows],
+            velocities=self.velocities[:, rows],
+            ids=self.ids[rows],
+        )
+
+    def concat(self, later: GaussianSequence) -> GaussianSequence:
+        """These times and then those of ``later``, which has the same Gaussians."""
+        return replace(
+            self,
+            means=_stacked(self.means, later.means),
+            log_scales=_stacked(self.log_scales, later.log_scales),
+            quats=_stacked(self.quats, later.quats),
+            intensities=_stacked(self.intensities, later.intensities),
+            velocities=_stacked(self.velocities, later.velocities),
+            times=np.concatenate([self.times, later.times]),
+        )
+
+
+def _stacked(before: Tensor, after: Tensor) -> Tensor:
+    from torch import cat  # here, so that those who need volumes only need not wait for it
+
+    return cat([before, after])
 
 
 @dataclass(frozen=True)

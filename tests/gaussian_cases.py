@@ -81,9 +81,3 @@ def lively(seed: int = 0) -> GauMamba:
         for p in model.head.parameters():
             p.copy_(0.1 * torch.randn(p.shape, generator=g))
     return model
-
-
-def permuted(sequence: GaussianSequence, order: torch.Tensor) -> GaussianSequence:
-    """The same Gaussians in another order."""
-    names = ("means", "log_scales", "quats", "intensities", "velocities")
-    return replace(sequence, **{k: getattr(sequence, k)[:, order] for k in names}, ids=sequence.ids[order])

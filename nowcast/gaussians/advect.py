@@ -79,7 +79,7 @@ def flow_of(sequence: GaussianSequence) -> MotionField:
     grid = _coarse(sequence.grid)
     last = sequence.at(-1)
     strength = last.intensities.abs().amax(dim=1).numpy().astype(np.float64)
-    active = np.flatnonzero(strength > 0)
+    active = np.flatnonzero(last.active.numpy())
     if len(active) == 0:
         return MotionField.still(grid)
     scale = np.array([1.0, 1.0, LEVELS_PER_ROW])

@@ -86,8 +86,7 @@ def extend_fit(
         return sequence
     first = max(fitted - HISTORY, 0)
     recent, known = volumes.select(slice(first, None)), fitted - first
-    now = state_of(sequence.at(-1))
-    active = (now.intensities != 0).any(axis=1)
+    now, active = state_of(sequence.at(-1)), sequence.at(-1).active.numpy()
     fitter = Fitter(recent, config, _silent, first=known)
     fitter.states = [now.take(active)] * len(recent)
     for t in range(known, len(recent)):
@@ -100,7 +99,7 @@ def extend_fit(
     for whole, part in zip(drift, found[1:], strict=True):
         whole[active] = part
     after = volumes.select(slice(fitted, None))
-    return joined_sequences(sequence, sequence_of(later, drift, after, sequence.ids))
+    return sequence.concat(sequence_of(later, drift, after, sequence.ids))
 
 
 def sequence_of(
@@ -132,19 +131,6 @@ def state_of(gaussians: GaussianSet) -> State:
         gaussians.log_scales.numpy().copy(),
         quats.numpy(),
         units.dbz_to_model(gaussians.intensities.numpy()),
-    )
-
-
-def joined_sequences(before: GaussianSequence, after: GaussianSequence) -> GaussianSequence:
-    """One sequence of the same Gaussians."""
-    return replace(
-        before,
-        means=torch.cat([before.means, after.means]),
-        log_scales=torch.cat([before.log_scales, after.log_scales]),
-        quats=torch.cat([before.quats, after.quats]),
-        intensities=torch.cat([before.intensities, after.intensities]),
-        velocities=torch.cat([before.velocities, after.velocities]),
-        times=np.concatenate([before.times, after.times]),
     )
 
 

@@ -12,7 +12,7 @@ from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.energy import DensityTerm
 from nowcast.gaussians.flow import carry, filled_in, motions
 from nowcast.gaussians.optimise import Result, minimise
-from nowcast.gaussians.seed import parked, seeds_on_echo, seeds_on_residual
+from nowcast.gaussians.seed import idle_gaussians, seeds_on_echo, seeds_on_residual
 from nowcast.gaussians.state import Limits, State
 from nowcast.gaussians.terms import AmplitudeTerm, ImageTerm, Term
 from nowcast.types import REFLECTIVITY, Float32, GridSpec, Progress, VolumeSequence
@@ -43,7 +43,7 @@ class Fitter:
         for t in range(1, count):
             self.forward(t)
             self.progress(newest + t + 1, total)
-        idle = parked(self.config.gaussians - len(self.states[0]), self.limits.least.size, self.grid)
+        idle = idle_gaussians(self.config.gaussians - len(self.states[0]), self.limits.least.size, self.grid)
         return [state.join(idle) for state in self.states]
 
     def _newest_observed(self) -> int:

@@ -19,10 +19,8 @@ CSI_DBZ = (20, 35, 45)
 def render(gaussians: GaussianSet, grid: GridSpec) -> Float32:
     """The field ``[C, Z, Y, X]`` float32 of the Gaussians in physical units, reflectivity clipped to 0..80 dBZ."""
     with torch.no_grad():
-        drawing = torch.nonzero((gaussians.intensities != 0).any(dim=1)).squeeze(1)
-        parts = (gaussians.means, gaussians.log_scales, gaussians.quats, gaussians.intensities)
-        means, log_scales, quats, intensities = (part[drawing].contiguous() for part in parts)
-        field: Float32 = voxelize(means, log_scales, quats, intensities, grid).numpy()
+        g = gaussians.take(gaussians.active)
+        field: Float32 = voxelize(g.means, g.log_scales, g.quats, g.intensities, grid).numpy()
     field[0] = units.clip_dbz(field[0])
     return field
 

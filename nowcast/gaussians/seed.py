@@ -68,7 +68,7 @@ def seeds_on_residual(residual: Float32, grid: VoxelGrid, count: int, noise: flo
     return _seeds(voxels, ones, 1.5 * ones, residual, grid, rng)
 
 
-def parked(count: int, channels: int, grid: VoxelGrid) -> State:
+def idle_gaussians(count: int, channels: int, grid: VoxelGrid) -> State:
     """Idle Gaussians, spread over the grid by a low-discrepancy sequence (R_d of Roberts 2018)."""
     shares = (0.5 + np.arange(1, count + 1)[:, None] / 1.2207440846057596 ** np.arange(1, 4)) % 1.0
     first, step, shape = (np.array(v, np.float64) for v in (grid.first_m, grid.spacing_m, grid.shape))

@@ -5,30 +5,42 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from nowcast_kernels.voxelize import rotation_matrices
 
 Doubles = NDArray[np.float64]
 
 _ORDERS = np.array(list(itertools.permutations(range(3))))
 
 
-def rotation_matrices(quats: Doubles) -> Doubles:
-    """Rotation matrices ``[N, 3, 3]`` of quaternions ``[N, 4]`` (w, x, y, z) of any length but zero."""
-    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).T
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+def quaternion_product(p: Tensor, q: Tensor) -> Tensor:
+    """Hamilton product of quaternions ``[..., 4]`` (w, x, y, z): the rotation q, then the rotation p."""
+    pw, px, py, pz = p.unbind(-1)
+    qw, qx, qy, qz = q.unbind(-1)
+    parts = (
+        pw * qw - px * qx - py * qy - pz * qz,
+        pw * qx + px * qw + py * qz - pz * qy,
+        pw * qy - px * qz + py * qw + pz * qx,
+        pw * qz + px * qy - py * qx + pz * qw,
     )
-    return np.moveaxis(np.array(rows), 2, 0)
+    return torch.stack(parts, dim=-1)
 
 
-def quaternions(rotations: Doubles) -> Doubles:
+def rotations(quats: Doubles) -> Doubles:
+    """Rotation matrices ``[N, 3, 3]`` of quaternions ``[N, 4]`` (w, x, y, z) of any length but zero."""
+    matrices: Doubles = rotation_matrices(torch.tensor(quats)).numpy()
+    return matrices
+
+
+def quaternions(matrices: Doubles) -> Doubles:
     """Quaternions ``[N, 4]`` (w, x, y, z) of rotation matrices ``[N, 3, 3]``; w is not negative."""
-    diagonal = np.einsum("nii->ni", rotations)
+    diagonal = np.einsum("nii->ni", matrices)
     signs = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     squares = np.maximum(1.0 + diagonal @ signs.T, 0.0)  # 4 w^2, 4 x^2, 4 y^2, 4 z^2
-    r = rotations
+    r = matrices
     wx, wy, wz = r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]
     xy, xz, yz = r[:, 0, 1] + r[:, 1, 0], r[:, 0, 2] + r[:, 2, 0], r[:, 1, 2] + r[:, 2, 1]
     products = np.stack(
@@ -47,7 +59,7 @@ def quaternions(rotations: Doubles) -> Doubles:
 
 def covariances(log_scales: Doubles, quats: Doubles) -> Doubles:
     """Covariance matrices ``[N, 3, 3]`` in m^2."""
-    axes = rotation_matrices(quats) * np.exp(log_scales)[:, None, :]
+    axes = rotations(quats) * np.exp(log_scales)[:, None, :]
     return axes @ axes.transpose(0, 2, 1)
 
 
@@ -57,7 +69,7 @@ def scales_and_rotations(covars: Doubles, like: Doubles) -> tuple[Doubles, Doubl
     ``like [N, 4]`` are the quaternions before the change: an axis keeps its number as a Gaussian deforms.
     """
     variances, axes = np.linalg.eigh(covars)
-    before = rotation_matrices(like)
+    before = rotations(like)
     along = np.abs(axes.transpose(0, 2, 1) @ before)  # [N, new axis, old axis]
     fit = sum(along[:, _ORDERS[:, k], k] for k in range(3))
     order = _ORDERS[np.argmax(fit, axis=1)]

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.types import Float32
-from nowcast_kernels.jit import inlined, kernel
+from nowcast_kernels.jit import kernel
+from nowcast_kernels.voxelize.geometry import rotation
 
 Doubles = NDArray[np.float64]
 
@@ -97,21 +98,11 @@ def volume_in_voxels(state: State, spacing_m: tuple[float, float, float]) -> Dou
     return np.maximum(math.pi**1.5 * scales / math.prod(spacing_m), 1.0)
 
 
-@inlined
-def _axes(quats, i):  # type: ignore[no-untyped-def]
-    """Rotation matrix, row by row."""
-    w, x, y, z = float(quats[i, 0]), float(quats[i, 1]), float(quats[i, 2]), float(quats[i, 3])
-    return (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-
-
 @kernel
 def _retract(means, log_scales, quats, intensities, step, low, high, least, most, m_out, l_out, q_out, a_out):  # type: ignore[no-untyped-def]
     for i in range(len(means)):
-        r = _axes(quats, i)
+        rx, ry, rz, _, _ = rotation(quats, i)
+        r = (rx, ry, rz)
         for k in range(3):
             shift = 0.0
             for j in range(3):
@@ -136,7 +127,8 @@ def _retract(means, log_scales, quats, intensities, step, low, high, least, most
 @kernel
 def _to_local(log_scales, quats, g_means, g_log_scales, g_quats, g_intensities, out):  # type: ignore[no-untyped-def]
     for i in range(len(g_means)):
-        r = _axes(quats, i)
+        rx, ry, rz, _, _ = rotation(quats, i)
+        r = (rx, ry, rz)
         for j in range(3):
             pull = r[0][j] * g_means[i, 0] + r[1][j] * g_means[i, 1] + r[2][j] * g_means[i, 2]
             out[i, j] = math.exp(log_scales[i, j]) * pull
@@ -153,7 +145,8 @@ def _to_local(log_scales, quats, g_means, g_log_scales, g_quats, g_intensities, 
 @kernel
 def _to_parameters(log_scales, quats, step, d_means, d_log_scales, d_quats, d_intensities):  # type: ignore[no-untyped-def]
     for i in range(len(step)):
-        r = _axes(quats, i)
+        rx, ry, rz, _, _ = rotation(quats, i)
+        r = (rx, ry, rz)
         for k in range(3):
             shift = 0.0
             for j in range(3):

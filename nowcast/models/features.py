@@ -4,7 +4,7 @@ Nothing here depends on the horizontal position of the echo, on the order of the
 are absolute, because 5 km is near the freezing level on every radar. Vectors are turned into the model's own
 horizontal axes first; training turns and mirrors those axes at random, a forecast leaves them as they are.
 
-A Gaussian is alive where any of its intensities is not zero. Averages over neighbours are taken over living ones.
+Averages over neighbours are taken over active Gaussians: idle ones draw nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from nowcast.types import GaussianSet
+from nowcast_kernels.voxelize import CUT, rotation_matrices
 
 NEIGHBOURS = (16, 64)
-"""How many of the nearest living Gaussians are averaged over."""
+"""How many of the nearest active Gaussians are averaged over."""
 
 HISTORY = 3
 """Frames that the changes are taken over: the newest and the two before it."""
@@ -29,7 +30,6 @@ LEAD_SCALE_S = 1800.0
 """The lead time enters as ``1 - exp(-lead / 30 min)``, so that long roll-outs stay near what training saw."""
 
 _VECTORS = 3  # of velocity
-_CUT = 9.0  # the voxelizer's three-sigma cut
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Snapshot:
     means_km
         ``[N, 3]`` centres in the model's axes, km.
     neighbours
-        ``[N, K]`` indices of the nearest living Gaussians, nearest first; K is 0 where none lives.
+        ``[N, K]`` indices of the nearest active Gaussians, nearest first; K is 0 where none is active.
     time_s
         As in :class:`Frame`.
     """
@@ -80,7 +80,7 @@ def state_names(channels: int) -> list[str]:
     """Names of the columns of ``Snapshot.state``; those that change with the storm come first."""
     per_channel = [f"{what}_{c}_10dbz" for what in ("intensity", "field") for c in range(channels)]
     moving = ["log_width_km", "log_depth_km", "u_10ms", "v_10ms", "w_10ms"]
-    still = ["height_km", "stretch_cos", "stretch_sin", "lean_x", "lean_y", "log_spacing_km", "alive"]
+    still = ["height_km", "stretch_cos", "stretch_sin", "lean_x", "lean_y", "log_spacing_km", "active"]
     return [*per_channel, *moving, *still]
 
 
@@ -91,27 +91,11 @@ def feature_count(channels: int) -> int:
     return own * (1 + len(NEIGHBOURS)) + 1
 
 
-def alive(gaussians: GaussianSet) -> Tensor:
-    """``[N]`` bool: which Gaussians carry any echo."""
-    return (gaussians.intensities != 0).any(dim=-1)
-
-
 def axes_3d(axes: Tensor) -> Tensor:
     """The model's horizontal axes ``[2, 2]`` with the vertical added, ``[3, 3]``."""
     full = torch.eye(3, dtype=axes.dtype, device=axes.device)
     full[:2, :2] = axes
     return full
-
-
-def rotation_matrices(quats: Tensor) -> Tensor:
-    """Rotation matrices ``[..., 3, 3]`` of quaternions ``[..., 4]`` (w, x, y, z) of any length but zero."""
-    w, x, y, z = (quats / quats.norm(dim=-1, keepdim=True)).unbind(-1)
-    flat = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ]  # fmt: skip
-    return torch.stack(flat, dim=-1).unflatten(-1, (3, 3))
 
 
 @torch.no_grad()
@@ -120,8 +104,8 @@ def describe(frame: Frame, axes: Tensor) -> Snapshot:
     turn = axes_3d(axes)
     g = frame.gaussians
     means_km = g.means @ turn.T / 1e3
-    living = alive(g)
-    neighbours, distances = nearest_living(means_km, living, max(NEIGHBOURS))
+    active = g.active
+    neighbours, distances = nearest_active(means_km, active, max(NEIGHBOURS))
     rotation, scales_km = turn @ rotation_matrices(g.quats), torch.exp(g.log_scales) / 1e3
     whiten = rotation.mT / scales_km[:, :, None]
     width, depth, *orientation = _shape((rotation * scales_km[:, None, :].square()) @ rotation.mT)
@@ -134,7 +118,7 @@ def describe(frame: Frame, axes: Tensor) -> Snapshot:
         means_km[:, 2:] + frame.base_m / 1e3,
         *orientation,
         torch.log(distances[:, -1:] + 0.1),
-        living[:, None].to(means_km.dtype),
+        active[:, None].to(means_km.dtype),
     ]
     return Snapshot(torch.cat(columns, dim=-1), means_km, neighbours, frame.time_s)
 
@@ -150,12 +134,12 @@ def _shape(covars: Tensor) -> tuple[Tensor, ...]:
     return width, depth, (sxx - syy) / horizontal, 2 * sxy / horizontal, sxz / lean, syz / lean
 
 
-def nearest_living(means_km: Tensor, living: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Indices and distances (km) ``[N, K]`` of the nearest living Gaussians, itself included, nearest first.
+def nearest_active(means_km: Tensor, active: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Indices and distances (km) ``[N, K]`` of the nearest active Gaussians, itself included, nearest first.
 
-    K is ``min(count, living)``; where none lives it is 0 for the indices and one column of zeros for the distances.
+    K is ``min(count, active)``; where none is active, 0 for the indices and one column of zeros for the distances.
     """
-    (where,) = torch.nonzero(living, as_tuple=True)
+    (where,) = torch.nonzero(active, as_tuple=True)
     k = min(count, len(where))
     n, device = len(means_km), means_km.device
     if k == 0:
@@ -174,7 +158,7 @@ def local_field(means_km: Tensor, whiten: Tensor, intensities: Tensor, neighbour
     """
     offsets = means_km[:, None] - means_km[neighbours]
     q = (whiten[neighbours] @ offsets[..., None]).squeeze(-1).square().sum(-1)
-    weights = torch.where(q <= _CUT, torch.exp(-0.5 * q), 0.0)
+    weights = torch.where(q <= CUT, torch.exp(-0.5 * q), 0.0)
     return (weights[..., None] * intensities[neighbours]).sum(1)
 
 
@@ -183,7 +167,7 @@ def features(history: Sequence[Snapshot]) -> Tensor:
     """Model input ``[N, F]`` from the newest snapshots, oldest first; the last one is the present.
 
     Columns: the state; its changes per 10 minutes since each of the two frames before, and by how much the Gaussian
-    moved faster than its velocity said (10 m/s); the averages of all these over the nearest 16 and 64 living
+    moved faster than its velocity said (10 m/s); the averages of all these over the nearest 16 and 64 active
     Gaussians; the lead time. Changes that no frame tells of are 0.
     """
     now = history[-1]

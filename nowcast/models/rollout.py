@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -13,10 +13,12 @@ from torch import Tensor
 from nowcast import units
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import advect
-from nowcast.models.features import HISTORY, Frame, Snapshot, describe, rotation_matrices
+from nowcast.gaussians.shape import quaternion_product
+from nowcast.models.features import HISTORY, Frame, Snapshot, describe
 from nowcast.models.gaumamba import GauMamba, Memory, Rates
 from nowcast.motion import MAX_STEP_S
 from nowcast.types import GaussianSequence, GaussianSet
+from nowcast_kernels.voxelize import rotation_matrices
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Correction:
             moved=self.moved + rates.drift * (60 * minutes),
             grown=self.grown + rates.growth * minutes,
             stretched=self.stretched + rates.stretch * minutes,
-            turned=_product(_rotation(rates.turn * minutes), self.turned),
+            turned=quaternion_product(_rotation(rates.turn * minutes), self.turned),
         )
 
     def apply(self, base: GaussianSet) -> GaussianSet:
@@ -59,7 +61,7 @@ class Correction:
         return GaussianSet(
             means=base.means + self.moved,
             log_scales=base.log_scales + (horizontal * (1 - upright) + vertical * upright),
-            quats=_product(self.turned, base.quats),
+            quats=quaternion_product(self.turned, base.quats),
             intensities=base.intensities * torch.exp(self.grown),
         )
 
@@ -68,19 +70,6 @@ def _rotation(vector: Tensor) -> Tensor:
     """Quaternion of a small rotation vector ``[N, 3]``, to second order; no angle gives exactly (1, 0, 0, 0)."""
     half = vector / 2
     return torch.cat([1 - half.square().sum(-1, keepdim=True) / 2, half], dim=-1)
-
-
-def _product(p: Tensor, q: Tensor) -> Tensor:
-    """Hamilton product of quaternions ``[N, 4]``: the rotation q, then the rotation p."""
-    pw, px, py, pz = p.unbind(-1)
-    qw, qx, qy, qz = q.unbind(-1)
-    parts = (
-        pw * qw - px * qx - py * qy - pz * qz,
-        pw * qx + px * qw + py * qz - pz * qy,
-        pw * qy - px * qz + py * qw + pz * qx,
-        pw * qz + px * qy - py * qx + pz * qw,
-    )
-    return torch.stack(parts, dim=-1)
 
 
 def roll_out(model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence[float]) -> list[GaussianSet]:
@@ -152,10 +141,10 @@ def unroll(
     if len(sequence.channels) != model.config.channels:
         expected = model.config.channels
         raise InputError(f"the model forecasts {expected} channels, the sequence has {len(sequence.channels)}")
-    kept = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0)).squeeze(1)
+    kept = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0)).squeeze(1)  # active at any time
     if len(kept) == 0:
         return list(base)
-    sequence, parts = _only(sequence, kept), [_rows(b, kept) for b in base]
+    sequence, parts = sequence.take(kept), [b.take(kept) for b in base]
     axes = torch.eye(2, dtype=sequence.means.dtype, device=sequence.means.device) if axes is None else axes
     history: list[Snapshot] = []
     memory: Memory | None = None
@@ -183,24 +172,6 @@ def observed_frames(sequence: GaussianSequence) -> list[Frame]:
     return [
         Frame(sequence.at(t), sequence.velocities[t], ages[t], sequence.grid.origin_alt) for t in range(len(sequence))
     ]
-
-
-def _only(sequence: GaussianSequence, kept: Tensor) -> GaussianSequence:
-    return replace(
-        sequence,
-        means=sequence.means[:, kept],
-        log_scales=sequence.log_scales[:, kept],
-        quats=sequence.quats[:, kept],
-        intensities=sequence.intensities[:, kept],
-        velocities=sequence.velocities[:, kept],
-        ids=sequence.ids[kept],
-    )
-
-
-def _rows(gaussians: GaussianSet, kept: Tensor) -> GaussianSet:
-    return GaussianSet(
-        gaussians.means[kept], gaussians.log_scales[kept], gaussians.quats[kept], gaussians.intensities[kept]
-    )
 
 
 def _put(whole: GaussianSet, kept: Tensor, part: GaussianSet) -> GaussianSet:

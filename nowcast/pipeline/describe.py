@@ -119,7 +119,7 @@ def _gaussians(path: Path) -> Facts:
             "times": list(w.gaussians.times),
             "inputs": w.inputs,
             "gaussians": int(w.gaussians.means.shape[1]),
-            "active": int((w.gaussians.intensities[-1] != 0).any(dim=-1).sum()),
+            "active": int(w.gaussians.at(-1).active.sum()),
             "volumes_kept": w.volumes is not None,
         }
         for w in windows

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from numpy.typing import NDArray
 
+from nowcast.gaussians.shape import covariances
 from nowcast.plot.sections import Line
 from nowcast.plot.style import ColourScale
 from nowcast.types import GaussianSet
@@ -35,16 +36,7 @@ class Ellipses:
 
 def covariances_km2(gaussians: GaussianSet) -> Float64:
     """``[N, 3, 3]`` covariances ``R diag(exp(2 l)) R^T`` in km^2, axes (x, y, z)."""
-    w, x, y, z = (_numpy(gaussians.quats) / np.linalg.norm(_numpy(gaussians.quats), axis=1, keepdims=True)).T
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    ).transpose(2, 0, 1)
-    scaled = rotation * np.exp(_numpy(gaussians.log_scales))[:, None, :] / 1e3
-    return scaled @ scaled.transpose(0, 2, 1)
+    return covariances(_numpy(gaussians.log_scales), _numpy(gaussians.quats)) / 1e6
 
 
 def from_above(gaussians: GaussianSet) -> Ellipses:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nowcast.models.features import alive
 from nowcast.train.config import LossConfig
 from nowcast.types import GaussianSet, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
@@ -65,8 +64,8 @@ def relative_mae(forecast: Tensor, observed: Tensor) -> Tensor:
 
 
 def parameter_loss(forecast: GaussianSet, target: GaussianSet) -> Tensor:
-    """Huber distance of the Gaussians that live in both, in units of 2 km, 0.3 in log-scale, 18 degrees and 5 dBZ."""
-    both = alive(forecast) & alive(target)
+    """Huber distance of the Gaussians active in both, in units of 2 km, 0.3 in log-scale, 18 degrees and 5 dBZ."""
+    both = forecast.active & target.active
     if not bool(both.any()):
         return forecast.means.new_zeros(())
     units = F.normalize(forecast.quats[both], dim=-1), F.normalize(target.quats[both], dim=-1)

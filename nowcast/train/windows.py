@@ -15,7 +15,7 @@ from nowcast import units
 from nowcast.errors import InputError
 from nowcast.gaussians import advect
 from nowcast.models import GauMamba
-from nowcast.models.features import HISTORY, alive, describe, features
+from nowcast.models.features import HISTORY, describe, features
 from nowcast.models.rollout import observed_frames, unroll
 from nowcast.train.config import LOSS_TERMS, LossConfig
 from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, threshold_losses
@@ -100,15 +100,15 @@ def examples(windows: Sequence[FittedWindow]) -> list[Example]:
 
 
 def feature_statistics(some: Sequence[Example], most: int = 64) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``[F]`` of the features of living Gaussians in the last observed frames.
+    """Mean and standard deviation ``[F]`` of the features of active Gaussians in the last observed frames.
 
-    Columns that do not vary there, such as the lead time, keep a deviation of 1. Where nothing lives: 0 and 1.
+    Columns that do not vary there, such as the lead time, keep a deviation of 1. Where none is active: 0 and 1.
     """
     rows = []
     for example in [some[i] for i in np.unique(np.linspace(0, len(some) - 1, most).astype(int))]:
         frames = observed_frames(example.inputs)[-HISTORY:]
         history = [describe(frame, torch.eye(2)) for frame in frames]
-        rows.append(features(history)[alive(frames[-1].gaussians)])
+        rows.append(features(history)[frames[-1].gaussians.active])
     columns = torch.cat(rows).double()
     if len(columns) < 2:
         return torch.zeros(columns.shape[1]), torch.ones(columns.shape[1])

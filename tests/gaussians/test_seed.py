@@ -5,7 +5,7 @@ from helpers import small_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nowcast.gaussians.seed import draw_voxels, parked, seeds_on_echo, seeds_on_residual
+from nowcast.gaussians.seed import draw_voxels, idle_gaussians, seeds_on_echo, seeds_on_residual
 
 GRID = small_grid((5, 20, 24))
 
@@ -59,8 +59,8 @@ def test_seeds_take_the_sign_of_what_is_missing() -> None:
     np.testing.assert_array_equal(np.sign(seeds.intensities[:, 0]), np.where(south, 1.0, -1.0))
 
 
-def test_parked_gaussians_are_idle_and_spread_out() -> None:
-    idle = parked(200, 1, GRID)
+def test_idle_gaussians_are_spread_out() -> None:
+    idle = idle_gaussians(200, 1, GRID)
     assert not idle.intensities.any()
     for axis, coordinate in ((0, GRID.x), (1, GRID.y), (2, GRID.z)):
         share = (idle.means[:, axis] - coordinate[0]) / (coordinate[-1] - coordinate[0])

@@ -20,7 +20,7 @@ _PAIRS_PER_CHUNK = 1 << 21  # voxel-Gaussian pairs held at once: 16 MiB a float6
 
 
 def rotation_matrices(quats: Tensor) -> Tensor:
-    """Rotation matrices [N, 3, 3] of quaternions [N, 4] (w, x, y, z), which need not be normalised."""
+    """Rotation matrices [..., 3, 3] of quaternions [..., 4] (w, x, y, z) of any length but zero."""
     w, x, y, z = (quats / quats.norm(dim=-1, keepdim=True)).unbind(-1)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
