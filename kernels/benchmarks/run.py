@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from machine import machine
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -201,28 +200,6 @@ def yardstick() -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """Where and with what the figures were made."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "commit": commit or None,
-        "device": processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": list(os.getloadavg()),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
-def processor() -> str:
-    """Name of the processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((n.split(":", 1)[1].strip() for n in names if n.startswith("model name")), platform.machine())
-
-
 def line(result: dict[str, Any]) -> str:
     """One result for people."""
     passes = (f"{k} {v['median_ms']:.1f} ms (best {v['best_ms']:.1f})" for k, v in result.items() if "ward" in k)
@@ -251,7 +228,7 @@ def main() -> int:
         print(f"no figures: {mismatch}", file=sys.stderr)
         return 1
     report = {
-        "machine": machine(),
+        "machine": machine(PACKAGES),
         "yardstick": yardstick(),
         "first_call_seconds": first_call_seconds(),
         "cases": results,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,9 @@ from nowcast.pipeline.inputs import load_sequence
 from nowcast.radar.gridding import GridConfig
 from nowcast.simulate import draw_scene, simulate_volumes
 from nowcast.types import GridSpec, VolumeSequence
+
+sys.path.append(str(Path(__file__).parents[2] / "kernels" / "benchmarks"))
+from machine import machine
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "arm-pyart", "xarray")
 SHAPE = (29, 117, 117)
@@ -140,18 +141,6 @@ def bench_cycle(name: str, archive: Path, repeats: int, *options: str) -> list[C
     return [Case(f"cycle {name}, cold", cold, {}), Case(f"cycle {name}, warm", warm, {"stages": stages})]
 
 
-def machine() -> dict[str, Any]:
-    """Where and with what the figures were made."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    return {
-        "commit": commit or None,
-        "device": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
@@ -175,7 +164,7 @@ def main() -> None:
         print(case.line)
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / "system.json"
-    target.write_text(json.dumps({"machine": machine(), "cases": [asdict(c) for c in cases]}, indent=1))
+    target.write_text(json.dumps({"machine": machine(PACKAGES), "cases": [asdict(c) for c in cases]}, indent=1))
     print(target)
 
 
