@@ -5,5 +5,16 @@ from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.fit import extend_fit, fit_sequence
 from nowcast.gaussians.order import morton_order
 from nowcast.gaussians.quality import reconstruction_scores, render
+from nowcast.gaussians.warm import continue_fit, why_not_continue
 
-__all__ = ["FitConfig", "advect", "extend_fit", "fit_sequence", "morton_order", "reconstruction_scores", "render"]
+__all__ = [
+    "FitConfig",
+    "advect",
+    "continue_fit",
+    "extend_fit",
+    "fit_sequence",
+    "morton_order",
+    "reconstruction_scores",
+    "render",
+    "why_not_continue",
+]

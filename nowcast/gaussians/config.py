@@ -30,6 +30,13 @@ class FitConfig:
         Optimiser steps after the first seeds, after each round, and after the last.
     backward_steps, forward_steps, last_steps
         Most optimiser steps for a volume in the backward and in the forward pass, and for the newest one.
+    renewed
+        Share of the Gaussians, those that draw least, that a warm start renews for a new volume.
+    renewal_rounds, renewal_steps, renewal_polish
+        Rounds of seeding of a warm start, optimiser steps in each, and most steps at its end.
+    renewal_plateau, renewal_stiffness
+        What ``plateau`` and ``stiffness`` are at its end: there is no better place to come from, so it may take longer
+        and change more than a volume between two others.
     plateau
         A pass leaves a volume when three steps lower the cost by less than this fraction.
     carving_dbz
@@ -67,6 +74,12 @@ class FitConfig:
     backward_steps: int = 10
     forward_steps: int = 12
     last_steps: int = 20
+    renewed: float = 0.6
+    renewal_rounds: int = 6
+    renewal_steps: int = 4
+    renewal_polish: int = 50
+    renewal_plateau: float = 0.001
+    renewal_stiffness: Stiffness = field(default_factory=lambda: Stiffness(0.04, 0.1, 0.0, 0.0))
     plateau: float = 0.01
     carving_dbz: float = 15.0
     amplitude_cost: float = 0.003
@@ -86,7 +99,7 @@ class FitConfig:
             "fit",
             positive=("gaussians", "least_scale_voxels", "largest_scale_m"),
             not_negative=("carving_dbz", "amplitude_cost", "strong_weight", "noise_dbz", "rounds", *_STEPS),
-            share=("reserve", "first_share", "plateau"),
+            share=("reserve", "first_share", "renewed", "plateau"),
         )
         low, high = self.strong_dbz
         if not low < high:

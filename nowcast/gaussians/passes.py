@@ -13,9 +13,9 @@ from nowcast.gaussians.energy import DensityTerm
 from nowcast.gaussians.flow import carry, filled_in, motions
 from nowcast.gaussians.optimise import Result, minimise
 from nowcast.gaussians.seed import idle_gaussians, seeds_on_echo, seeds_on_residual
-from nowcast.gaussians.state import Limits, State
+from nowcast.gaussians.state import Limits, State, volume_in_voxels
 from nowcast.gaussians.terms import AmplitudeTerm, ImageTerm, Term
-from nowcast.types import REFLECTIVITY, Float32, GridSpec, Progress, VolumeSequence
+from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
 
 class Fitter:
@@ -90,13 +90,46 @@ class Fitter:
         steps = self.config.last_steps if t == len(self.images) - 1 else self.config.forward_steps
         self.states[t] = self._minimise(t, start, steps, reference).state
 
+    def renew(self, t: int) -> tuple[State, Bool]:
+        """Fit volume ``t`` from the one before, those Gaussians renewed that draw least.
+
+        Returns the state, and ``[N]`` which Gaussians went on; the others are new, or idle where none was needed.
+        """
+        config, before = self.config, self.states[t - 1]
+        reference = replace(before, means=carry(before.means, self.flow[t], self.steps_s[t - 1]))
+        if not self.images[t].root_weight.any():
+            return reference, np.ones(len(before), np.bool_)
+        going_on = self._strongest(self._minimise(t, reference, config.renewal_steps, reference).state)
+        state, reference = reference.take(going_on), reference.take(going_on)
+        result = self._minimise(t, state, config.renewal_steps, reference)
+        for k in range(config.renewal_rounds):
+            room = (config.gaussians - len(result.state)) // (config.renewal_rounds - k)
+            seeds = self._seeds(t, result, room)
+            reference = reference.join(seeds)
+            result = self._minimise(t, result.state.join(seeds), config.renewal_steps, reference)
+        softer = replace(config, stiffness=config.renewal_stiffness, plateau=config.renewal_plateau)
+        state = self._minimise(t, result.state, config.renewal_polish, reference, softer).state
+        idle = idle_gaussians(config.gaussians - len(state), self.limits.least.size, self.grid)
+        rows = np.concatenate([np.flatnonzero(going_on), np.flatnonzero(~going_on)])
+        return state.join(idle).take(np.argsort(rows)), going_on
+
+    def _strongest(self, state: State) -> Bool:
+        """``[N]`` the share of Gaussians that draw most; idle ones never."""
+        worth = (state.intensities.astype(np.float64) ** 2).sum(axis=1) * volume_in_voxels(state, self.grid.spacing_m)
+        count = len(state) - int(self.config.renewed * len(state))
+        strongest = np.zeros(len(state), np.bool_)
+        strongest[np.argsort(-worth, kind="stable")[:count]] = True
+        return strongest & (worth > 0)
+
     def _seeds(self, t: int, result: Result, count: int) -> State:
         residual = -result.linears[0].residual.reshape(self.images[t].target.shape)
         noise = units.dbz_to_model(self.config.noise_dbz)
         return seeds_on_residual(residual, self.grid, count, noise, self.rng)
 
-    def _minimise(self, t: int, state: State, steps: int, reference: State | None = None) -> Result:
-        config, spacing = self.config, self.grid.spacing_m
+    def _minimise(
+        self, t: int, state: State, steps: int, reference: State | None = None, config: FitConfig | None = None
+    ) -> Result:
+        config, spacing = config or self.config, self.grid.spacing_m
         image = self.images[t]
         price = np.float32(config.amplitude_cost) * observed_at(image, self.grid, state.means)
         terms: list[Term] = [image, AmplitudeTerm(price, spacing)]

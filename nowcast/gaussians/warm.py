@@ -1,0 +1,114 @@
+"""Warm start: the Gaussians of the last cycle go on to the volumes that have come since.
+
+What draws most goes on and keeps its identity; the rest is renewed where the new volume is not yet drawn well. So a
+cycle costs a fraction of a fit from nothing, and a storm keeps its Gaussians as long as it lives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from nowcast.errors import InputError
+from nowcast.gaussians.config import FitConfig
+from nowcast.gaussians.fit import sequence_of, state_of
+from nowcast.gaussians.flow import carry, velocities
+from nowcast.gaussians.passes import Fitter
+from nowcast.gaussians.state import State
+from nowcast.motion import MotionField
+from nowcast.types import Bool, GaussianSequence, VolumeSequence
+
+MOST_NEW = 2
+"""With more new volumes than this a fit from nothing is as quick."""
+
+
+def why_not_continue(previous: GaussianSequence, volumes: VolumeSequence, config: FitConfig) -> str | None:
+    """Why a fit cannot go on to these volumes, in words; None when it can.
+
+    Parameters
+    ----------
+    previous
+        The fit of an earlier cycle.
+    volumes
+        The volumes of this cycle, newest last.
+    config
+        Settings of this cycle.
+    """
+    fresh = int((volumes.times > previous.times[-1]).sum())
+    known = volumes.times[: len(volumes) - fresh]
+    if not previous.grid.matches(volumes.grid):
+        return "it is on another grid"
+    if previous.channels != volumes.channels or previous.means.shape[1] != config.gaussians:
+        return "it has other channels or another number of Gaussians"
+    if fresh == 0:
+        return "no volume has come since" if np.array_equal(known, previous.times) else "it is of a later time"
+    if fresh > MOST_NEW:
+        return f"{fresh} volumes have come since"
+    if len(known) == 0 or not np.isin(known, previous.times).all():
+        return "it was fitted to other volumes"
+    return None
+
+
+def continue_fit(
+    previous: GaussianSequence, volumes: VolumeSequence, config: FitConfig | None = None
+) -> GaussianSequence:
+    """Fit new volumes starting from the fit of the ones before.
+
+    Parameters
+    ----------
+    previous
+        The fit of an earlier cycle, by :func:`~nowcast.gaussians.fit_sequence` or by this function.
+    volumes
+        Some of the volumes it was fitted to, at least one, then the new ones.
+    config
+        Settings, with as many Gaussians as ``previous`` has.
+
+    Returns
+    -------
+    GaussianSequence
+        The times of ``volumes``. Gaussians that went on keep their id; renewed ones get an id of their own and are idle
+        at the times before. Depends on nothing but the arguments, to the bit.
+
+    Raises
+    ------
+    InputError
+        The fit cannot go on to these volumes: :func:`why_not_continue`.
+    """
+    config = config or FitConfig(gaussians=previous.means.shape[1])
+    reason = why_not_continue(previous, volumes, config)
+    if reason is not None:
+        raise InputError(f"the fit cannot be continued: {reason}")
+    at = [int(np.flatnonzero(previous.times == time)[0]) for time in volumes.times if time <= previous.times[-1]]
+    fitter = Fitter(volumes, config, lambda done, total: None, first=len(at))
+    states = [state_of(previous.at(t)) for t in at]
+    moving = [previous.velocities[t].numpy().copy() for t in at]
+    ids = previous.ids.numpy().copy()
+    for t in range(len(at), len(volumes)):
+        fitter.states[:t] = states
+        newest, kept = fitter.renew(t)
+        motion, steps_s = fitter.motions[t], fitter.steps_s[:t]
+        states = [*_backdated(states, newest, ~kept, motion, steps_s), newest]
+        for velocity, state in zip(moving, states, strict=False):
+            velocity[~kept] = 0.0
+            velocity[~kept, :2] = motion.sample(state.means[~kept])
+        moving.append(velocities(states, [motion] * len(states), steps_s, volumes.grid)[-1])
+        ids[~kept] = ids.max() + 1 + np.arange((~kept).sum())
+    return sequence_of(states, moving, volumes, torch.from_numpy(ids))
+
+
+def _backdated(
+    states: list[State], newest: State, renewed: Bool, motion: MotionField, steps_s: list[float]
+) -> list[State]:
+    """The earlier states with the renewed Gaussians in their rows: idle, where the motion has them come from."""
+    born = newest.take(renewed)
+    born = replace(born, intensities=np.zeros_like(born.intensities))
+    found: list[State] = []
+    for state, step in zip(reversed(states), reversed(steps_s), strict=True):
+        born = replace(born, means=carry(born.means, motion, -step))
+        arrays = [array.copy() for array in state.arrays()]
+        for whole, part in zip(arrays, born.arrays(), strict=True):
+            whole[renewed] = part
+        found.append(State(*arrays))
+    return found[::-1]

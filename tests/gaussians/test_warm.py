@@ -1,0 +1,86 @@
+"""Warm start: as good as a fit from nothing, with the same Gaussians where the storm goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers import moving_cells, small_grid
+
+from nowcast.errors import InputError
+from nowcast.gaussians import FitConfig, continue_fit, fit_sequence, reconstruction_scores, why_not_continue
+from nowcast.types import GaussianSequence, VolumeSequence
+
+GRID = small_grid((6, 30, 36))
+FEW = FitConfig(gaussians=128)
+VOLUMES = moving_cells(GRID, steps=9)
+
+
+def window(newest: int) -> VolumeSequence:
+    return VOLUMES.select(slice(newest - 3, newest + 1))
+
+
+def chained(newest: int) -> GaussianSequence:
+    fitted = fit_sequence(window(3), FEW)
+    for t in range(4, newest + 1):
+        fitted = continue_fit(fitted, window(t), FEW)
+    return fitted
+
+
+def test_a_chain_of_cycles_is_as_good_as_fits_from_nothing() -> None:
+    newest = slice(-1, None)
+    for t in (4, 8):
+        warm, cold = chained(t), fit_sequence(window(t), FEW)
+        psnr = [reconstruction_scores(f.select(newest), window(t).select(newest))["psnr_db"][0] for f in (warm, cold)]
+        assert psnr[0] > psnr[1] - 1.0
+        assert np.array_equal(warm.times, window(t).times)
+
+
+def test_gaussians_that_go_on_keep_their_id_and_follow_the_motion() -> None:
+    before = fit_sequence(window(3), FEW)
+    after = continue_fit(before, window(4), FEW)
+    same = before.ids == after.ids
+    assert 0.35 < same.double().mean() < 0.5
+    assert after.ids.unique().numel() == len(after.ids) and int(after.ids[~same].min()) > int(before.ids.max())
+    assert torch.equal(after.means[2, same], before.means[3, same])
+    assert (after.intensities[:-1, ~same] == 0).all()
+    moved = (after.means[3, same] - after.means[2, same])[:, :2].numpy()
+    away = (moved - np.array([10.0, 5.0]) * 600.0) / GRID.spacing_m[2]
+    weight = after.intensities[3, same, 0].abs().numpy()
+    assert np.sqrt((weight * (away**2).sum(axis=1)).sum() / weight.sum()) < 0.25
+    speed = after.velocities[-1, :, :2].numpy() - (10.0, 5.0)
+    strength = after.intensities[-1, :, 0].abs().numpy()
+    assert np.sqrt((strength * (speed**2).sum(axis=1)).sum() / strength.sum()) < 1.0
+
+
+def test_two_new_volumes_and_an_unobserved_one() -> None:
+    before = fit_sequence(window(3), FEW)
+    both = continue_fit(before, VOLUMES.select(slice(2, 6)), FEW)
+    assert reconstruction_scores(both, VOLUMES.select(slice(2, 6)))["psnr_db"][-1] > 35
+    blind = window(4)
+    mask = blind.mask.copy()
+    mask[-1] = False
+    blind = replace(blind, mask=mask, values=np.where(mask[:, None], blind.values, np.float32(np.nan)))
+    carried = continue_fit(before, blind, FEW)
+    assert torch.equal(carried.ids, before.ids)
+    assert torch.equal(carried.intensities[-1], before.intensities[-1])
+
+
+def test_it_says_why_it_cannot_go_on() -> None:
+    before = fit_sequence(window(3), FEW)
+    other = moving_cells(small_grid((6, 30, 30)), steps=5).select(slice(1, 5))
+    reasons = {
+        "another grid": why_not_continue(before, other, FEW),
+        "another number": why_not_continue(before, window(4), FitConfig(gaussians=64)),
+        "no volume has come": why_not_continue(before, window(3), FEW),
+        "later time": why_not_continue(before, VOLUMES.select(slice(0, 3)), FEW),
+        "3 volumes": why_not_continue(before, window(6), FEW),
+        "other volumes": why_not_continue(before, VOLUMES.select(np.array([4])), FEW),
+    }
+    for expected, reason in reasons.items():
+        assert reason is not None and expected in reason
+    assert why_not_continue(before, window(4), FEW) is None
+    with pytest.raises(InputError, match="another grid"):
+        continue_fit(before, other, FEW)
