@@ -89,6 +89,7 @@ def evaluate(
     with progress_bar("Forecasting") as progress:
         report = hindcast(archive, request, history=command_line(), progress=progress)
     publish(report, output, as_json)
+    report.raise_failures()
 
 
 def publish(report: Report, folder: Path | None, as_json: bool) -> None:

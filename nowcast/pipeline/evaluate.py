@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.errors import InputError, OutputError, UsageError
+from nowcast.errors import InputError, NowcastError, OutputError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from nowcast.models import GauMamba
     from nowcast.radar import Site
 
+
+logger = logging.getLogger(__name__)
 
 STEP_TOLERANCE = 0.3
 """A volume follows another at the nominal step if the time between them is within this share of it."""
@@ -121,11 +124,12 @@ def hindcast(
     also where a method can only say "no echo" because the air comes from beyond the grid. Kept forecasts hold these
     voxels too, so that ``nowcast verify`` gives the same scores; an operational forecast leaves them missing.
     Where the archive does not tell what was observed, voxels that held a value at least once in it count.
+    An initial time at which a method fails counts for none; :meth:`nowcast.verify.Report.raise_failures` tells.
 
     Raises
     ------
     InputError
-        The archive has no initial time that can be scored, or the model cannot be read.
+        The archive has no initial time that can be scored, or the model cannot be read, or every initial time failed.
     UsageError
         Unknown methods, or ``gaumamba`` without a model.
     """
@@ -134,22 +138,31 @@ def hindcast(
     initial = initial_indices(archive, request.frames, request.leads, request.every)
     leads = lead_times(archive, request.leads)
     tallies = {name: Tally(request.leads, archive.grid, request.tally) for name in methods}
+    failures: dict[np.datetime64, str] = {}
     for done, index in enumerate(initial):
         past = _past(archive, index, request.frames)
         case = Case(past, request.fit, model)
         seen = observed_now(past)
         scored = _scored(archive, index, request.leads, seen)
-        for name in methods:
-            values = forecast_by(name, case, leads)
+        try:
+            forecasts = {name: forecast_by(name, case, leads) for name in methods}
+        except Exception as error:
+            logger.debug("forecast from %s failed", past.times[-1], exc_info=error)
+            failures[past.times[-1]] = str(error) if isinstance(error, NowcastError) else repr(error)
+            forecasts = {}
+        for name, values in forecasts.items():
             for lead in range(request.leads):
                 tallies[name].add(lead, values[lead], archive.reflectivity[index + 1 + lead], scored[lead])
             if request.keep_forecasts is not None:
                 _keep(values, name, past, seen, leads, request, history)
         if progress is not None:
             progress(done + 1, len(initial))
+    times = np.setdiff1d(archive.times[initial], list(failures))
+    if not len(times):
+        raise InputError(f"the forecasts from all {len(initial)} initial times failed: {next(iter(failures.values()))}")
     covered = "voxels with a value at least once in the archive, which does not tell what was observed"
     scored_on = "observed voxels" if archive.coverage is None else covered
-    return Report(archive.times[initial], leads, tallies, scored_on)
+    return Report(times, leads, tallies, scored_on, failures)
 
 
 def make_folder(folder: Path) -> None:

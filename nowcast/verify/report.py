@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nowcast import units
+from nowcast.errors import PartialFailure
 from nowcast.types import Times
 from nowcast.verify import categorical, continuous
 from nowcast.verify.tally import Tally
@@ -41,12 +42,15 @@ class Report:
         By name of method, all on the same voxels.
     scored_on
         Which voxels were scored, in words.
+    failures
+        Why forecasts from other initial times could not be made; they count for no method.
     """
 
     initial_times: Times
     lead_times: NDArray[np.timedelta64]
     tallies: Mapping[str, Tally]
     scored_on: str
+    failures: Mapping[np.datetime64, str] = field(default_factory=dict)
 
     @property
     def lead_minutes(self) -> list[float]:
@@ -69,7 +73,15 @@ class Report:
             "lead_minutes": self.lead_minutes,
             "scored_on": self.scored_on,
             "methods": {name: _scores(tally) for name, tally in self.tallies.items()},
+            "failures": [{"initial_time": time, "reason": reason} for time, reason in self.failures.items()],
         }
+
+    def raise_failures(self) -> None:
+        """Raise PartialFailure (exit code 4) where an initial time failed."""
+        if self.failures:
+            first = next(iter(self.failures.values()))
+            total = len(self.failures) + len(self.initial_times)
+            raise PartialFailure(f"forecasts from {len(self.failures)} of {total} initial times failed: {first}")
 
 
 def _scores(tally: Tally) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nowcast.io.forecasts import read_forecast
 from nowcast.io.foreign_forecasts import read_foreign_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.models import save_checkpoint
+from nowcast.pipeline import evaluate
 from nowcast.pipeline.evaluate import (
     EvaluateRequest,
     hindcast,
@@ -28,6 +29,7 @@ from nowcast.pipeline.evaluate import (
     run_evaluation,
     write_report,
 )
+from nowcast.pipeline.methods import Case
 from nowcast.pipeline.verify import VerifyRequest, run_verification
 from nowcast.types import VolumeSequence
 
@@ -183,6 +185,32 @@ def test_methods_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     assert request(nowhere, methods=()).chosen_methods() == [*FAST, "advection"]
     with pytest.raises(InputError, match="nowhere"):
         run_evaluation(request(nowhere))
+
+
+def test_a_failing_initial_time_counts_for_no_method(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_evaluation(request(archive))
+    bad = whole.initial_times[1]
+    make = evaluate.forecast_by
+
+    def failing(name: str, case: Case, leads: np.ndarray) -> np.ndarray:
+        if name == "extrapolation" and case.volumes.times[-1] == bad:
+            raise ValueError("bad luck")
+        return make(name, case, leads)
+
+    monkeypatch.setattr(evaluate, "forecast_by", failing)
+    report = run_evaluation(request(archive))
+    assert list(report.initial_times) == [t for t in whole.initial_times if t != bad]
+    assert {name: list(tally.cases) for name, tally in report.tallies.items()} == {name: [2, 2, 2] for name in FAST}
+    (failure,) = report.answer()["failures"]
+    assert failure["initial_time"] == bad and "bad luck" in failure["reason"]
+    done = CliRunner().invoke(app, ["evaluate", str(archive), "--leads", "3", "--methods", ",".join(FAST), "--json"])
+    assert done.exit_code == 4 and json.loads(done.stdout)["failures"]
+
+    monkeypatch.setattr(evaluate, "forecast_by", lambda *_: 1 / 0)
+    with pytest.raises(InputError, match="all 3 initial times failed"):
+        run_evaluation(request(archive))
 
 
 def test_commands_answer_in_json(archive: Path, tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ def test_other_settings_do_not_go_on_from_a_state(trained, windows):
         train(windows, replace(CONFIG, seed=9), out)
 
 
+def test_other_data_under_the_same_names_do_not_go_on_from_a_state(trained, windows):
+    out, _ = trained
+    first = windows[0]
+    stronger = replace(first.gaussians, intensities=first.gaussians.intensities * 1.01)
+    with pytest.raises(InputError, match=r"other settings or data"):
+        train([replace(first, gaussians=stronger), *windows[1:]], CONFIG, out)
+
+
 def test_a_damaged_state_is_told(windows, tmp_path):
     (tmp_path / "train-state.safetensors").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"train-state\.safetensors is damaged"):
