@@ -21,17 +21,11 @@ def show(file: Annotated[Path | None, typer.Argument(help="YAML file; none shows
 
     Example: nowcast config show configs/train-demo.yaml
     """
-    import dataclasses
-    import json
-
-    import yaml
-
-    from nowcast.pipeline.config import load_config
+    from nowcast.pipeline.config import config_text, load_config
     from nowcast.pipeline.settings import Settings
 
     settings = Settings() if file is None else load_config(file, Settings)
-    plain = json.loads(json.dumps(dataclasses.asdict(settings)))  # YAML has no tuples
-    print_result(yaml.safe_dump(plain, sort_keys=False).rstrip())
+    print_result(config_text(settings).rstrip())
 
 
 @app.command()

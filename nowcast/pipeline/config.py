@@ -57,6 +57,12 @@ def load_config(path: Path | str, cls: type[T]) -> T:
         raise ConfigError(_told(path, node, first["loc"], first["msg"], first["input"])) from error
 
 
+def config_text(settings: Any) -> str:
+    """A settings dataclass, or a dictionary of some, as YAML that :func:`load_config` reads."""
+    plain = json.loads(json.dumps(settings, default=dataclasses.asdict))  # YAML has no tuples
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")

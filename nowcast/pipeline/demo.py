@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from nowcast.errors import OutputError
-from nowcast.gaussians import FitConfig, fit_sequence
+from nowcast.gaussians import FitConfig
+from nowcast.io.atomic import atomic_write_text
 from nowcast.io.gaussians import read_windows
 from nowcast.models import ModelConfig
+from nowcast.pipeline.config import config_text
 from nowcast.pipeline.evaluate import EvaluateRequest, run_evaluation, write_report
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast
 from nowcast.pipeline.inputs import GridConfig, load_sequence
-from nowcast.plot import plot_gaussians, plot_panels, save_figure, write_animation
+from nowcast.plot import forecast_pictures, gaussian_pictures, save_figure, target_of
 from nowcast.plot.training import plot_training
 from nowcast.simulate import ArchivePlan, simulate_archive
 from nowcast.train import TrainConfig, read_log, train
@@ -31,6 +33,7 @@ Say = Callable[[str], None]
 Bar = Callable[[str], AbstractContextManager[Progress]]
 
 FRAMES, LEADS, VOLUMES = 4, 4, 10
+KINDS = ("cells", "line")
 TRAINING_EVENTS = 3
 GRID = GridConfig(spacing_m=4000.0, extent_m=128000.0, level_spacing_m=1000.0)
 FIT = FitConfig(gaussians=512)
@@ -67,21 +70,25 @@ def run_demo(folder: Path, *, seed: int, say: Say, progress_bar: Bar) -> DemoRep
     stages = _Stages(say, progress_bar)
     events = TRAINING_EVENTS + 1
     archive, fits, model = folder / "archive", folder / "fits", folder / "model"
-    with stages.run("simulate", "-o", archive, "--events", events, "--volumes", VOLUMES, "--seed", seed) as progress:
-        plan = ArchivePlan(events, VOLUMES, 10.0, seed=seed, kinds=("cells", "line"))
+    kinds = [part for kind in KINDS for part in ("--kind", kind)]
+    size = ("--events", events, "--volumes", VOLUMES)
+    with stages.run("simulate", "-o", archive, *size, "--seed", seed, *kinds) as progress:
+        plan = ArchivePlan(events, VOLUMES, seed=seed, kinds=KINDS)
         made = simulate_archive(plan, archive, progress=progress)
     *training, unseen = [event.directory for event in made]
     for event in training:
-        size = ("--gaussians", FIT.gaussians, "--frames", FRAMES, "--future", LEADS, "--every", 1)
+        window = ("--gaussians", FIT.gaussians, "--frames", FRAMES, "--future", LEADS, "--every", 1)
         target = fits / f"{event.name}.nc"
-        with stages.run("fit", event, *size, *_grid_options(), "-o", target) as progress:
+        with stages.run("fit", event, *window, *_grid_options(), "-o", target) as progress:
             fit_archive(event, target, config=FIT, frames=FRAMES, future=LEADS, every=1, grid=GRID, progress=progress)
     files = sorted(fits.glob("*.nc"))
-    with stages.run("train", *files, "--config", "configs/train-demo.yaml", "-o", model) as progress:
+    settings = folder / "train.yaml"
+    atomic_write_text(settings, config_text({"train": TRAINING}))
+    with stages.run("train", *files, "--config", settings, "-o", model) as progress:
         trained = train([w for f in files for w in read_windows(f)], TRAINING, model, progress=progress)
         losses = save_figure(plot_training(read_log(trained.log)), model / "loss.png")
     evaluation, scores = _evaluate(unseen, trained.checkpoint, folder, stages)
-    pictures = _forecast(unseen, trained.checkpoint, folder, stages)
+    pictures = _forecast(unseen, trained.checkpoint, files[-1], folder, stages)
     return DemoReport(folder, (*pictures, *scores, losses), evaluation, stages.seconds)
 
 
@@ -99,22 +106,28 @@ def _evaluate(event: Path, model: Path, folder: Path, stages: _Stages) -> tuple[
     return report, [path for path in paths if path.suffix == ".png"]
 
 
-def _forecast(event: Path, model: Path, folder: Path, stages: _Stages) -> list[Path]:
-    """A forecast from the middle of the event, drawn beside what happened then."""
+def _forecast(event: Path, model: Path, fits: Path, folder: Path, stages: _Stages) -> list[Path]:
+    """A forecast from the middle of the event, drawn beside what happened then; and Gaussians of another event."""
     observed = load_sequence(event, grid=GRID)
     at = observed.times[-LEADS - 1]
     output = folder / "forecast.nc"
-    options = ("--gaussians", FIT.gaussians, "--model", model, *_grid_options())
+    options = ("--gaussians", FIT.gaussians, "--model", model, *_grid_options(), "--no-pictures")
     when = str(np.datetime_as_string(at, unit="s"))
-    with stages.run("forecast", event, "--at", when, "--leads", LEADS, *options, "-o", output) as progress:
+    with stages.run(
+        "forecast", event, "--at", when, "--leads", LEADS, *options, "--no-pictures", "-o", output
+    ) as progress:
         request = ForecastRequest(event, FIT, at=at, leads=LEADS, model=model, grid=GRID)
         run = run_forecast(request, output, progress=progress)
-    with stages.run("plot", output, "--obs", event, "--kind", "all", "-o", folder / "pictures"):
-        fitted = fit_sequence(run.volumes, FIT)
-        panels = save_figure(plot_panels(run.forecast, observed), folder / "pictures" / "forecast.png")
-        film = write_animation(folder / "pictures" / "forecast.gif", observed=observed, forecast=run.forecast)
-        gaussians = save_figure(plot_gaussians(fitted, run.volumes), folder / "pictures" / "gaussians.png")
-    return [panels, film, gaussians]
+    seen = observed.select(slice(-LEADS - FRAMES, None))
+    made: list[Path] = []
+    for kind, name in (("panels", "forecast.png"), ("animation", "forecast.gif")):
+        target = folder / "pictures" / name
+        with stages.run("plot", output, "--obs", event, "--kind", kind, "-o", target):
+            made += forecast_pictures(run.forecast, seen, [kind], target_of(target, ""))
+    target = folder / "pictures" / "gaussians.png"
+    with stages.run("plot", fits, "--kind", "gaussians", "-o", target):
+        made += gaussian_pictures(read_windows(fits)[-1], ["gaussians"], target_of(target, ""))
+    return made
 
 
 def _grid_options() -> tuple[object, ...]:
