@@ -22,20 +22,19 @@ def window(newest: int) -> VolumeSequence:
     return VOLUMES.select(slice(newest - 3, newest + 1))
 
 
-def chained(newest: int) -> GaussianSequence:
-    fitted = fit_sequence(window(3), FEW)
-    for t in range(4, newest + 1):
-        fitted = continue_fit(fitted, window(t), FEW)
-    return fitted
+def psnr(fitted: GaussianSequence, newest: int) -> float:
+    last = slice(-1, None)
+    return float(reconstruction_scores(fitted.select(last), window(newest).select(last))["psnr_db"][0])
 
 
 def test_a_chain_of_cycles_is_as_good_as_fits_from_nothing() -> None:
-    newest = slice(-1, None)
-    for t in (4, 8):
-        warm, cold = chained(t), fit_sequence(window(t), FEW)
-        psnr = [reconstruction_scores(f.select(newest), window(t).select(newest))["psnr_db"][0] for f in (warm, cold)]
-        assert psnr[0] > psnr[1] - 1.0
-        assert np.array_equal(warm.times, window(t).times)
+    fitted, warm, cold = fit_sequence(window(3), FEW), [], []
+    for t in range(4, 9):
+        fitted = continue_fit(fitted, window(t), FEW)
+        assert np.array_equal(fitted.times, window(t).times)
+        warm.append(psnr(fitted, t))
+        cold.append(psnr(fit_sequence(window(t), FEW), t))
+    assert np.mean(warm) > np.mean(cold) - 0.5
 
 
 def test_gaussians_that_go_on_keep_their_id_and_follow_the_motion() -> None:
