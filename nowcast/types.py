@@ -6,6 +6,7 @@ differentiates them. Times are ``numpy.datetime64[ns]`` in UTC. Every type check
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -100,11 +101,18 @@ class GridSpec:
         return (np.asarray(points, np.float64)[:, ::-1] - self.first_m) / self.spacing_m
 
     def matches(self, other: GridSpec) -> bool:
-        """Whether both describe the same voxels, to within rounding of stored coordinates."""
+        """Whether both describe the same voxels: origin, first and last coordinates agree to about a metre."""
         ours, theirs = (
-            (*g.first_m, *g.spacing_m, g.origin_alt, 1e5 * g.origin_lat, 1e5 * g.origin_lon) for g in (self, other)
+            (*g.first_m, *(a[-1] for a in (g.z, g.y, g.x)), g.origin_alt, 1e5 * g.origin_lat, 1e5 * g.origin_lon)
+            for g in (self, other)
         )
-        return self.shape == other.shape and bool(np.allclose(ours, theirs, rtol=1e-6, atol=1.0))
+        return self.shape == other.shape and bool(np.allclose(ours, theirs, rtol=0.0, atol=1.0))
+
+
+def _sample(shape: tuple[int, ...], most: int = 100_000) -> tuple[slice, ...]:
+    """Every k-th element along each axis of ``shape``, about ``most`` in all: looking at every voxel takes too long."""
+    stride = max(round((math.prod(shape) / most) ** (1 / len(shape))), 1)
+    return (slice(None, None, stride),) * len(shape)
 
 
 @dataclass(frozen=True)
@@ -148,9 +156,18 @@ class VolumeSequence:
         _require(self.mask.shape == (t, *shape), f"volume mask has shape {self.mask.shape}, not {(t, *shape)}")
         _require(self.mask.dtype == np.bool_, f"volume mask is {self.mask.dtype}, not bool")
         _require(self.channels[:1] == (REFLECTIVITY,), f"first channel is {self.channels[:1]}, not reflectivity")
+        _require(
+            self.times.dtype == np.dtype("datetime64[ns]"), f"volume times are {self.times.dtype}, not datetime64[ns]"
+        )
         rising = bool((np.diff(self.times) > np.timedelta64(0, "ns")).all())
         _require(rising, "volume times do not rise strictly: sort the volumes and drop duplicates")
         _require(len(self.sources) in (0, t), f"{len(self.sources)} sources for {t} volumes")
+        covered = self.coverage
+        told = covered is None or (covered.shape == shape and covered.dtype == np.bool_)
+        _require(told, f"volume coverage is not bool of shape {shape}")
+        some = _sample(self.mask.shape)
+        same = bool((np.isnan(self.reflectivity[some]) == ~self.mask[some]).all())
+        _require(same, "volume reflectivity is not NaN exactly where the mask says that nothing was observed")
 
     def __len__(self) -> int:
         return len(self.times)

@@ -63,12 +63,11 @@ def test_what_was_not_observed_counts_for_nothing() -> None:
     volumes = moving_cells(GRID)
     mask = volumes.mask.copy()
     mask[:, :, :, :14] = False
-    fits = []
-    for filler in (0.0, 70.0, np.nan):
-        values = np.where(mask[:, None], volumes.values, np.float32(filler)).astype(np.float32)
-        fits.append(fit_sequence(VolumeSequence(values, mask, volumes.times, GRID), FEW))
-    assert same(fits[0], fits[1]) and same(fits[0], fits[2])
-    assert reconstruction_scores(fits[0], VolumeSequence(values, mask, volumes.times, GRID))["psnr_db"][-1] > 42
+    values = np.where(mask[:, None], volumes.values, np.float32(np.nan))
+    seen = replace(volumes, values=values, mask=mask)
+    fitted = fit_sequence(seen, FEW)
+    assert not fitted.means.isnan().any()
+    assert reconstruction_scores(fitted, seen)["psnr_db"][-1] > 42
 
 
 def test_dry_volumes_leave_every_gaussian_idle() -> None:
