@@ -110,8 +110,10 @@ def global_attributes(kind: str, title: str, history: str) -> dict[str, str]:
 
 def write_dataset(dataset: xr.Dataset, path: Path | str, encoding: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a dataset as NetCDF-4, atomically."""
+    # Coordinates are complete: xarray would give each floating-point one a fill value, which CF forbids.
+    whole = {str(name): {"_FillValue": None, **encoding.get(str(name), {})} for name in dataset.coords}
     with atomic_path(path) as temporary:
-        dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding=dict(encoding))
+        dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding={**encoding, **whole})
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from nowcast.errors import ConfigError, InputError
@@ -37,7 +37,7 @@ def save_checkpoint(path: Path | str, model: GauMamba, provenance: Mapping[str, 
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(weights, temporary, metadata)
+        temporary.write_bytes(save(weights, metadata))
 
 
 def load_checkpoint(path: Path | str) -> GauMamba:

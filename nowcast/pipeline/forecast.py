@@ -34,6 +34,8 @@ Progress = Callable[[int, int], None]
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".mp4")
 GAP_MINUTES, GAP_STEPS = 30.0, 3.0
+LONGEST_HOURS = 12
+"""Extrapolation tells nothing beyond."""
 SEEN_SHARE = 0.5
 """Between voxels seen and unseen, air counts as seen from this share on."""
 
@@ -228,8 +230,11 @@ def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None =
             raise UsageError("one volume has no time step to take the lead times from: give --step MINUTES")
         median = np.median(np.diff(volumes.times).astype("timedelta64[s]").astype(float))
         step_minutes = max(round(median / 30.0), 1) / 2
-    if not step_minutes > 0:
-        raise UsageError(f"--step {step_minutes} minutes: expected a positive number")
+    if not 0 < count * step_minutes <= 60 * LONGEST_HOURS:
+        raise UsageError(
+            f"{count} lead times of {step_minutes:g} minutes: expected a step above 0 and no more than "
+            f"{LONGEST_HOURS} hours ahead"
+        )
     step = np.timedelta64(round(step_minutes * 60e9), "ns")
     return step * np.arange(1, count + 1)
 

@@ -207,8 +207,21 @@ def write_clutter_map(clutter: ClutterMap, path: Path, history: str = "") -> Non
         time = file.createVariable("time", "f8", ("time",))
         time.setncatts({"standard_name": "time", "units": "seconds since 1970-01-01T00:00:00"})
         time[:] = seconds(clutter.times - np.datetime64(0, "s"))
+        _write_overview(file, clutter)
         for k, sweep in enumerate(clutter.sweeps):
             _write_sweep(file.createGroup(f"sweep_{k}"), sweep)
+
+
+def _write_overview(file: Any, clutter: ClutterMap) -> None:
+    """What a reader that does not look into groups sees."""
+    file.comment = "one group a sweep: frequency and level of echo in dry volumes; read with xarray.open_datatree"
+    file.createDimension("sweep", len(clutter.sweeps))
+    elevation = file.createVariable("elevation", "f4", ("sweep",))
+    elevation.setncatts({"long_name": "elevation of each sweep", "units": "degrees"})
+    elevation[:] = [sweep.elevation_deg for sweep in clutter.sweeps]
+    gates = file.createVariable("clutter_gates", "i4", ("sweep",))
+    gates.setncatts({"long_name": "gates with clutter in each sweep", "units": "1"})
+    gates[:] = [int((sweep.frequency >= clutter.min_frequency).sum()) for sweep in clutter.sweeps]
 
 
 def _write_sweep(group: Any, sweep: ClutterSweep) -> None:

@@ -25,6 +25,7 @@ from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast_kernels.parallel import run_parallel
 
 BLOCK_ROWS = 32
+MOST_VOXELS = 1e8
 MAX_GAP_DEG = 10.0
 """Between neighbouring sweeps farther apart than this nothing is interpolated."""
 MAX_RAY_STRETCH = 1.6
@@ -45,6 +46,13 @@ class GridConfig:
         check_numbers(self, "grid", positive=("spacing_m", "extent_m", "level_spacing_m"))
         if self.top_m < self.bottom_m:
             raise ConfigError(f"grid top_m is {self.top_m}: expected at least bottom_m, {self.bottom_m}")
+        voxels = (2 * self.extent_m / self.spacing_m + 1) ** 2 * (
+            (self.top_m - self.bottom_m) / self.level_spacing_m + 1
+        )
+        if voxels > MOST_VOXELS:
+            raise ConfigError(
+                f"a grid of {voxels:.2g} voxels is more than {MOST_VOXELS:.0g}: take a larger spacing or a smaller extent"
+            )
 
     def around(self, site: Site) -> GridSpec:
         """The grid centred on a radar."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from nowcast.errors import InputError
@@ -66,9 +66,8 @@ class TrainState:
                 tensors[f"adam.{moment}.{name}"] = value
         metadata = {"fingerprint": fingerprint, "progress": json.dumps(asdict(self.progress))}
         with atomic_path(path) as temporary:
-            save_file(
-                {name: value.detach().clone().contiguous() for name, value in tensors.items()}, temporary, metadata
-            )
+            whole = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+            temporary.write_bytes(save(whole, metadata))
 
     def load(self, path: Path, fingerprint: str) -> None:
         """Continue from a saved state; raises InputError when it is damaged or of other settings or data."""
