@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast import units
 from nowcast.errors import InputError, NowcastError, OutputError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import METHODS, Case, check_methods, forecast_by
 from nowcast.radar.quality import QualityConfig
+from nowcast.times import MATCH_SHARE, nominal_step
 from nowcast.types import Bool, Float32, Forecast, Progress, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
 
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STEP_TOLERANCE = 0.3
-"""A volume follows another at the nominal step if the time between them is within this share of it."""
 WET_DBZ = 20.0
 WET_VOXELS = 100
 """An initial time counts when more voxels than this exceed ``WET_DBZ`` in its newest volume."""
@@ -190,8 +190,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 def initial_indices(archive: VolumeSequence, frames: int, leads: int, every: int = 1) -> NDArray[np.int64]:
     """Positions of the volumes from which a forecast can be made and scored.
 
-    The volumes before and after must follow at the nominal (median) step, none of the later ones farther than half a
-    step from its nominal time, and the newest volume must hold echo.
+    The volumes before and after must follow at the nominal step, to within ``MATCH_SHARE`` of it, none of the later
+    ones farther than half a step from its nominal time, and the newest volume must hold echo.
 
     Raises InputError, saying why, when there is none.
     """
@@ -205,8 +205,8 @@ def initial_indices(archive: VolumeSequence, frames: int, leads: int, every: int
         )
     times = archive.times.astype("datetime64[ms]").astype(np.int64) / 1000.0
     steps = np.diff(times)
-    step = float(np.median(steps))
-    regular = np.abs(steps - step) <= STEP_TOLERANCE * step
+    step = units.seconds(nominal_step(archive.times))
+    regular = np.abs(steps - step) <= MATCH_SHARE * step
     candidates = np.arange(frames - 1, count - leads, every)
     follow = [
         i

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nowcast.errors import InputError, UsageError
+from nowcast.times import breaks
 from nowcast.types import Times
 
-LARGEST_GAP = 2.5
-"""No step within a window is longer than so many nominal steps: one volume may be missing, not two in a row."""
 EVENT_GAP = np.timedelta64(6, "h")
 """A longer silence of the archive starts a new event."""
 
@@ -30,16 +28,6 @@ class Plan:
         return f"{_compact(self.times[0], 's')}_{_compact(self.times[-1], 's')}"
 
 
-def nominal_step(times: Times) -> np.timedelta64:
-    """The median step of an archive; 0 for one volume."""
-    return np.timedelta64(np.median(np.diff(times)), "ns") if len(times) > 1 else np.timedelta64(0, "ns")
-
-
-def breaks(times: Times, step: np.timedelta64) -> NDArray[np.int64]:
-    """Positions of the times that come after a gap."""
-    return np.flatnonzero(np.diff(times) > LARGEST_GAP * step) + 1
-
-
 def plan_windows(times: Times, frames: int, future: int, every: int | None, archive: str) -> list[Plan]:
     """Cut the valid times of an archive into windows, oldest first; see :func:`fit_archive`.
 
@@ -55,7 +43,7 @@ def plan_windows(times: Times, frames: int, future: int, every: int | None, arch
     if len(times) == 0:
         raise InputError(f"{archive} holds no volumes to fit")
     length = frames + future
-    stretches = np.split(times, breaks(times, nominal_step(times)))
+    stretches = np.split(times, breaks(times))
     events = _event_names(times, archive)
     if future == 0 and max(map(len, stretches)) < length:
         newest = stretches[-1]

@@ -21,6 +21,7 @@ from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import Case, forecast_by
 from nowcast.radar.quality import QualityConfig
+from nowcast.times import breaks, nominal_step
 from nowcast.types import Bool, Forecast, VolumeSequence
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".mp4")
-GAP_MINUTES, GAP_STEPS = 30.0, 3.0
+LEAST_GAP = np.timedelta64(30, "m")
+"""Echo is followed over so long a silence at any step: the few volumes of one cycle are precious."""
 LONGEST_HOURS = 12
 """Extrapolation tells nothing beyond."""
 SEEN_SHARE = 0.5
@@ -204,19 +206,17 @@ def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> list[Path]
 
 
 def since_last_gap(volumes: VolumeSequence) -> VolumeSequence:
-    """The volumes after the last gap longer than ``GAP_MINUTES`` and ``GAP_STEPS`` median steps; says what it drops.
+    """The volumes after the last gap of more than ``LEAST_GAP``; says what it drops.
 
     Echo cannot be followed over such a gap: motion is better told by the volumes after it alone.
     """
-    minutes = np.diff(volumes.times) / np.timedelta64(60, "s")
-    if len(minutes) == 0:
-        return volumes
-    gaps = np.flatnonzero(minutes > max(GAP_MINUTES, GAP_STEPS * float(np.median(minutes))))
+    gaps = breaks(volumes.times, LEAST_GAP)
     if len(gaps) == 0:
         return volumes
-    after = int(gaps[-1]) + 1
+    after = int(gaps[-1])
+    minutes = units.minutes(volumes.times[after] - volumes.times[after - 1])
     when = np.datetime_as_string(volumes.times[after], unit="m")
-    logger.warning("no volume for %.0f minutes before %s: the %d before are left out", minutes[after - 1], when, after)
+    logger.warning("no volume for %.0f minutes before %s: the %d before are left out", minutes, when, after)
     return volumes.select(slice(after, None))
 
 
@@ -228,8 +228,7 @@ def lead_times(volumes: VolumeSequence, count: int, step_minutes: float | None =
     if step_minutes is None:
         if len(volumes) < 2:
             raise UsageError("one volume has no time step to take the lead times from: give --step MINUTES")
-        median = np.median(np.diff(volumes.times).astype("timedelta64[s]").astype(float))
-        step_minutes = max(round(median / 30.0), 1) / 2
+        step_minutes = max(round(2 * units.minutes(nominal_step(volumes.times))), 1) / 2
     if not 0 < count * step_minutes <= 60 * LONGEST_HOURS:
         raise UsageError(
             f"{count} lead times of {step_minutes:g} minutes: expected a step above 0 and no more than "

@@ -15,6 +15,7 @@ from nowcast.errors import InputError
 from nowcast.io.forecasts import is_forecast_file, read_forecast
 from nowcast.io.foreign_forecasts import read_foreign_forecast
 from nowcast.pipeline.inputs import list_inputs, load_sequence
+from nowcast.times import match_tolerance, nearest, nominal_step
 from nowcast.types import Bool, Forecast, GridSpec, Progress, Times, VolumeSequence
 from nowcast.units import iso_utc
 from nowcast.verify import Report, Tally, TallyConfig
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from nowcast.radar import Site
 
 logger = logging.getLogger(__name__)
-
-STEP_TOLERANCE = 0.3
-"""An observation belongs to a valid time if it is no farther from it than this share of the time step."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def run_verification(request: VerifyRequest, *, progress: Progress | None = None
     groups, grid, leads = _survey(paths)
     valid = np.unique([time + lead for time in groups for lead in leads])
     observed = _observations(request, grid, valid, progress)
-    tolerance = STEP_TOLERANCE * _step(leads, observed.times)
+    tolerance = match_tolerance(_step(leads, observed.times))
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     tallies = {name: Tally(len(leads), grid, request.tally) for name in names}
     missing: dict[np.datetime64, list[np.datetime64]] = {}
@@ -166,17 +164,7 @@ def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, progress
 
 def _step(leads: np.ndarray, times: Times) -> np.timedelta64:
     """The time step of the forecasts or, of a single lead time, that of the observations, else the lead itself."""
-    for steps in (np.diff(leads), np.diff(times)):
-        if steps.size:
-            return np.timedelta64(round(float(np.median(steps.astype(float)))), "ns")
-    return leads[0]
-
-
-def _nearest(times: Times, wanted: np.datetime64, tolerance: np.timedelta64) -> int | None:
-    """Position of the time nearest to the wanted one, None when it is farther than the tolerance."""
-    distance = np.abs(times - wanted)
-    k = int(np.argmin(distance))
-    return k if distance[k] <= tolerance else None
+    return next(step for step in (nominal_step(leads), nominal_step(times), leads[0]) if step)
 
 
 def _score(
@@ -194,7 +182,7 @@ def _score(
         at = {name: list(f.lead_times).index(lead) for name, f in forecasts.items() if lead in f.lead_times}
         if not at:
             continue
-        k = _nearest(observed.times, init + lead, tolerance)
+        k = nearest(observed.times, init + lead, tolerance)
         if k is None:
             missing.setdefault(init, []).append(init + lead)
             continue

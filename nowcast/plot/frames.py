@@ -9,11 +9,11 @@ import numpy as np
 
 from nowcast.errors import UsageError
 from nowcast.plot.style import LEVELS_DBZ
+from nowcast.times import MATCH_LIMIT, match_tolerance, nearest, nominal_step
 from nowcast.types import Float32, Forecast, GridSpec, VolumeSequence
 from nowcast.units import minutes, seconds
 
 Source = VolumeSequence | Forecast
-MATCH_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -91,20 +91,18 @@ def source_times(source: Source) -> np.ndarray:
 
 def frame_at(source: Source | None, time: np.datetime64, tolerance_s: float) -> Frame | None:
     """The frame valid nearest to ``time``, or None where there is none within ``tolerance_s`` seconds."""
-    if source is None or len(source_times(source)) == 0:
+    if source is None:
         return None
-    distance = np.abs(seconds(source_times(source) - time))
-    index = int(np.argmin(distance))
-    return frame_of(source, index) if distance[index] <= tolerance_s else None
+    index = nearest(source_times(source), time, np.timedelta64(round(tolerance_s * 1e9), "ns"))
+    return None if index is None else frame_of(source, index)
 
 
 def match_tolerance_s(source: Source) -> float:
-    """How far an observation may lie from a valid time and still stand for it: half a time step, at most 5 minutes."""
+    """How far an observation may lie from a valid time and still stand for it, seconds."""
     times = source_times(source)
     if isinstance(source, Forecast):
         times = np.concatenate([[source.init_time], times])
-    steps = seconds(np.diff(times))
-    return min(MATCH_S, 0.5 * float(steps.min())) if len(steps) else MATCH_S
+    return seconds(match_tolerance(nominal_step(times)) if len(times) > 1 else MATCH_LIMIT)
 
 
 def spread_indices(count: int, most: int) -> list[int]:

@@ -59,9 +59,9 @@ def test_a_missing_observation_is_said() -> None:
 
 def test_a_neighbouring_volume_does_not_stand_for_a_missing_one() -> None:
     forecast = forecast_of(cells(), 3)
-    assert match_tolerance_s(forecast) == 300.0
-    assert match_tolerance_s(replace(forecast, lead_times=forecast.lead_times // 2)) == 150.0
-    assert match_tolerance_s(forecast_of(cells(), 3, leads=1)) == 300.0
+    assert match_tolerance_s(forecast) == 180.0
+    assert match_tolerance_s(replace(forecast, lead_times=forecast.lead_times // 2)) == 90.0
+    assert match_tolerance_s(forecast_of(cells(), 3, leads=1)) == 180.0
 
 
 def test_a_forecast_just_made_stands_under_the_newest_observations() -> None:
