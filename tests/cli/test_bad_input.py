@@ -141,3 +141,28 @@ def test_interrupt_exits_130_and_leaves_nothing(archive: Path, tmp_path: Path) -
 def test_nonsense_options_are_usage_errors(archive: Path, tmp_path: Path, option: tuple[str, str]) -> None:
     done = nowcast("forecast", archive, "-o", tmp_path / "f.nc", *option)
     assert done.returncode == 2 and option[0].strip("-") in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_bad_model_publishes_the_simpler_forecast_and_exits_5(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.safetensors").write_bytes(b"no model")
+    done = nowcast("forecast", archive, "--model", tmp_path / "m.safetensors", "-o", tmp_path / "f.nc", *FORECAST)
+    assert done.returncode == 5 and "Traceback" not in done.stderr
+    assert done.stdout.strip() == str(tmp_path / "f.nc") and (tmp_path / "f.nc").is_file()
+    assert "published the advection forecast in its place" in done.stderr
+
+
+def test_a_failing_window_exits_4_and_the_others_are_written(archive: Path, tmp_path: Path) -> None:
+    """The newest volume is on another grid than those before it, so that the newest window cannot be fitted."""
+    other = helpers.moving_cells(helpers.small_grid((5, 22, 24)), steps=5)
+    write_volumes(other.select([4]), archive / "v4.nc")
+    out = tmp_path / "g.nc"
+    done = nowcast("fit", archive, "--gaussians", "24", "--frames", "2", "--every", "1", "-o", out)
+    assert done.returncode == 4 and "Traceback" not in done.stderr
+    assert done.stdout.strip() == str(out) and out.is_file()
+    assert "1 of 4 windows could not be fitted" in done.stderr
+
+
+def test_a_bad_file_among_good_ones_exits_4(archive: Path) -> None:
+    (archive / "text.h5").write_text("not a volume")
+    done = nowcast("info", archive / "v0.nc", archive / "text.h5")
+    assert done.returncode == 4 and "v0.nc" in done.stdout and "1 of 2 files" in done.stderr
