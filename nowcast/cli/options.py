@@ -55,7 +55,7 @@ LevelsOption = Annotated[
 Frames = Annotated[
     int | None, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from. [4]")
 ]
-Gaussians = Annotated[int | None, typer.Option("--gaussians", min=1, help="Number of Gaussians. [2048]")]
+Gaussians = Annotated[int | None, typer.Option("--gaussians", min=1, max=200_000, help="Number of Gaussians. [2048]")]
 Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
 
 

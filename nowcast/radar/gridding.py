@@ -51,7 +51,8 @@ class GridConfig:
         )
         if voxels > MOST_VOXELS:
             raise ConfigError(
-                f"a grid of {voxels:.2g} voxels is more than {MOST_VOXELS:.0g}: take a larger spacing or a smaller extent"
+                f"a grid of {voxels:.2g} voxels: expected at most {MOST_VOXELS:.0g}; take a larger spacing or a "
+                "smaller extent"
             )
 
     def around(self, site: Site) -> GridSpec:
