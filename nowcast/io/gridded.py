@@ -29,6 +29,8 @@ AXIS_NAMES = {
 }
 LENGTH_UNITS = {"m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0, "": 1.0, "1": 1.0}
 LENGTH_UNITS |= {"km": 1000.0, "kilometer": 1000.0, "kilometers": 1000.0, "kilometre": 1000.0, "kilometres": 1000.0}
+MOST_DBZ = 200.0
+"""No radar measures reflectivity beyond this, positive or negative."""
 SUSPECT_KM = 200.0
 """An axis without units whose values stay below this is in kilometres."""
 
@@ -248,6 +250,7 @@ def _volume(file: netCDF4.Dataset, name: str, layout: _Layout, k: int) -> Float3
     dims = file[name].dimensions
     index = tuple(slice(None) if d in layout.dims else (k if d == layout.time else 0) for d in dims)
     values = np.ma.filled(np.ma.asarray(file[name][index]).astype(np.float32), np.nan)
+    values[np.abs(values) > MOST_DBZ] = np.nan  # a fill value that the file does not declare
     left = [d for d in dims if d in layout.dims]
     return values.transpose([left.index(d) for d in layout.dims])
 

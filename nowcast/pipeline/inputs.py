@@ -30,6 +30,7 @@ from nowcast.pipeline.archive import (
     read_entries,
 )
 from nowcast.pipeline.cache import ReadVolume, VolumeCache
+from nowcast.pipeline.failed_scans import without_failed_scans
 from nowcast.pipeline.place import home_of, misplaced
 from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.content import plain_file, sniff
@@ -68,7 +69,7 @@ def load_sequence(
         Only volumes valid at or before this time, UTC; default: all.
     frames
         Only so many newest volumes; default: all. Volumes that cannot be used are skipped with a warning and older ones
-        taken instead.
+        taken instead; volumes that lost all their echo at once are left out of them.
     grid
         The grid for polar volumes: settings of one around the radar, or the very voxels. Gridded input keeps its own
         grid and is cropped to these levels.
@@ -95,7 +96,7 @@ def load_sequence(
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
     if source.is_file() and sniff(source) == VOLUMES:
-        return _newest(read_volumes(source), source, at, frames)
+        return without_failed_scans(_newest(read_volumes(source), source, at, frames))
     near = None
     if frames is not None and source.is_dir():
         near = at if at is not None else newest_name(source)
@@ -118,7 +119,7 @@ def load_sequence(
             past, frames, grid, places, _preparation(clutter, quality), progress, cache or VolumeCache()
         )
     _tell_unread(unread, sequence.times[0], at)
-    return sequence
+    return without_failed_scans(sequence)
 
 
 def list_inputs(source: Path | str, *, at: np.datetime64 | None = None) -> np.ndarray:
