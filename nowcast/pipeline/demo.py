@@ -113,9 +113,7 @@ def _forecast(event: Path, model: Path, fits: Path, folder: Path, stages: _Stage
     output = folder / "forecast.nc"
     options = ("--gaussians", FIT.gaussians, "--model", model, *_grid_options(), "--no-pictures")
     when = str(np.datetime_as_string(at, unit="s"))
-    with stages.run(
-        "forecast", event, "--at", when, "--leads", LEADS, *options, "--no-pictures", "-o", output
-    ) as progress:
+    with stages.run("forecast", event, "--at", when, "--leads", LEADS, *options, "-o", output) as progress:
         request = ForecastRequest(event, FIT, at=at, leads=LEADS, model=model, grid=GRID)
         run = run_forecast(request, output, progress=progress)
     seen = observed.select(slice(-LEADS - FRAMES, None))
