@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import command_line, counted, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import AtOption, Input, Json, SiteOption, parse_site, parse_time
 
 
@@ -38,5 +38,5 @@ def clutter(
         print_result(str(output))
     print_note(
         f"{sum(gates)} clutter gates in {len(gates)} sweeps from {len(learnt.times)} dry volumes "
-        f"{iso_utc(learnt.times[0])} to {iso_utc(learnt.times[-1])}; {wet} volumes with rain left out"
+        f"{iso_utc(learnt.times[0])} to {iso_utc(learnt.times[-1])}; {counted(wet, 'volume')} with rain left out"
     )

@@ -30,6 +30,11 @@ def print_note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 volume``, ``2 volumes``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def command_line() -> str:
     """The command as typed, for a file's history."""
     return shlex.join(["nowcast", *sys.argv[1:]])

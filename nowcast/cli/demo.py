@@ -12,9 +12,9 @@ from nowcast.cli.options import Json
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new or empty folder.")] = Path(
-        "nowcast-demo"
-    ),
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder, new or of an earlier demo.")
+    ] = Path("nowcast-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated weather.")] = 1,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import command_line, counted, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
@@ -79,8 +79,9 @@ def forecast(
             print_result(str(path))
     first, last = run.volumes.times[0], run.volumes.times[-1]
     print_note(
-        f"{run.forecast.method} forecast for {len(run.forecast.lead_times)} lead times "
-        f"from {len(run.volumes)} volumes {iso_utc(first)} to {iso_utc(last)} in {run.seconds['total']:.1f} s"
+        f"{run.forecast.method} forecast for {counted(len(run.forecast.lead_times), 'lead time')} "
+        f"from {counted(len(run.volumes), 'volume')} {iso_utc(first)} to {iso_utc(last)} "
+        f"in {run.seconds['total']:.1f} s"
     )
     if run.fallback is not None:
         raise FallbackPublished(f"{run.fallback}; published the {run.forecast.method} forecast in its place")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import command_line, counted, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
@@ -75,6 +75,6 @@ def grid(
         print_result(str(output))
     nz, ny, nx = volumes.grid.shape
     print_note(
-        f"{len(volumes)} volumes of {nz} x {ny} x {nx} from {iso_utc(volumes.times[0])} to "
+        f"{counted(len(volumes), 'volume')} of {nz} x {ny} x {nx} from {iso_utc(volumes.times[0])} to "
         f"{iso_utc(volumes.times[-1])} in {seconds:.1f} s"
     )

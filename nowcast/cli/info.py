@@ -36,10 +36,12 @@ def info(
         for answer in answers:
             if "error" not in answer:
                 print_result("\n".join(_lines(answer)))
-    if failures and len(files) == 1:
+    if len(files) == 1 and failures:
         raise failures[0]
     for failure in failures:
         print_note(f"Error: {failure}")
+    if len(failures) == len(files):
+        raise InputError(f"none of {len(files)} files could be read")
     if failures:
         raise PartialFailure(f"{len(failures)} of {len(files)} files could not be read")
 

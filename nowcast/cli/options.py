@@ -25,7 +25,7 @@ Input = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object on stdout.")]
 SiteOption = Annotated[
     str | None,
-    typer.Option("--site", metavar="LAT,LON,ALT", help="Radar position (degrees, degrees, m) where files have none."),
+    typer.Option("--site", metavar="LAT,LON,ALT", help="Radar position (degrees, degrees, m), not the files' own."),
 ]
 ClutterOption = Annotated[
     Path | None, typer.Option("--clutter", metavar="MAP.nc", help="Clutter map made by `nowcast clutter`.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import counted, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import Json, SiteOption, parse_site, parse_time
 
 
@@ -66,4 +66,4 @@ def simulate(
     else:
         for event in made:
             print_result(str(event.directory))
-    print_note(f"{events} events of {volumes} volumes, seed {seed}, in {seconds:.1f} s")
+    print_note(f"{counted(events, 'event')} of {counted(volumes, 'volume')}, seed {seed}, in {seconds:.1f} s")

@@ -11,6 +11,20 @@ from pathlib import Path
 from nowcast.errors import OutputError
 
 
+def check_writable(target: Path | str) -> None:
+    """Make the folder that a file will be written to, before long work.
+
+    Raises OutputError when the file could not be written: a folder in its place, no permission.
+    """
+    target = Path(target)
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder: give the name of a file to write")
+    with _told_as_output_error(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"cannot write {target}: permission denied; choose a folder you may write to")
+
+
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; on success it is flushed to disk and renamed to ``target``.
@@ -24,13 +38,11 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
         The file cannot be written: no permission, no space, a folder in its place.
     """
     target = Path(target)
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder: give the name of a file to write")
+    check_writable(target)
     # The suffix stays last, because writers such as matplotlib choose the format by it.
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         with _told_as_output_error(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _flush(temporary)
             temporary.replace(target)
@@ -64,6 +76,8 @@ def _told_as_output_error(target: Path) -> Iterator[None]:
 def _reason(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "no space left on the device; free some or write elsewhere"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return f"{error.filename or 'a part of the path'} is a file, not a folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{error.strerror}; choose a folder you may write to"
     return error.strerror or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,6 +36,8 @@ Bar = Callable[[str], AbstractContextManager[Progress]]
 FRAMES, LEADS, VOLUMES = 4, 4, 10
 KINDS = ("cells", "line")
 TRAINING_EVENTS = 3
+MARK = ".nowcast-demo"
+MADE = ("archive", "fits", "model", "scores", "pictures", "train.yaml", "forecast.nc")
 GRID = GridConfig(spacing_m=4000.0, extent_m=128000.0, level_spacing_m=1000.0)
 FIT = FitConfig(gaussians=512)
 TRAINING = TrainConfig(epochs=4, learning_rate=3e-3, held_out=0.3, model=ModelConfig(d_model=32, pairs=1))
@@ -60,13 +63,14 @@ class DemoReport:
 
 
 def run_demo(folder: Path, *, seed: int, say: Say, progress_bar: Bar) -> DemoReport:
-    """Run the chain in a new or empty folder, saying the command that each stage stands for.
+    """Run the chain in a folder, saying the command that each stage stands for.
 
-    The last event is kept out of training; the forecast, the pictures and the scores are of that one.
+    The last event is kept out of training; the forecast, the pictures and the scores are of that one. What an earlier
+    demo made in the folder is made anew.
 
-    Raises OutputError when the folder holds something already.
+    Raises OutputError when the folder holds something else already.
     """
-    _check_empty(folder)
+    _make_room(folder)
     stages = _Stages(say, progress_bar)
     events = TRAINING_EVENTS + 1
     archive, fits, model = folder / "archive", folder / "fits", folder / "model"
@@ -92,9 +96,17 @@ def run_demo(folder: Path, *, seed: int, say: Say, progress_bar: Bar) -> DemoRep
     return DemoReport(folder, (*pictures, *scores, losses), evaluation, stages.seconds)
 
 
-def _check_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder} is not an empty folder: remove it, or give another one with -o DIR")
+def _make_room(folder: Path) -> None:
+    """An empty folder with the demo's mark, by which it may later be emptied."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).is_file())):
+        raise OutputError(f"{folder} holds something that no demo made: remove it, or give another folder with -o DIR")
+    for name in MADE:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    atomic_write_text(folder / MARK, "Made by nowcast demo, which may empty this folder.\n")
 
 
 def _evaluate(event: Path, model: Path, folder: Path, stages: _Stages) -> tuple[Report, list[Path]]:

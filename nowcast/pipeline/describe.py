@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from nowcast.io.gaussians import read_windows
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.radar.clutter import read_clutter_map
-from nowcast.radar.content import POLAR_FORMATS, plain_file, sniff
+from nowcast.radar.content import POLAR_FORMATS, first_bytes, plain_file, sniff
 from nowcast.radar.polar import NO_ECHO_DBZ, Sweep
 from nowcast.radar.reader import read_sweeps
 from nowcast.types import GridSpec, VolumeSequence
@@ -30,6 +31,8 @@ def describe(path: Path | str) -> Facts:
         The file cannot be read, or is of no known kind.
     """
     path = Path(path)
+    if is_checkpoint(path):
+        return {"file": str(path), "format": "model", "bytes": path.stat().st_size, **_model(path)}
     kind = sniff(path)
     facts: Facts = {"file": str(path), "format": kind, "bytes": path.stat().st_size}
     if kind in POLAR_FORMATS:
@@ -39,6 +42,11 @@ def describe(path: Path | str) -> Facts:
             return facts | _volumes(read_gridded(plain, bottom_m=-1e9, top_m=1e9))
     describers = {"volumes": _volume_file, "gaussians": _gaussians, "forecast": _forecast, "clutter": _clutter}
     return facts | (describers[kind](path) if kind in describers else {})
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file looks like safetensors: the length of a header, then the header as JSON."""
+    return first_bytes(path, 10)[8:] == b'{"'
 
 
 def _polar(path: Path) -> Facts:
@@ -139,6 +147,14 @@ def _forecast(path: Path) -> Facts:
         "grid": _grid(forecast.grid),
         "provenance": dict(forecast.provenance),
     }
+
+
+def _model(path: Path) -> Facts:
+    from nowcast.models import load_checkpoint
+
+    model = load_checkpoint(path)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return {"weights": weights, "settings": asdict(model.config), "provenance": dict(model.provenance)}
 
 
 def _clutter(path: Path) -> Facts:

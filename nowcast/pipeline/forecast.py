@@ -16,6 +16,7 @@ import numpy as np
 import nowcast
 from nowcast import units
 from nowcast.errors import UsageError
+from nowcast.io.atomic import check_writable
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
@@ -123,6 +124,7 @@ def run_forecast(
     """
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
+    check_writable(output)
     seconds: dict[str, float] = {}
     with _timed(seconds, "read"):
         volumes = load_sequence(
@@ -135,6 +137,8 @@ def run_forecast(
             clutter=request.clutter,
         )
         volumes = since_last_gap(volumes)
+    if len(volumes) == 1:
+        logger.warning("one volume tells no motion: the forecast stays in place")
     leads = lead_times(volumes, request.leads, request.step_minutes)
     method, values, fallback = _forecast_or_fallback(request, volumes, leads, seconds, progress)
     values[~known_at(volumes, leads, request.fit.motion)] = np.nan

@@ -166,7 +166,8 @@ def _refuse_mixture(source: Path, entries: list[Entry]) -> None:
     radars = sorted({e.radar for e in entries})
     if len(radars) > 1:
         raise InputError(
-            f"{source} mixes volumes of {len(radars)} radars ({', '.join(r or 'unnamed' for r in radars[:6])}): "
+            f"{source} mixes volumes of {len(radars)} radars ({', '.join(r or 'unnamed' for r in radars[:6])}"
+            f"{', ...' if len(radars) > 6 else ''}): "
             "put each radar in a folder of its own"
         )
 

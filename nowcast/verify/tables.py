@@ -105,7 +105,8 @@ def score_table(report: Report) -> str:
     text = io.StringIO()
     Console(file=text, width=120, markup=False, highlight=False, no_color=True).print(table)
     leads = ", ".join(f"{m:g}" for m in report.lead_minutes)
-    note = f"{len(report.initial_times)} initial times; mean over lead times {leads} min (in brackets the last)"
+    count = len(report.initial_times)
+    note = f"{count} initial time{'s' * (count > 1)}; mean over lead times {leads} min (in brackets the last)"
     rows = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join([note, *rows])
 

@@ -29,7 +29,7 @@ def test_the_settings_file_it_names_holds_its_settings() -> None:
 
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep me")
-    with pytest.raises(OutputError, match="not an empty folder"):
+    with pytest.raises(OutputError, match="no demo made"):
         run_demo(tmp_path, seed=1, say=print, progress_bar=None)  # type: ignore[arg-type]
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
