@@ -40,7 +40,7 @@ MARK = ".nowcast-demo"
 MADE = ("archive", "fits", "model", "scores", "pictures", "train.yaml", "forecast.nc")
 GRID = GridConfig(spacing_m=4000.0, extent_m=128000.0, level_spacing_m=1000.0)
 FIT = FitConfig(gaussians=512)
-TRAINING = TrainConfig(epochs=4, learning_rate=3e-3, held_out=0.3, model=ModelConfig(d_model=32, pairs=1))
+TRAINING = TrainConfig(epochs=6, learning_rate=7e-4, held_out=0.3, model=ModelConfig(d_model=32, pairs=1))
 
 
 @dataclass(frozen=True)
