@@ -29,7 +29,7 @@ Palette = Literal["standard", "safe"]
 PALETTES: dict[str, str] = {"standard": "NWSRef", "safe": "HomeyerRainbow"}
 LEVELS_DBZ = np.arange(5, 80, 5)
 """Lower bounds of the reflectivity classes, dBZ; the last class is open."""
-DIFFERENCES_DBZ = np.array([-30, -25, -20, -15, -10, -5, 5, 10, 15, 20, 25, 30])
+DIFFERENCES_DBZ = np.array([-12, -10, -8, -6, -4, -2, 2, 4, 6, 8, 10, 12])
 
 NO_ECHO = "#ffffff"
 NOT_OBSERVED = "#c9c9c9"
@@ -67,7 +67,7 @@ def reflectivity_scale(palette: Palette = "standard") -> ColourScale:
 
 @lru_cache(maxsize=1)
 def difference_scale() -> ColourScale:
-    """Classes for a difference in dBZ: blue is less, red is more, white within 5 dBZ."""
+    """Classes for a difference in dBZ: blue is less, red is more, white within 2 dBZ."""
     bounds = DIFFERENCES_DBZ
     source = mpl.colormaps["RdBu_r"]
     colours = [source(i / len(bounds)) for i in range(len(bounds) + 1)]
