@@ -34,6 +34,16 @@ def fit(
         int | None, typer.Option(min=1, help="Volumes between the starts of sequences. [they do not overlap]")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the sequences that an earlier run finished.")] = True,
+    pictures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw each fit beside what was observed. [no pictures]")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.ply|FOLDER",
+            help="Write the newest Gaussians for splat viewers; into a folder those of every time. [not written]",
+        ),
+    ] = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,
     config: ConfigOption = None,
@@ -46,8 +56,11 @@ def fit(
 
     Example: nowcast fit archive/ --gaussians 2048 -o gaussians.nc
     """
+    from nowcast.pipeline.export import check_export, export_fit
     from nowcast.pipeline.fit import fit_archive
 
+    if export is not None:
+        check_export(export)
     settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
     with progress_bar("Fitting Gaussians") as progress:
         report = fit_archive(
@@ -61,12 +74,15 @@ def fit(
             clutter=clutter,
             **given(frames=frames, future=future),
             resume=resume,
+            pictures=pictures,
             history=command_line(),
             progress=progress,
         )
+    exported = [str(path) for path in export_fit(output, export)] if export is not None else []
     if as_json:
-        print_json(report.answer())
+        print_json(report.answer() | {"exported": exported})
     else:
-        print_result(str(output))
+        for line in (str(output), *report.pictures, *exported):
+            print_result(line)
         print_note(report.table())
     report.raise_failures()

@@ -3,6 +3,7 @@
 from nowcast.gaussians.advect import advect
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.fit import extend_fit, fit_sequence
+from nowcast.gaussians.measures import coherence_voxels, compressed_bytes, equal_error_bytes
 from nowcast.gaussians.order import morton_order
 from nowcast.gaussians.quality import reconstruction_scores, render
 from nowcast.gaussians.warm import continue_fit, why_not_continue
@@ -10,7 +11,10 @@ from nowcast.gaussians.warm import continue_fit, why_not_continue
 __all__ = [
     "FitConfig",
     "advect",
+    "coherence_voxels",
+    "compressed_bytes",
     "continue_fit",
+    "equal_error_bytes",
     "extend_fit",
     "fit_sequence",
     "morton_order",

@@ -99,10 +99,11 @@ def _add_volumes(windows: Sequence[FittedWindow], variables: dict[str, Any], enc
         encoding["coverage"] = {"zlib": True}
 
 
-def read_windows(path: Path | str) -> list[FittedWindow]:
-    """Read a file of :func:`write_windows`; raises InputError when it is not one."""
+def read_windows(path: Path | str, *, last: int | None = None) -> list[FittedWindow]:
+    """Read a file of :func:`write_windows`, or only its ``last`` windows; raises InputError when it is not one."""
     with cf.own_dataset(path, KIND, "a Gaussian file") as dataset:
-        return [_window(dataset, i) for i in range(dataset.sizes["sequence"])]
+        count = dataset.sizes["sequence"]
+        return [_window(dataset, i) for i in range(max(count - last, 0) if last else 0, count)]
 
 
 def _window(dataset: xr.Dataset, index: int) -> FittedWindow:

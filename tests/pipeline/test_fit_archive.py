@@ -10,7 +10,7 @@ import pytest
 from helpers import moving_cells, small_grid
 from radar_files import START, polar_volume, storm, write_odim
 
-import nowcast.pipeline.fit as fit_module
+import nowcast.pipeline.fit_job as fit_module
 from nowcast.errors import InputError, PartialFailure, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.gaussians import read_windows
@@ -81,6 +81,8 @@ def test_archive_to_file_and_report(tmp_path: Path) -> None:
     record = answer["sequences"][0]
     assert {"times", "gaussians", "psnr_db", "mae_dbz", "csi", "seconds", "bytes", "dense_bytes"} <= set(record)
     assert record["gaussians"] == 24 and len(record["psnr_db"]) == 4 and min(record["psnr_db"]) > 25
+    assert 0 <= record["coherence_voxels"] < 1
+    assert len(record["volume_bytes"]) == len(record["equal_error_bytes"]) == 4 and "picture" not in record
     assert record["times"][0].endswith("Z") and "35" in record["csi"]
     assert seen == [(0, 2), (1, 2), (2, 2)]
     assert "PSNR" in report.table() and len(report.table().splitlines()) == 3
@@ -116,6 +118,20 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     assert [s["psnr_db"] for s in report.sequences] == [s["psnr_db"] for s in whole.sequences]
     for a, b in zip(read_windows(out), read_windows(tmp_path / "whole.nc"), strict=True):
         assert (a.gaussians.means == b.gaussians.means).all()
+
+
+def test_a_picture_of_each_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows that a killed run finished without pictures are fitted again only where one is wanted now."""
+    source, pictures = archive(tmp_path, 4), tmp_path / "pictures"
+    counted = Counted(monkeypatch, 2, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fit_archive(source, tmp_path / "fit.nc", config=FEW, frames=2, pictures=pictures)
+    newest = "20200101T002000_20200101T003000.png"
+    assert [p.name for p in pictures.iterdir()] == [newest]
+    report = fit_archive(source, tmp_path / "fit.nc", config=FEW, frames=2, pictures=pictures)
+    assert counted.calls == 3 and report.resumed == 1
+    assert report.pictures == [str(pictures / "20200101T000000_20200101T001000.png"), str(pictures / newest)]
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in report.pictures)
 
 
 @pytest.mark.parametrize("change", ["settings", "no resume"])

@@ -1,0 +1,67 @@
+"""Fitted Gaussians as files for splat viewers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.errors import InputError, UsageError
+from nowcast.io.atomic import check_writable
+from nowcast.io.gaussians import read_windows
+from nowcast.plot.splats import check_exporter, write_splats
+
+SUFFIX = ".ply"
+
+
+def check_export(target: Path) -> None:
+    """Raise, before long work, what :func:`export_fit` would raise for want of gsplat or a place to write."""
+    if not _is_file(target) and target.suffix and not target.is_dir():
+        raise UsageError(f"cannot export to {target.name!r}: give a name that ends in {SUFFIX}, or a folder")
+    check_exporter(target)
+    check_writable(target if _is_file(target) else target / f"storm{SUFFIX}")
+
+
+def export_fit(fits: Path | str, target: Path | str) -> list[Path]:
+    """Write the Gaussians of a file of ``nowcast fit`` for splat viewers; returns the files written.
+
+    Parameters
+    ----------
+    fits
+        Gaussian file.
+    target
+        A name that ends in ``.ply``: the newest input time of the newest sequence. A folder: every input time, one file
+        each, named by it, except where there is no echo; where sequences overlap, the newer one counts.
+
+    Raises
+    ------
+    UsageError
+        ``target`` has another suffix.
+    InputError
+        ``fits`` is no Gaussian file, or there is no echo to write.
+    OutputError
+        gsplat is not installed, or a file cannot be written.
+    """
+    target = Path(target)
+    check_export(target)
+    if _is_file(target):
+        [newest] = read_windows(fits, last=1)
+        chosen = {target: (newest, newest.inputs - 1)}
+    else:
+        chosen = {target / _name(w.gaussians.times[t]): (w, t) for w in read_windows(fits) for t in range(w.inputs)}
+    written = [
+        path
+        for path, (window, t) in sorted(chosen.items())
+        if write_splats(window.gaussians.at(t), window.gaussians.grid, path)
+    ]
+    if not written:
+        raise InputError(f"there is no echo in {fits} to write to {target}")
+    return written
+
+
+def _name(time: np.datetime64) -> str:
+    return np.datetime_as_string(time, unit="s").replace("-", "").replace(":", "") + SUFFIX
+
+
+def _is_file(target: Path) -> bool:
+    return target.suffix.lower() == SUFFIX
