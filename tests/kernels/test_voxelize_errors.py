@@ -41,7 +41,7 @@ def with_value(tensor: torch.Tensor, value: float) -> torch.Tensor:
         ({"intensities": with_value(torch.ones(5, 2), float("inf"))}, "intensities must be finite"),
         ({"log_scales": with_value(torch.zeros(5, 3), 41.0)}, "log_scales must lie within -40..40"),
         ({"quats": torch.zeros(5, 4)}, "quats must not be all zeros: 5 of 5"),
-        ({"backend": "triton"}, "unknown backend 'triton': available here are auto, numba, reference"),
+        ({"backend": "gpu"}, "unknown backend 'gpu': available here are auto, numba, triton, reference"),
     ],
 )
 def test_refusals(changes, message) -> None:
@@ -53,6 +53,13 @@ def test_whole_numbers_and_half_precision_are_refused() -> None:
     for dtype in (torch.int64, torch.float16):
         with pytest.raises(KernelInputError, match="float32 or float64"):
             voxelize(**{name: tensor.to(dtype) for name, tensor in parameters().items()}, grid=GRID)
+
+
+def test_numba_refuses_bfloat16_intensities_that_the_reference_takes() -> None:
+    halved = parameters(intensities=torch.ones(5, 2, dtype=torch.bfloat16))
+    with pytest.raises(KernelInputError, match=r"float32 tensors on the CPU.*intensities torch.bfloat16"):
+        voxelize(**halved, grid=GRID, backend="numba")
+    assert torch.equal(voxelize(**halved, grid=GRID), voxelize(**parameters(), grid=GRID, backend="reference"))
 
 
 def test_numba_refuses_float64_and_says_what_to_do() -> None:

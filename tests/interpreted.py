@@ -1,0 +1,34 @@
+"""Runs the Triton voxelizer on the CPU, in a process of its own: the interpreter is chosen when triton is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def choose_interpreter() -> None:
+    """First thing in the process."""
+    os.environ["TRITON_INTERPRET"] = "1"
+
+
+def voxelize_interpreted(
+    parameters: Sequence[np.ndarray],
+    grid: tuple[tuple[int, int, int], tuple[float, float, float], tuple[float, float, float]],
+    upstream: np.ndarray,
+    halved: bool = False,
+) -> list[np.ndarray]:
+    """Field and the four gradients; intensities are bfloat16 if ``halved``."""
+    import torch
+
+    from nowcast_kernels.voxelize import RegularGrid, voxelize
+
+    leaves = [torch.from_numpy(p) for p in parameters]
+    leaves[3] = leaves[3].to(torch.bfloat16) if halved else leaves[3]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    field = voxelize(*leaves, RegularGrid(*grid), backend="triton")
+    field.backward(torch.from_numpy(upstream))
+    assert leaves[3].grad.dtype == leaves[3].dtype
+    return [field.detach().numpy(), *(leaf.grad.float().numpy() for leaf in leaves)]
