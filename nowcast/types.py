@@ -122,8 +122,9 @@ class VolumeSequence:
     Attributes
     ----------
     values
-        ``[T, C, Z, Y, X]`` float32. Reflectivity in dBZ within 0..80, observed voxels without echo are 0.
-        NaN exactly where ``mask`` is False.
+        ``[T, C, Z, Y, X]`` float32. Reflectivity in dBZ within 0..80, observed voxels without echo are 0,
+        NaN exactly where ``mask`` is False. Other channels in the unit that :mod:`nowcast.channels` tells, NaN
+        wherever they were not measured: where nothing was observed, and where there is no echo to measure.
     mask
         ``[T, Z, Y, X]`` bool, True where the scan observed the voxel, with or without echo.
     times
@@ -180,6 +181,16 @@ class VolumeSequence:
     def filled(self) -> Float32:
         """``[T, Z, Y, X]`` reflectivity in dBZ with 0 where not observed, for methods that cannot carry a mask."""
         return np.nan_to_num(self.reflectivity, nan=0.0)
+
+    def with_channels(self, names: Sequence[str]) -> VolumeSequence:
+        """The named channels, reflectivity first; those that are not here are NaN throughout."""
+        if tuple(names) == self.channels:
+            return self
+        values = np.full((len(self), len(names), *self.grid.shape), np.nan, np.float32)
+        for c, name in enumerate(names):
+            if name in self.channels:
+                values[:, c] = self.values[:, self.channels.index(name)]
+        return replace(self, values=values, channels=tuple(names))
 
     def select(self, indices: slice | Sequence[int] | NDArray[np.integer]) -> VolumeSequence:
         """The volumes at the given positions along time."""
@@ -294,6 +305,13 @@ class GaussianSequence:
             ids=self.ids[rows],
         )
 
+    def with_channels(self, names: Sequence[str]) -> GaussianSequence:
+        """Some of the channels, in the order of ``names``; the same Gaussians."""
+        if tuple(names) == self.channels:
+            return self
+        columns = [self.channels.index(name) for name in names]
+        return replace(self, intensities=self.intensities[..., columns], channels=tuple(names))
+
     def concat(self, later: GaussianSequence) -> GaussianSequence:
         """These times and then those of ``later``, which has the same Gaussians."""
         return replace(
@@ -340,6 +358,11 @@ class FittedWindow:
         _require(1 <= self.inputs <= t, f"{self.inputs} input times in a window of {t}")
         same = self.volumes is None or np.array_equal(self.volumes.times, self.gaussians.times)
         _require(same, "the volumes of a fitted window have other times than its Gaussians")
+
+    def with_channels(self, names: Sequence[str]) -> FittedWindow:
+        """The same window with some of its channels."""
+        volumes = None if self.volumes is None else self.volumes.with_channels(names)
+        return replace(self, gaussians=self.gaussians.with_channels(names), volumes=volumes)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import typer
 from nowcast.cli.console import command_line, counted, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     AtOption,
+    ChannelsOption,
     ClutterOption,
     ConfigOption,
     ExtentOption,
@@ -20,6 +21,7 @@ from nowcast.cli.options import (
     SpacingOption,
     grid_config,
     load_settings,
+    parse_channels,
     parse_site,
     parse_time,
 )
@@ -36,23 +38,27 @@ def grid(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
+    channels: ChannelsOption = None,
     as_json: Json = False,
 ) -> None:
-    """Quality-control radar volumes and grid them to one file.
+    """Quality-control radar volumes and grid them to one file, with other channels than reflectivity on request.
 
     Example: nowcast grid archive/ --site=-27.608,152.539,372 -o volumes.nc
     """
     import time
 
     from nowcast.io.volumes import write_volumes
+    from nowcast.pipeline.channels import without_empty
     from nowcast.pipeline.inputs import GridConfig, load_sequence
     from nowcast.radar.quality import QualityConfig
+    from nowcast.types import REFLECTIVITY
     from nowcast.units import iso_utc
 
     # All settings together take seconds to import, which is long beside the gridding.
     settings = None if config is None else load_settings(config)
     base = GridConfig() if settings is None else settings.grid
     quality = QualityConfig() if settings is None else settings.quality
+    wanted = parse_channels(channels, (REFLECTIVITY,) if settings is None else settings.channels)
     start = time.perf_counter()
     with progress_bar("Gridding volumes") as progress:
         volumes = load_sequence(
@@ -64,12 +70,15 @@ def grid(
             site=parse_site(site),
             clutter=clutter,
             progress=progress,
+            channels=wanted,
         )
+    volumes = without_empty(volumes)
     write_volumes(volumes, output, history=command_line())
     seconds = time.perf_counter() - start
     if as_json:
         answer = {"output": str(output), "times": list(volumes.times), "sources": list(volumes.sources)}
         shape = list(volumes.grid.shape)
+        answer["channels"] = list(volumes.channels)
         print_json({**answer, "shape": shape, "observed": float(volumes.mask.mean()), "seconds": round(seconds, 3)})
     else:
         print_result(str(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,12 +57,28 @@ Frames = Annotated[
     int | None, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from. [4]")
 ]
 Gaussians = Annotated[int | None, typer.Option("--gaussians", min=1, max=200_000, help="Number of Gaussians. [2048]")]
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        metavar="NAMES",
+        help="`paper` for all seven, or some of zdr,kdp,rhohv,spectrum_width,azimuthal_shear,divergence. "
+        "[reflectivity alone]",
+    ),
+]
 Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
 
 
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given; the others keep the default of what they are for."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_channels(text: str | None, otherwise: Sequence[str]) -> tuple[str, ...]:
+    """The channels that ``--channels`` names, or the settings where it is not given; raises UsageError."""
+    from nowcast.channels import channel_names
+
+    return channel_names(otherwise if text is None else text.split(","))
 
 
 def parse_site(text: str | None) -> Site | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nowcast
+from nowcast.channels import CHANNELS
 from nowcast.errors import InputError
 from nowcast.io.atomic import atomic_path
-from nowcast.types import GridSpec
+from nowcast.types import REFLECTIVITY, Float32, GridSpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,6 +86,33 @@ def grid_of(dataset: xr.Dataset) -> GridSpec:
     )
 
 
+def channel_attributes(name: str) -> dict[str, Any]:
+    """CF attributes of a channel's variable."""
+    if name == REFLECTIVITY:
+        return reflectivity_attributes()
+    channel = CHANNELS.get(name)
+    if channel is None:
+        return {"grid_mapping": GRID_MAPPING}
+    note = "Fill value: not measured, or no echo to measure."
+    return {"long_name": channel.long_name, "units": channel.unit, "grid_mapping": GRID_MAPPING, "comment": note}
+
+
+def limited(name: str, values: Float32) -> Float32:
+    """Values of a channel within what is plausible, so that they fit their packing."""
+    if name == REFLECTIVITY or name not in CHANNELS:
+        return values
+    return np.clip(values, np.float32(CHANNELS[name].low), np.float32(CHANNELS[name].high))
+
+
+def channel_encoding(name: str) -> dict[str, Any]:
+    """How a channel is packed."""
+    if name == REFLECTIVITY:
+        return dict(PACKED_DBZ)
+    if name not in CHANNELS:
+        return {"zlib": True, "complevel": 2}
+    return {**PACKED_DBZ, "scale_factor": CHANNELS[name].step}
+
+
 def reflectivity_attributes() -> dict[str, str]:
     """CF attributes of a reflectivity variable."""
     return {
@@ -117,8 +145,10 @@ def write_dataset(dataset: xr.Dataset, path: Path | str, encoding: Mapping[str, 
 
 
 @contextmanager
-def own_dataset(path: Path | str, kind: str, what: str) -> Iterator[xr.Dataset]:
+def own_dataset(path: Path | str, kind: str, what: str, drop: Collection[str] = ()) -> Iterator[xr.Dataset]:
     """One of our files in memory, its kind checked, to be understood within :func:`reading`.
+
+    The variables to ``drop`` are not read.
 
     Raises
     ------
@@ -130,7 +160,8 @@ def own_dataset(path: Path | str, kind: str, what: str) -> Iterator[xr.Dataset]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist: expected {what}")
-    with reading(path, what), xr.open_dataset(path, engine="netcdf4", decode_timedelta=True) as dataset:
+    options: dict[str, Any] = {"engine": "netcdf4", "decode_timedelta": True, "drop_variables": list(drop)}
+    with reading(path, what), xr.open_dataset(path, **options) as dataset:
         found = dataset.attrs.get("nowcast_kind")
         if found != kind:
             raise InputError(f"{path} is not {what}" + (f" but a {found} file" if found else ""))

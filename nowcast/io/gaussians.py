@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nowcast.channels import CHANNELS
 from nowcast.errors import InputError
 from nowcast.io import cf
 from nowcast.types import REFLECTIVITY, FittedWindow, GaussianSequence, VolumeSequence
@@ -25,7 +26,7 @@ _PARAMETERS = {
     ),
     "quats": ("wxyz", "1", "rotation quaternions (w, x, y, z)"),
     "velocities": ("xyz", "m s-1", "motion of the echo around each Gaussian"),
-    "intensities": ("channel", "dBZ", "amplitudes in each channel's unit"),
+    "intensities": ("channel", "dBZ", "amplitudes in each channel's unit (channel_unit), from its value at rest"),
 }
 
 
@@ -50,6 +51,8 @@ def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, history:
         dims = ("sequence", "time_index", "gaussian", width)
         variables[name] = (dims, values, {"units": unit, "long_name": text})
         encoding[name] = {"zlib": True, "complevel": 2, "shuffle": True, "chunksizes": (1, *values.shape[1:])}
+    if len(first.channels) > 1:
+        del variables["intensities"][2]["units"]  # the channels have different ones
     ids = np.stack([w.gaussians.ids.numpy() for w in windows])
     variables["ids"] = (("sequence", "gaussian"), ids, {"long_name": "identity, kept from cycle to cycle"})
     variables["inputs"] = (
@@ -68,6 +71,7 @@ def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, history:
     coordinates = {
         "time": (("sequence", "time_index"), times, {"standard_name": "time", "long_name": "valid time"}),
         "channel": ("channel", np.array(first.channels, dtype=object)),
+        "channel_unit": ("channel", np.array([CHANNELS[name].unit for name in first.channels], dtype=object)),
         **cf.grid_coordinates(first.grid),
     }
     attributes = cf.global_attributes(KIND, "Radar volumes as tracked 3D Gaussians", history)
@@ -79,7 +83,7 @@ def _check_alike(windows: Sequence[FittedWindow]) -> None:
         raise InputError("there is no fitted window to write")
 
     def key(w: FittedWindow) -> tuple[Any, ...]:
-        kept = w.volumes is not None, w.volumes is not None and w.volumes.coverage is not None
+        kept = w.volumes is not None and (w.volumes.channels, w.volumes.coverage is not None)
         return tuple(w.gaussians.means.shape), w.gaussians.channels, kept
 
     if any(key(w) != key(windows[0]) or not w.gaussians.grid.matches(windows[0].gaussians.grid) for w in windows):
@@ -88,10 +92,11 @@ def _check_alike(windows: Sequence[FittedWindow]) -> None:
 
 def _add_volumes(windows: Sequence[FittedWindow], variables: dict[str, Any], encoding: dict[str, Any]) -> None:
     volumes = [w.volumes for w in windows if w.volumes is not None]
-    values = np.stack([v.reflectivity for v in volumes])
     dims = ("sequence", "time_index", "z", "y", "x")
-    variables[REFLECTIVITY] = (dims, values, cf.reflectivity_attributes())
-    encoding[REFLECTIVITY] = {**cf.PACKED_DBZ, "chunksizes": (1, 1, *values.shape[2:])}
+    for c, name in enumerate(volumes[0].channels):
+        values = cf.limited(name, np.stack([v.values[:, c] for v in volumes]))
+        variables[name] = (dims, values, cf.channel_attributes(name))
+        encoding[name] = {**cf.channel_encoding(name), "chunksizes": (1, 1, *values.shape[2:])}
     coverages = [v.coverage for v in volumes if v.coverage is not None]
     if coverages:
         note = {"long_name": "voxel held a value at least once", "grid_mapping": cf.GRID_MAPPING}
@@ -121,7 +126,8 @@ def _window(dataset: xr.Dataset, index: int) -> FittedWindow:
     )
     volumes = None
     if REFLECTIVITY in one:
-        values = one[REFLECTIVITY].values.astype(np.float32)[:, None]
+        channels = tuple(name for name in gaussians.channels if name in one)
+        values = np.stack([one[name].values.astype(np.float32) for name in channels], axis=1)
         coverage = one["coverage"].values.astype(bool) if "coverage" in one else None
-        volumes = VolumeSequence(values, np.isfinite(values[:, 0]), times, grid, coverage=coverage)
+        volumes = VolumeSequence(values, np.isfinite(values[:, 0]), times, grid, channels, coverage=coverage)
     return FittedWindow(gaussians, int(one["inputs"]), str(one["event"].values), volumes)

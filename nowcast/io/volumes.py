@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from nowcast.channels import CHANNELS
 from nowcast.io import cf
 from nowcast.types import REFLECTIVITY, VolumeSequence
 
@@ -20,18 +22,11 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
     import xarray as xr
 
     dims = ("time", "z", "y", "x")
-    attributes = {REFLECTIVITY: cf.reflectivity_attributes()}
     variables: dict[str, object] = {cf.GRID_MAPPING: cf.grid_mapping(sequence.grid)}
     encoding: dict[str, dict[str, object]] = {"time": {"units": cf.TIME_UNITS, "dtype": "float64"}}
     for c, name in enumerate(sequence.channels):
-        variables[name] = (
-            dims,
-            sequence.values[:, c],
-            attributes.get(name, {"grid_mapping": cf.GRID_MAPPING}),
-        )
-        chunks = (1, *sequence.grid.shape)
-        packed = cf.PACKED_DBZ if name == REFLECTIVITY else {"zlib": True, "complevel": 2}
-        encoding[name] = {**packed, "chunksizes": chunks}
+        variables[name] = dims, cf.limited(name, sequence.values[:, c]), cf.channel_attributes(name)
+        encoding[name] = {**cf.channel_encoding(name), "chunksizes": (1, *sequence.grid.shape)}
     if sequence.sources:
         variables["source_file"] = (
             "time",
@@ -51,23 +46,29 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
     cf.write_dataset(dataset, path, encoding)
 
 
-def read_volumes(path: Path | str) -> VolumeSequence:
-    """Read a file of :func:`write_volumes`; raises InputError when it is not one."""
-    with cf.own_dataset(path, KIND, "a volume-sequence file") as dataset:
+def read_volumes(path: Path | str, channels: Sequence[str] | None = None) -> VolumeSequence:
+    """Read a file of :func:`write_volumes`: the named channels, NaN where the file has no such, or all it has.
+
+    Raises InputError when it is not such a file.
+    """
+    drop = () if channels is None else CHANNELS.keys() - channels
+    with cf.own_dataset(path, KIND, "a volume-sequence file", drop) as dataset:
         names = [str(n) for n, v in dataset.data_vars.items() if v.dims == ("time", "z", "y", "x")]
-        channels = (REFLECTIVITY, *(n for n in names if n != REFLECTIVITY))
-        values = np.stack([dataset[n].values.astype(np.float32) for n in channels], axis=1)
+        held = (REFLECTIVITY, *(n for n in names if n != REFLECTIVITY))
+        values = np.stack([dataset[n].values.astype(np.float32) for n in held], axis=1)
         mask = np.isfinite(values[:, 0])
-        values[~np.broadcast_to(mask[:, None], values.shape)] = np.nan
-        return VolumeSequence(
+        if len(held) > 1:
+            values[~np.broadcast_to(mask[:, None], values.shape)] = np.nan
+        volumes = VolumeSequence(
             values,
             mask,
             times=dataset.variables["time"].values.astype("datetime64[ns]"),
             grid=cf.grid_of(dataset),
-            channels=channels,
+            channels=held,
             sources=tuple(str(s) for s in dataset["source_file"].values) if "source_file" in dataset else (),
             coverage=dataset["coverage"].values.astype(bool) if "coverage" in dataset else None,
         )
+        return volumes if channels is None else volumes.with_channels(channels)
 
 
 def is_volume_file(path: Path | str) -> bool:

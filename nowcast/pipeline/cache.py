@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nowcast.radar.gridding import grid_volume
+from nowcast.radar.channels import grid_channels
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.reader import read_volume
 from nowcast.types import Bool, Float32, GridSpec
 
 Gridded = tuple[Float32, Bool]
+Channels = tuple[str, ...]
 
 
 @dataclass
@@ -23,14 +24,16 @@ class ReadVolume:
     defect: str
     again: Callable[[], PolarVolume]
     polar: PolarVolume | None
-    gridded: dict[GridSpec, Gridded] = field(default_factory=dict)
+    gridded: dict[tuple[GridSpec, Channels], Gridded] = field(default_factory=dict)
 
-    def on(self, grid: GridSpec, prepare: Callable[[PolarVolume], PolarVolume]) -> Gridded:
-        """Values and mask on a grid, as of :func:`nowcast.radar.gridding.grid_volume`."""
-        if grid not in self.gridded:
-            self.gridded[grid] = grid_volume(prepare(self.polar or self.again()), grid)
+    def on(self, grid: GridSpec, prepare: Callable[[PolarVolume], PolarVolume], channels: Channels) -> Gridded:
+        """Values and mask on a grid, as of :func:`nowcast.radar.channels.grid_channels`."""
+        key = grid, channels
+        if key not in self.gridded:
+            measured = self.polar or self.again()
+            self.gridded[key] = grid_channels(measured, prepare(measured), grid, channels)
             self.polar = None
-        return self.gridded[grid]
+        return self.gridded[key]
 
 
 class VolumeCache:
@@ -38,15 +41,17 @@ class VolumeCache:
 
     def __init__(self, size: int = 1) -> None:
         self.size = size
-        self._kept: OrderedDict[tuple[Path, Site | None, Site | None], ReadVolume] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, Site | None, Site | None, frozenset[str]], ReadVolume] = OrderedDict()
 
-    def read(self, path: Path, *, site: Site | None, fallback: Site | None) -> ReadVolume:
+    def read(
+        self, path: Path, *, site: Site | None, fallback: Site | None, also: frozenset[str] = frozenset()
+    ) -> ReadVolume:
         """A volume, read where it is not at hand; arguments and errors as of :func:`nowcast.radar.read_volume`."""
-        key = path, site, fallback
+        key = path, site, fallback, also
         if key not in self._kept:
 
             def again() -> PolarVolume:
-                return read_volume(path, site=site, fallback=fallback)
+                return read_volume(path, site=site, fallback=fallback, also=also)
 
             volume = again()
             self._kept[key] = ReadVolume(volume.site, volume.defect, again, volume)

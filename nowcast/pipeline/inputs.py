@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from nowcast import units
+from nowcast.channels import moments_of
 from nowcast.errors import InputError
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
@@ -38,7 +39,7 @@ from nowcast.radar.gridding import GridConfig
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import QualityConfig, clean
 from nowcast.radar.reader import PositionUnknown, read_volume
-from nowcast.types import Bool, Float32, GridSpec, Progress, VolumeSequence
+from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
 __all__ = ["GridConfig", "NoneUsable", "VolumeCache", "list_files", "list_inputs", "load_sequence"]
 
@@ -58,6 +59,7 @@ def load_sequence(
     quality: QualityConfig | None = QUALITY,
     progress: Progress | None = None,
     cache: VolumeCache | None = None,
+    channels: tuple[str, ...] = (REFLECTIVITY,),
 ) -> VolumeSequence:
     """Load gridded radar volumes, newest last.
 
@@ -84,6 +86,8 @@ def load_sequence(
         Called with (done, total).
     cache
         Polar volumes that other calls with the same ``grid``, ``quality`` and ``clutter`` have gridded.
+    channels
+        What to load, reflectivity first; a channel is NaN where a volume does not have it.
 
     Raises
     ------
@@ -96,7 +100,7 @@ def load_sequence(
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
     if source.is_file() and sniff(source) == VOLUMES:
-        return without_failed_scans(_newest(read_volumes(source), source, at, frames))
+        return without_failed_scans(_newest(read_volumes(source, channels), source, at, frames))
     near = None
     if frames is not None and source.is_dir():
         near = at if at is not None else newest_name(source)
@@ -111,12 +115,12 @@ def load_sequence(
         raise _nothing(source, entries, unread, at)
     _refuse_mixture(source, past)
     if past[0].head is None:
-        sequence = _load_gridded(past, frames, grid, progress)
+        sequence = _load_gridded(past, frames, grid, progress, channels)
     else:
         first = past if complete or near is None else [*first_entries(source, near), *past]
         places = _Places(site, site or home_of(first))
         sequence = _load_polar(
-            past, frames, grid, places, _preparation(clutter, quality), progress, cache or VolumeCache()
+            past, frames, grid, places, _preparation(clutter, quality), progress, cache or VolumeCache(), channels
         )
     _tell_unread(unread, sequence.times[0], at)
     return without_failed_scans(sequence)
@@ -196,10 +200,14 @@ def _none_usable(entries: list[Entry], skipped: list[str]) -> NoneUsable:
 
 
 def _load_gridded(
-    entries: list[Entry], frames: int | None, grid: GridConfig | GridSpec, progress: Progress | None
+    entries: list[Entry],
+    frames: int | None,
+    grid: GridConfig | GridSpec,
+    progress: Progress | None,
+    channels: tuple[str, ...],
 ) -> VolumeSequence:
     levels = _levels(grid)
-    own_file = lru_cache(maxsize=1)(read_volumes)  # the times of a file follow one another
+    own_file = lru_cache(maxsize=1)(partial(read_volumes, channels=channels))  # the times of a file follow one another
     found: list[VolumeSequence] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
@@ -215,7 +223,7 @@ def _load_gridded(
         if found and not volume.grid.matches(found[0].grid):
             _skip(skipped, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
             continue
-        found.append(volume)
+        found.append(volume.with_channels(channels))
         if progress is not None:
             progress(len(found), total)
         if len(found) == frames:
@@ -270,16 +278,17 @@ def _load_polar(
     prepare: Callable[[PolarVolume], PolarVolume],
     progress: Progress | None,
     cache: VolumeCache,
+    channels: tuple[str, ...],
 ) -> VolumeSequence:
     grid = wanted if isinstance(wanted, GridSpec) else None
     found: list[tuple[Entry, Float32, Bool]] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry, volume in _good_volumes(entries, places, skipped, cache.read):
+    for entry, volume in _good_volumes(entries, places, skipped, partial(cache.read, also=moments_of(channels))):
         if grid is None:
             assert isinstance(wanted, GridConfig)
             grid = wanted.around(places.home or volume.site)
-        values, mask = volume.on(grid, prepare)
+        values, mask = volume.on(grid, prepare, channels)
         if not mask.any():
             _skip(skipped, f"{entry.path.name} observed nothing within the grid")
             continue
@@ -291,10 +300,10 @@ def _load_polar(
     if not found or grid is None:
         raise _none_usable(entries, skipped)
     found.reverse()
-    values = np.stack([f[1] for f in found])[:, None]
+    values = np.stack([f[1] for f in found])
     mask = np.stack([f[2] for f in found])
     times = np.array([f[0].time for f in found], "datetime64[ns]")
-    return VolumeSequence(values, mask, times, grid, sources=tuple(f[0].path.name for f in found))
+    return VolumeSequence(values, mask, times, grid, channels, tuple(f[0].path.name for f in found))
 
 
 def polar_volumes(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nowcast.channels import channel_names
+from nowcast.errors import ConfigError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.radar.gridding import GridConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.train import TrainConfig
+from nowcast.types import REFLECTIVITY
 from nowcast.verify import TallyConfig
 
 
@@ -17,6 +20,9 @@ class Settings:
 
     Attributes
     ----------
+    channels
+        What ``nowcast grid`` and ``nowcast fit`` take from the volumes: ``reflectivity`` and others by name, or
+        ``paper`` for all seven. Forecasts take reflectivity alone.
     grid
         The voxels that polar volumes are gridded to.
     quality
@@ -29,8 +35,15 @@ class Settings:
         How GauMamba is trained.
     """
 
+    channels: tuple[str, ...] = (REFLECTIVITY,)
     grid: GridConfig = field(default_factory=GridConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     tally: TallyConfig = field(default_factory=TallyConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        try:
+            channel_names(self.channels)
+        except UsageError as error:
+            raise ConfigError(f"channels: {error}") from error

@@ -6,6 +6,7 @@ https://github.com/NCAR/CfRadial, version 1.4. Files that are laid out otherwise
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ import netCDF4
 import numpy as np
 
 from nowcast.fields import find_field
-from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Sweep, ordered, plausible_site
+from nowcast.radar.polar import ALWAYS_READ, DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Sweep, ordered, plausible_site
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
 
-_WANTED = (REFLECTIVITY, "velocity", "rhohv", "zdr", "snr")
 MIN_RAYS = 5
 
 
@@ -31,12 +31,12 @@ def read_head(path: Path) -> VolumeHead | None:
         return None
 
 
-def read_cfradial(path: Path) -> tuple[VolumeHead, list[Sweep]] | None:
+def read_cfradial(path: Path, also: Collection[str] = ()) -> tuple[VolumeHead, list[Sweep]] | None:
     """The azimuth sweeps with reflectivity, or None where the file is laid out in a way that Py-ART knows better."""
     try:
         with warnings.catch_warnings(), netCDF4.Dataset(path) as file:
             warnings.simplefilter("ignore")
-            sweeps = _sweeps(file)
+            sweeps = _sweeps(file, also)
             return (_head(path, file), sweeps) if sweeps else None
     except (KeyError, ValueError, IndexError, AttributeError, OSError, RuntimeError):
         return None
@@ -61,11 +61,11 @@ def _head(path: Path, file: netCDF4.Dataset) -> VolumeHead:
     )
 
 
-def _sweeps(file: netCDF4.Dataset) -> list[Sweep]:
+def _sweeps(file: netCDF4.Dataset, also: Collection[str]) -> list[Sweep]:
     rays = len(file.dimensions["time"])
     dims = ("n_points",) if "n_points" in file.dimensions else ("time", "range")
     fields = [n for n, v in file.variables.items() if v.dimensions == dims]
-    names = {q: n for q in _WANTED if (n := find_field(fields, q)) is not None}
+    names = {q: n for q in {*ALWAYS_READ, *also} if (n := find_field(fields, q)) is not None}
     if REFLECTIVITY not in names:
         return []
     range_m = _numbers(file, "range").ravel()
@@ -84,8 +84,16 @@ def _sweeps(file: netCDF4.Dataset) -> list[Sweep]:
         step = float(range_m[-1] - range_m[0]) / (range_m.size - 1)
         values = {q: np.ascontiguousarray(v[a:b, :gates]) for q, v in data.items()}
         angle = float(np.median(elevation[a:b]))
-        sweeps.append(ordered(angle, azimuth[a:b], float(range_m[0]), step, values, when.astype("datetime64[ns]")))
+        began, folds = when.astype("datetime64[ns]"), _nyquist(file, a)
+        sweeps.append(ordered(angle, azimuth[a:b], float(range_m[0]), step, values, began, folds))
     return sweeps
+
+
+def _nyquist(file: netCDF4.Dataset, ray: int) -> float | None:
+    if "nyquist_velocity" not in file.variables:
+        return None
+    told = float(_numbers(file, "nyquist_velocity").ravel()[ray])
+    return told if told > 0 else None
 
 
 def _turning(file: netCDF4.Dataset, sweep: int) -> bool:

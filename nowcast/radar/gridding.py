@@ -20,7 +20,7 @@ from nowcast.errors import ConfigError, InputError
 from nowcast.radar import gridding_kernels as kernels
 from nowcast.radar.geometry import column_positions
 from nowcast.radar.polar import SAME_ELEVATION_DEG, PolarVolume, Site, Sweep
-from nowcast.types import Bool, Float32, GridSpec
+from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast_kernels.parallel import run_parallel
 
@@ -69,25 +69,40 @@ class GridConfig:
         )
 
 
-def grid_volume(volume: PolarVolume, grid: GridSpec) -> tuple[Float32, Bool]:
-    """Interpolate a polar volume to a grid.
+def grid_volume(
+    volume: PolarVolume,
+    grid: GridSpec,
+    field: str = REFLECTIVITY,
+    limits: tuple[float, float] = (ECHO_FLOOR_DBZ, MAX_DBZ),
+) -> tuple[Float32, Bool]:
+    """Interpolate a field of a polar volume to a grid.
+
+    Parameters
+    ----------
+    volume
+        At least one sweep has the field; the others are left out.
+    grid
+        The voxels.
+    field, limits
+        Name and least and greatest value; values beyond are limited to these.
 
     Returns
     -------
     values
-        ``[Z, Y, X]`` float32 dBZ within 0..80, 0 where observed without echo, NaN where not observed.
+        ``[Z, Y, X]`` float32. Reflectivity in dBZ within 0..80, 0 where observed without echo, NaN where not observed;
+        another field is NaN where it has no value.
     mask
         ``[Z, Y, X]`` bool, True where observed: between the lower edge of the lowest beam over the column and the
         upper edge of the highest, not in a sector or gate without data, not beyond the recorded range.
     """
-    sweeps = choose_sweeps(volume)
+    sweeps = choose_sweeps(volume, field)
     ground, azimuth = _columns(volume.site, grid)
     layers = np.empty((len(sweeps), *ground.shape), np.float32)
     heights = np.empty_like(layers)
     footprint = 0.5 * (grid.spacing_m[1] + grid.spacing_m[2])
 
     def sample(k: int) -> None:
-        _sample(sweeps[k], ground, azimuth, footprint, layers[k], heights[k])
+        _sample(sweeps[k], field, limits, ground, azimuth, footprint, layers[k], heights[k])
 
     run_parallel(sample, len(sweeps))
     heights += np.float32(volume.site.alt - grid.origin_alt)
@@ -107,19 +122,19 @@ def grid_volume(volume: PolarVolume, grid: GridSpec) -> tuple[Float32, Bool]:
     return values, np.isfinite(values)
 
 
-def choose_sweeps(volume: PolarVolume) -> list[Sweep]:
-    """One sweep for each elevation: the one that reaches farthest, then the one with most rays, then the first.
+def choose_sweeps(volume: PolarVolume, field: str = REFLECTIVITY) -> list[Sweep]:
+    """One sweep with the field an elevation: the one that reaches farthest, then that with most rays, then the first.
 
     NEXRAD repeats low elevations to measure Doppler velocity at shorter range, and other radars repeat them for time.
     """
     groups: list[list[Sweep]] = []
-    for sweep in volume.sweeps:
+    for sweep in (s for s in volume.sweeps if field in s.fields):
         if groups and sweep.elevation_deg - groups[-1][0].elevation_deg < SAME_ELEVATION_DEG:
             groups[-1].append(sweep)
         elif sweep.elevation_deg < 85.0:  # a vertical calibration scan has no place on a map
             groups.append([sweep])
     if not groups:
-        raise InputError(f"{volume.source or 'the volume'} has no sweep below 85 degrees")
+        raise InputError(f"{volume.source or 'the volume'} has no sweep below 85 degrees with {field}")
     return [max(g, key=lambda s: (round(s.last_gate_m, -3), len(s.azimuth_deg))) for g in groups]
 
 
@@ -130,11 +145,18 @@ def _columns(site: Site, grid: GridSpec) -> tuple[Float32, Float32]:
 
 
 def _sample(
-    sweep: Sweep, ground: Float32, azimuth: Float32, footprint_m: float, layer: Float32, height: Float32
+    sweep: Sweep,
+    field: str,
+    limits: tuple[float, float],
+    ground: Float32,
+    azimuth: Float32,
+    footprint_m: float,
+    layer: Float32,
+    height: Float32,
 ) -> None:
     ray_from, ray_to = ray_cells(sweep.azimuth_deg)
     kernels.sample_sweep(
-        sweep.reflectivity,
+        sweep.fields[field],
         ray_from,
         ray_to,
         np.deg2rad(sweep.elevation_deg),
@@ -143,8 +165,7 @@ def _sample(
         ground,
         azimuth,
         footprint_m,
-        ECHO_FLOOR_DBZ,
-        MAX_DBZ,
+        *limits,
         layer,
         height,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bz2
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nowcast.errors import InputError
 from nowcast.radar.content import first_bytes, read_bytes
 from nowcast.radar.nexrad_sites import icao_in_name, nexrad_site
-from nowcast.radar.polar import NO_ECHO_DBZ, Site, Sweep, ordered
+from nowcast.radar.polar import ALWAYS_READ, NO_ECHO_DBZ, Site, Sweep, ordered
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
 from nowcast_kernels.parallel import run_parallel
@@ -36,10 +36,18 @@ _FIRST_RADIALS_BYTES = 500_000  # the messages before them take up to 325,888
 _FRAME_BYTES = 2432
 _CTM_BYTES = 12
 _MESSAGE_HEADER = struct.Struct(">HBBHHIHH")
-_MESSAGE_1 = struct.Struct(">IHhHHHHHhhHHHHHfHHHHH")
+_MESSAGE_1 = struct.Struct(">IHhHHHHHhhHHHHHfHHHHH14xh")
 _MESSAGE_31 = struct.Struct(">4sIHHfBBHBBBBfBbH")
 _MOMENT = struct.Struct(">4sIHhhhhBBff")
-_MOMENTS = {b"DREF": REFLECTIVITY, b"DVEL": "velocity", b"DRHO": "rhohv", b"DZDR": "zdr"}
+_MOMENTS = {
+    b"DREF": REFLECTIVITY,
+    b"DVEL": "velocity",
+    b"DRHO": "rhohv",
+    b"DZDR": "zdr",
+    b"DSW ": "spectrum_width",
+    b"DPHI": "phidp",
+}
+_DOPPLER = ("velocity", "spectrum_width")
 _ANGLE = 180.0 / (4096.0 * 8.0)
 
 
@@ -58,12 +66,14 @@ class _Ray(NamedTuple):
     elevation: float
     time_ms: int
     moments: dict[str, _Moment]
+    nyquist_ms: float = 0.0
 
 
 @dataclass
 class _Contents:
     """What the messages of a file hold, by elevation number."""
 
+    wanted: Collection[str] = ALWAYS_READ
     cuts: dict[int, list[_Ray]] = field(default_factory=dict)
     site: Site | None = None
     vcp: int = 0
@@ -91,7 +101,7 @@ def read_site(path: Path) -> Site | None:
     return contents.site or _head(path, data).site
 
 
-def read_nexrad(path: Path) -> tuple[VolumeHead, list[Sweep]]:
+def read_nexrad(path: Path, also: Collection[str] = ()) -> tuple[VolumeHead, list[Sweep]]:
     """Read a NEXRAD Level II file, plain or gzipped.
 
     Of a split cut (the same elevation once for reflectivity at long range, once for velocity) one sweep is made. A
@@ -104,7 +114,7 @@ def read_nexrad(path: Path) -> tuple[VolumeHead, list[Sweep]]:
     """
     data = read_bytes(path)
     head = _head(path, data)
-    contents = _Contents()
+    contents = _Contents({*ALWAYS_READ, *also})
     for record in _records(data, contents):
         _read_messages(record, contents)
     if not contents.cuts:
@@ -202,19 +212,22 @@ def _read_messages(record: bytes, contents: _Contents) -> None:
 def _read_message_31(record: bytes, body: int, contents: _Contents) -> None:
     fields = _MESSAGE_31.unpack_from(record, body)
     _, milliseconds, days, _, azimuth, _, _, _, _, status, number, _, elevation, _, _, blocks = fields
-    moments = {}
+    moments, nyquist = {}, 0.0
     for (pointer,) in struct.iter_unpack(">I", record[body + 32 : body + 32 + 4 * min(blocks, 10)]):
         at = body + pointer
         kind = record[at : at + 4]
-        if kind in _MOMENTS:
+        if _MOMENTS.get(kind) in contents.wanted:
             _, _, gates, first, gate, _, _, _, bits, scale, offset = _MOMENT.unpack_from(record, at)
             dtype = np.dtype(np.uint8 if bits == 8 else ">u2")
             if at + 28 + gates * dtype.itemsize <= len(record) and scale != 0.0:
                 raw = np.frombuffer(record, dtype, gates, at + 28)
                 moments[_MOMENTS[kind]] = _Moment(raw, float(first), float(gate), scale, offset)
+        elif kind == b"RRAD" and at + 18 <= len(record):
+            nyquist = 0.01 * struct.unpack_from(">h", record, at + 16)[0]
         elif kind == b"RVOL" and contents.site is None:
             contents.site, contents.vcp = _volume_block(record, at)
-    contents.cuts.setdefault(number, []).append(_Ray(azimuth, elevation, _milliseconds(days, milliseconds), moments))
+    ray = _Ray(azimuth, elevation, _milliseconds(days, milliseconds), moments, nyquist)
+    contents.cuts.setdefault(number, []).append(ray)
     contents.last_status = status & 0x7F
 
 
@@ -228,7 +241,7 @@ def _volume_block(record: bytes, at: int) -> tuple[Site | None, int]:
 def _read_message_1(record: bytes, body: int, contents: _Contents) -> None:
     (
         milliseconds, days, _, azimuth, _, status, elevation, number, first, doppler_first, gate, doppler_gate,
-        gates, doppler_gates, _, _, at, doppler_at, _, resolution, vcp,
+        gates, doppler_gates, _, _, at, doppler_at, width_at, resolution, vcp, nyquist,
     ) = _MESSAGE_1.unpack_from(record, body)  # fmt: skip
     moments = {}
     if at and gates and body + at + gates <= len(record):
@@ -238,7 +251,12 @@ def _read_message_1(record: bytes, body: int, contents: _Contents) -> None:
         raw = np.frombuffer(record, np.uint8, doppler_gates, body + doppler_at)
         scale = 2.0 if resolution == 2 else 1.0
         moments["velocity"] = _Moment(raw, float(doppler_first), float(doppler_gate), scale, 129.0)
-    ray = _Ray(azimuth * _ANGLE, elevation * _ANGLE, _milliseconds(days, milliseconds), moments)
+    wide = "spectrum_width" in contents.wanted and bool(width_at and doppler_gates)
+    if wide and body + width_at + doppler_gates <= len(record):
+        raw = np.frombuffer(record, np.uint8, doppler_gates, body + width_at)
+        moments["spectrum_width"] = _Moment(raw, float(doppler_first), float(doppler_gate), 2.0, 129.0)
+    time = _milliseconds(days, milliseconds)
+    ray = _Ray(azimuth * _ANGLE, elevation * _ANGLE, time, moments, 0.01 * nyquist)
     contents.cuts.setdefault(number, []).append(ray)
     contents.last_status, contents.vcp = status & 0x7F, vcp
 
@@ -258,7 +276,8 @@ def _sweep(rays: list[_Ray]) -> Sweep | None:
     azimuth = np.array([r.azimuth for r in rays])
     elevation = float(np.median([r.elevation for r in rays]))
     start = np.datetime64(min(r.time_ms for r in rays), "ms").astype("datetime64[ns]")
-    return ordered(elevation, azimuth, first.first_m, first.gate_m, fields, start)
+    nyquist = float(np.median([r.nyquist_ms for r in rays]))
+    return ordered(elevation, azimuth, first.first_m, first.gate_m, fields, start, nyquist or None)
 
 
 def _field(rays: list[_Ray], name: str, range_m: NDArray[np.floating]) -> Float32:
@@ -289,7 +308,7 @@ def _field(rays: list[_Ray], name: str, range_m: NDArray[np.floating]) -> Float3
 
 
 def _merge_split_cuts(sweeps: list[Sweep]) -> list[Sweep]:
-    """Give the velocity of a Doppler cut to the long-range cut before it, and drop the Doppler cut."""
+    """Give what a Doppler cut measured to the long-range cut before it, and drop the Doppler cut."""
     merged: list[Sweep] = []
     for sweep in sweeps:
         before = merged[-1] if merged else None
@@ -310,14 +329,10 @@ def _with_velocity(sweep: Sweep, doppler: Sweep) -> Sweep:
     ray = apart.argmin(axis=1)
     gate = np.rint((sweep.range_m - doppler.first_gate_m) / doppler.gate_m).astype(int)
     inside = (gate >= 0) & (gate < doppler.reflectivity.shape[1])
-    velocity = np.full(sweep.reflectivity.shape, np.nan, np.float32)
-    velocity[:, inside] = doppler.fields["velocity"][ray][:, gate[inside]]
-    velocity[apart.min(axis=1) > 1.5] = np.nan
-    return Sweep(
-        sweep.elevation_deg,
-        sweep.azimuth_deg,
-        sweep.first_gate_m,
-        sweep.gate_m,
-        {**sweep.fields, "velocity": velocity},
-        sweep.time,
-    )
+    fields = dict(sweep.fields)
+    for name in doppler.fields.keys() & _DOPPLER:
+        values = np.full(sweep.reflectivity.shape, np.nan, np.float32)
+        values[:, inside] = doppler.fields[name][ray][:, gate[inside]]
+        values[apart.min(axis=1) > 1.5] = np.nan
+        fields[name] = values
+    return replace(sweep, fields=fields, nyquist_ms=doppler.nyquist_ms)

@@ -6,7 +6,7 @@ versions 2.0 to 2.4 (https://www.eumetnet.eu/opera).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,20 @@ import numpy as np
 
 from nowcast.errors import InputError
 from nowcast.fields import find_field
-from nowcast.radar.polar import DEFAULT_BEAM_WIDTH_DEG, NO_ECHO_DBZ, Site, Sweep, ordered, plausible_site
+from nowcast.radar.polar import (
+    ALWAYS_READ,
+    DEFAULT_BEAM_WIDTH_DEG,
+    NO_ECHO_DBZ,
+    Site,
+    Sweep,
+    ordered,
+    plausible_site,
+)
 from nowcast.radar.volume_head import VolumeHead
 from nowcast.types import REFLECTIVITY, Float32
 from nowcast.units import iso_utc
 
 MAX_CLOCK_ERROR = np.timedelta64(60, "m")
-_WANTED = ("velocity", "rhohv", "zdr", "snr")
 _OBJECTS = {
     "COMP": "a composite map",
     "IMAGE": "an image",
@@ -69,7 +76,7 @@ def read_elevations(path: Path) -> tuple[float, ...]:
     return tuple(float(s.where["elangle"]) for s in scans if _usable(s))
 
 
-def read_odim(path: Path) -> tuple[VolumeHead, list[Sweep]]:
+def read_odim(path: Path, also: Collection[str] = ()) -> tuple[VolumeHead, list[Sweep]]:
     """Read the sweeps that hold reflectivity, unsorted, with what the file says of itself.
 
     A sweep whose data are damaged is left out and told in the head's ``defect``.
@@ -85,11 +92,12 @@ def read_odim(path: Path) -> tuple[VolumeHead, list[Sweep]]:
         scans = [_scan(group) for group in _datasets(file)]
         _refuse_malfunction(path, [_attributes(file, "how"), *(s.how for s in scans)])
         _refuse_wrong_clock(path, head.time, [s.start for s in scans])
+        folds = _attributes(file, "how").get("NI")
         sweeps: list[Sweep] = []
         broken = 0
         for scan in filter(_usable, scans):
             try:
-                sweeps.append(_sweep(scan))
+                sweeps.append(_sweep(scan, folds, also))
             except (OSError, KeyError, ValueError, RuntimeError):  # h5py's answers to damaged data
                 broken += 1
     if not sweeps:
@@ -196,19 +204,21 @@ def _refuse_wrong_clock(path: Path, nominal: np.datetime64, starts: list[np.date
         )
 
 
-def _sweep(scan: _Scan) -> Sweep:
+def _sweep(scan: _Scan, folds: Any, also: Collection[str]) -> Sweep:
     name = scan.reflectivity
     assert name is not None
     fields = {REFLECTIVITY: _decode(scan.data[name], NO_ECHO_DBZ)}
     rays, _ = fields[REFLECTIVITY].shape
-    for quantity in _WANTED:
+    for quantity in {*ALWAYS_READ, *also} - {REFLECTIVITY}:
         other = find_field(scan.data, quantity)
         if other is not None and scan.data[other].array.shape == fields[REFLECTIVITY].shape:
             fields[quantity] = _decode(scan.data[other], np.float32(np.nan))
     start_km, gate_m = float(scan.where.get("rstart", 0.0)), float(scan.where["rscale"])
     # The standard says kilometres; some files give metres.
     first = (start_km if start_km > 300 else 1000.0 * start_km) + 0.5 * gate_m
-    return ordered(float(scan.where["elangle"]), _azimuths(scan.how, rays), first, gate_m, fields, scan.start)
+    nyquist = float(np.ravel(scan.how.get("NI", folds or 0.0))[0])
+    azimuth = _azimuths(scan.how, rays)
+    return ordered(float(scan.where["elangle"]), azimuth, first, gate_m, fields, scan.start, nyquist or None)
 
 
 def _decode(data: _Data, no_echo: np.float32) -> Float32:

@@ -18,6 +18,8 @@ from nowcast.types import REFLECTIVITY, Float32
 
 NO_ECHO_DBZ = np.float32(-99.0)
 DEFAULT_BEAM_WIDTH_DEG = 1.0
+ALWAYS_READ = (REFLECTIVITY, "velocity", "rhohv", "zdr", "snr")
+"""The fields that are read unasked where a file has them: quality control looks at them."""
 EARTH_RADIUS_M = 6_371_000.0
 SAME_ELEVATION_DEG = 0.12
 """Sweeps less than this apart are at the same elevation: antennas stop a little beside the angle they were told."""
@@ -71,6 +73,8 @@ class Sweep:
         ``spectrum_width`` (m/s), ``rhohv``, ``zdr`` (dB), ``kdp`` (deg/km), ``phidp`` (deg), ``snr`` (dB).
     time
         Start of the sweep, UTC, or None.
+    nyquist_ms
+        Velocity at which the measured one folds over, m/s, or None where the file does not tell.
     """
 
     elevation_deg: float
@@ -79,6 +83,7 @@ class Sweep:
     gate_m: float
     fields: Mapping[str, Float32]
     time: np.datetime64 | None = None
+    nyquist_ms: float | None = None
 
     def __post_init__(self) -> None:
         if REFLECTIVITY not in self.fields:
@@ -174,6 +179,7 @@ def ordered(
     gate_m: float,
     fields: Mapping[str, Float32],
     time: np.datetime64 | None = None,
+    nyquist_ms: float | None = None,
 ) -> Sweep:
     """Make a sweep from rays in any order: sorted by azimuth, rays without an azimuth or of the same one dropped."""
     azimuth = np.mod(np.asarray(azimuth_deg, np.float64), 360.0).astype(np.float32)
@@ -184,4 +190,4 @@ def ordered(
         rows = dict(fields)
     else:
         rows = {name: np.ascontiguousarray(values[keep]) for name, values in fields.items()}
-    return Sweep(elevation_deg, azimuth[keep], first_gate_m, gate_m, rows, time)
+    return Sweep(elevation_deg, azimuth[keep], first_gate_m, gate_m, rows, time, nyquist_ms)

@@ -97,7 +97,8 @@ def _from_pyart(path: Path, kind: str, radar: Any) -> tuple[VolumeHead, list[Swe
         if not _turns(radar.azimuth["data"][rays]):
             continue
         when = start + np.timedelta64(round(1e3 * float(np.nanmin(rays_s[rays]))), "ms")
-        sweeps.append(ordered(elevation, radar.azimuth["data"][rays], first, gate, fields, when))
+        folds = _nyquist(radar, rays.start)
+        sweeps.append(ordered(elevation, radar.azimuth["data"][rays], first, gate, fields, when, folds))
     if not sweeps:
         raise InputError(f"{path}: no sweep holds reflectivity")
     head = VolumeHead(
@@ -111,6 +112,12 @@ def _from_pyart(path: Path, kind: str, radar: Any) -> tuple[VolumeHead, list[Swe
         scan=_scan_name(radar.metadata),
     )
     return head, sweeps
+
+
+def _nyquist(radar: Any, ray: int) -> float | None:
+    told = (radar.instrument_parameters or {}).get("nyquist_velocity")
+    value = 0.0 if told is None else float(np.ma.filled(np.ma.asarray(told["data"], float), 0.0).ravel()[ray])
+    return value if value > 0 else None
 
 
 def _rhi_only(path: Path) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ class PositionUnknown(InputError):
     """A file does not tell where its radar stands, and nobody else did."""
 
 
-def read_volume(path: Path | str, *, site: Site | None = None, fallback: Site | None = None) -> PolarVolume:
+def read_volume(
+    path: Path | str, *, site: Site | None = None, fallback: Site | None = None, also: Collection[str] = ()
+) -> PolarVolume:
     """Read a polar radar volume; the format is found by content.
 
     Parameters
@@ -26,6 +29,8 @@ def read_volume(path: Path | str, *, site: Site | None = None, fallback: Site | 
         Position of the radar, in place of the one in the file.
     fallback
         Position of the radar where the file tells none.
+    also
+        Fields to read besides those that quality control looks at: ``spectrum_width``, ``kdp``, ``phidp``.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def read_volume(path: Path | str, *, site: Site | None = None, fallback: Site | 
         given), or the radar marks it as a malfunction.
     """
     path = Path(path)
-    head, sweeps = read_sweeps(path)
+    head, sweeps = read_sweeps(path, also)
     place = site or head.site or fallback
     if place is None:
         raise PositionUnknown(f"{path} does not tell where the radar stands: give its position with --site LAT,LON,ALT")
@@ -88,7 +93,7 @@ def read_elevations(head: VolumeHead) -> tuple[float, ...] | None:
         return odim.read_elevations(plain)
 
 
-def read_sweeps(path: Path | str) -> tuple[VolumeHead, list[Sweep]]:
+def read_sweeps(path: Path | str, also: Collection[str] = ()) -> tuple[VolumeHead, list[Sweep]]:
     """The sweeps of a polar volume in the file's order with what the file says of itself; needs no position."""
     path = Path(path)
     kind = sniff(path)
@@ -98,9 +103,9 @@ def read_sweeps(path: Path | str) -> tuple[VolumeHead, list[Sweep]]:
     if kind == "nexrad":
         from nowcast.radar import nexrad
 
-        return nexrad.read_nexrad(path)
+        return nexrad.read_nexrad(path, also)
     with plain_file(path) as plain:
-        head, sweeps = _read(plain, kind)
+        head, sweeps = _read(plain, kind, also)
     return replace(head, path=path), sweeps
 
 
@@ -111,18 +116,18 @@ def _read_head(path: Path, kind: str) -> VolumeHead:
         return odim.read_head(path)
     from nowcast.radar.quick_heads import quick_head
 
-    return quick_head(path, kind) or _read(path, kind)[0]
+    return quick_head(path, kind) or _read(path, kind, ())[0]
 
 
-def _read(path: Path, kind: str) -> tuple[VolumeHead, list[Sweep]]:
+def _read(path: Path, kind: str, also: Collection[str]) -> tuple[VolumeHead, list[Sweep]]:
     if kind == "odim":
         from nowcast.radar import odim
 
-        return odim.read_odim(path)
+        return odim.read_odim(path, also)
     if kind == "cfradial":
         from nowcast.radar import cfradial
 
-        found = cfradial.read_cfradial(path)
+        found = cfradial.read_cfradial(path, also)
         if found is not None:
             return found
     from nowcast.radar.pyart_reader import read_with_pyart

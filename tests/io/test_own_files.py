@@ -39,6 +39,27 @@ def test_volumes_round_trip_keeps_missing_apart_from_no_echo(tmp_path: Path) -> 
     assert is_volume_file(tmp_path / "v.nc") and not is_forecast_file(tmp_path / "v.nc")
 
 
+def _with_zdr(seq: VolumeSequence) -> VolumeSequence:
+    """The volumes with differential reflectivity where there is echo, and a channel that was never measured."""
+    zdr = np.where(seq.reflectivity > 20, 0.04 * seq.reflectivity, np.nan).astype(np.float32)
+    values = np.stack([seq.reflectivity, zdr, np.full_like(zdr, np.nan)], axis=1)
+    return replace(seq, values=values, channels=("reflectivity", "zdr", "divergence"))
+
+
+def test_channels_round_trip_with_a_mask_of_their_own(tmp_path: Path) -> None:
+    seq = _with_zdr(_volumes_with_gap())
+    write_volumes(seq, tmp_path / "v.nc")
+    back = read_volumes(tmp_path / "v.nc")
+    assert back.channels == seq.channels
+    np.testing.assert_allclose(back.values, seq.values, atol=0.0051)
+    np.testing.assert_array_equal(back.mask, seq.mask)
+    with xr.open_dataset(tmp_path / "v.nc") as file:
+        assert file["zdr"].units == "dB" and file["divergence"].units == "s-1"
+    assert read_volumes(tmp_path / "v.nc", ("reflectivity",)).values.shape[1] == 1
+    other = read_volumes(tmp_path / "v.nc", ("reflectivity", "rhohv"))
+    assert other.channels == ("reflectivity", "rhohv") and np.isnan(other.values[:, 1]).all()
+
+
 def _forecast(members: int) -> Forecast:
     seq = _volumes_with_gap()
     values = np.repeat(np.stack([seq.values[:2, 0]]), members, axis=0)

@@ -21,6 +21,7 @@ from nowcast.pipeline.clutter import learn_clutter_map
 from nowcast.pipeline.describe import describe
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import PolarVolume, Site
+from nowcast.types import REFLECTIVITY as R
 from nowcast.types import VolumeSequence
 
 SMALL = GridConfig(spacing_m=10_000.0, extent_m=80_000.0, top_m=9000.0, level_spacing_m=1000.0)
@@ -383,21 +384,24 @@ def test_a_volume_sequence_file_and_a_folder_of_them(tmp_path: Path) -> None:
         load_sequence(tmp_path / "all.nc", at=cells.times[0] - STEP)
 
 
-def test_a_folder_of_volumes_keeps_all_channels_and_opens_each_file_once(
+def test_a_folder_of_volumes_gives_the_channels_asked_for_and_opens_each_file_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import nowcast.pipeline.inputs as module
 
     cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=4)
-    two = replace(cells, values=np.repeat(cells.values, 2, axis=1), channels=("reflectivity", "zdr"))
+    two = replace(cells, values=cells.values * np.float32([1.0, 0.1])[:, None, None, None], channels=(R, "zdr"))
     write_volumes(two.select([0, 1]), tmp_path / "a.nc")
     write_volumes(two.select([2, 3]), tmp_path / "b.nc")
     opened: list[str] = []
-    monkeypatch.setattr(module, "read_volumes", lambda path: opened.append(path.name) or read_volumes(path))
-    back = load_sequence(tmp_path)
-    assert back.channels == two.channels
-    np.testing.assert_allclose(back.values, two.values, atol=0.0051)
+    monkeypatch.setattr(
+        module, "read_volumes", lambda path, channels: opened.append(path.name) or read_volumes(path, channels)
+    )
+    back = load_sequence(tmp_path, channels=(R, "zdr", "kdp"))
+    np.testing.assert_allclose(back.values[:, :2], two.values, atol=0.0051)
+    assert np.isnan(back.values[:, 2]).all()
     assert opened == ["b.nc", "a.nc"]
+    assert load_sequence(tmp_path).channels == (R,)
 
 
 def test_the_time_in_a_name() -> None:
