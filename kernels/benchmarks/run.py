@@ -1,8 +1,9 @@
 """Benchmarks of the kernels: ``make bench``, or ``python kernels/benchmarks/run.py --out DIR``.
 
 The cases stand in ``cases.json``. Each is first checked on a small copy of itself against the reference; where one
-fails, nothing is reported and the run ends with exit code 1. One JSON file says what was measured, on what, with which
-versions.
+fails, nothing is reported and the run ends with exit code 1. Each is timed in a process of its own, whose peak memory
+stands beside the times. One JSON file says what was measured, on what, with which versions. With a CUDA device the
+voxelizer's cases run there as well (``gpu.py``).
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gpu import bench_voxelize_gpu
 from machine import machine
+from measure import Mismatch, alone, check, timed
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -31,7 +34,6 @@ from nowcast_kernels.voxelize import RegularGrid, cpu, voxelize
 from nowcast_kernels.voxelize.rows import lay_rows, levels, row_lists
 
 PACKAGES = ("torch", "numpy", "numba", "llvmlite")
-TOLERANCE = 1e-4  # largest error over largest value, field and gradients, float32
 FIRST_CALL = """
 import time; start = time.perf_counter()
 import torch; from nowcast_kernels.voxelize import RegularGrid, voxelize
@@ -41,10 +43,6 @@ leaves = [torch.ones(3, k, requires_grad=True) for k in (3, 3, 4, 1)]
 voxelize(*leaves, grid).sum().backward()
 print(time.perf_counter() - loaded)
 """
-
-
-class Mismatch(Exception):
-    """A fast kernel disagrees with its reference."""
 
 
 def gaussians(case: dict[str, Any]) -> tuple[list[Tensor], RegularGrid]:
@@ -85,23 +83,17 @@ def convolution(case: dict[str, Any]) -> list[Tensor]:
     return [torch.randn(*shape, generator=random).requires_grad_() for shape in shapes]
 
 
-def check(name: str, run: Callable[[str], Tensor], leaves: list[Tensor], fast: str) -> None:
-    """Compare output and gradients of a backend with the reference."""
-    answers = []
-    for backend in (fast, "reference"):
-        out = run(backend)
-        weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
-        answers.append([out.detach(), *torch.autograd.grad((out * weights).sum(), leaves)])
-    for got, expected in zip(*answers, strict=True):
-        error = float((got - expected).abs().max() / expected.abs().max())
-        if not error < TOLERANCE:
-            raise Mismatch(f"{name}: the {fast} backend is off by {error:.2g} (largest error over largest value)")
-
-
 def check_voxelize(case: dict[str, Any]) -> None:
     """The case's Gaussians, fewer and on a small grid."""
     leaves, grid = gaussians(case | {"shape": [12, 40, 50], "gaussians": 50})
     check(case["name"], lambda backend: voxelize(*leaves, grid, backend=backend), leaves, "numba")
+
+
+def check_voxelize_gpu(case: dict[str, Any]) -> None:
+    """The same on the CUDA device."""
+    leaves, grid = gaussians(case | {"shape": [12, 40, 50], "gaussians": 50})
+    on_gpu = [p.detach().cuda().requires_grad_() for p in leaves]
+    check(case["name"], lambda backend: voxelize(*on_gpu, grid, backend=backend), on_gpu, "triton")
 
 
 def check_ssd(case: dict[str, Any]) -> None:
@@ -118,18 +110,6 @@ def check_conv(case: dict[str, Any]) -> None:
         return causal_conv1d(*(p.double() if backend == "reference" else p for p in leaves)).float()
 
     check(case["name"], run, leaves, "auto")
-
-
-def timed(run: Callable[[], Any], repeats: int) -> dict[str, float]:
-    """Milliseconds of repeated runs after one that is not counted."""
-    run()
-    ms = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        ms.append(1e3 * (time.perf_counter() - start))
-    low, middle, high = statistics.quantiles(ms, n=4)
-    return {"best_ms": min(ms), "median_ms": middle, "quartiles_ms": [low, high], "repeats": repeats}
 
 
 @kernel
@@ -158,6 +138,12 @@ def bench_voxelize(case: dict[str, Any], repeats: int) -> dict[str, Any]:
         "forward": timed(lambda: voxelize(*leaves, grid), repeats),
         "backward": timed(lambda: torch.autograd.grad(field, leaves, upstream, retain_graph=True), repeats),
     }  # fmt: skip
+
+
+def bench_gpu(case: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """The case on the CUDA device."""
+    leaves, grid = gaussians(case)
+    return {"kernel": "voxelize_gpu", **case, **bench_voxelize_gpu(leaves, grid, repeats)}
 
 
 def bench_ssd(case: dict[str, Any], repeats: int) -> dict[str, Any]:
@@ -193,9 +179,9 @@ def first_call_seconds() -> dict[str, float]:
 def yardstick() -> dict[str, float]:
     """What the machine can do at this moment, to compare runs by ratio."""
     a, b = torch.randn(1024, 1024), torch.empty(64 * 2**20 // 4)
-    product, copy = timed(lambda: a @ a, 20), timed(lambda: b.clone(), 20)
+    matmul, copy = timed(lambda: a @ a, 20), timed(lambda: b.clone(), 20)
     return {
-        "matmul_gflops": 2 * 1024**3 / product["best_ms"] / 1e6,
+        "matmul_gflops": 2 * 1024**3 / matmul["best_ms"] / 1e6,
         "copy_gb_per_s": 2 * 0.0671 / copy["best_ms"] * 1e3,
     }
 
@@ -203,7 +189,8 @@ def yardstick() -> dict[str, float]:
 def line(result: dict[str, Any]) -> str:
     """One result for people."""
     passes = (f"{k} {v['median_ms']:.1f} ms (best {v['best_ms']:.1f})" for k, v in result.items() if "ward" in k)
-    return f"{result['kernel']:9s} {result['name']:18s} " + ", ".join(passes)
+    memory = f"peak {result['resident_mib']['peak']:.0f} MiB"
+    return f"{result['kernel']:12s} {result['name']:18s} " + ", ".join((*passes, memory))
 
 
 def main() -> int:
@@ -213,16 +200,18 @@ def main() -> int:
     options = parser.parse_args()
     cases = json.loads(Path(__file__).with_name("cases.json").read_text())
     kinds = {
-        "voxelize": (check_voxelize, bench_voxelize),
-        "ssd": (check_ssd, bench_ssd),
-        "conv": (check_conv, bench_conv),
+        "voxelize": [(check_voxelize, bench_voxelize)],
+        "ssd": [(check_ssd, bench_ssd)],
+        "conv": [(check_conv, bench_conv)],
     }
+    if torch.cuda.is_available() and find_spec("triton"):
+        kinds["voxelize"].append((check_voxelize_gpu, bench_gpu))
     results = []
     try:
-        for name, (verify, bench) in kinds.items():
-            for case in cases[name]:
+        for name, runs in kinds.items():
+            for case, (verify, bench) in product(cases[name], runs):
                 verify(case)
-                results.append(bench(case, options.repeats))
+                results.append(alone(bench, case, options.repeats))
                 print(line(results[-1]))
     except Mismatch as mismatch:
         print(f"no figures: {mismatch}", file=sys.stderr)
