@@ -15,7 +15,7 @@ import torch
 from nowcast import units
 from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
-from nowcast.gaussians.flow import HISTORY, velocities
+from nowcast.gaussians.flow import HISTORY, drift
 from nowcast.gaussians.passes import Fitter
 from nowcast.gaussians.state import State
 from nowcast.types import Bool, Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
@@ -45,7 +45,7 @@ def fit_sequence(
     config = config or FitConfig()
     fitter = Fitter(volumes, config, progress or _silent)
     states = fitter.run()
-    moving = velocities(states, fitter.motions, fitter.steps_s, volumes.grid)
+    moving = [np.zeros_like(states[0].means), *map(drift, states[1:], fitter.motions[1:])]
     return sequence_of(states, moving, volumes, torch.arange(config.gaussians))
 
 
@@ -91,15 +91,10 @@ def extend_fit(
     fitter.states = [now.take(active)] * len(recent)
     for t in range(known, len(recent)):
         fitter.forward(t, from_backward=False)
-    found = velocities(
-        fitter.states[known - 1 :], fitter.motions[known - 1 :], fitter.steps_s[known - 1 :], recent.grid
-    )
     later = [_among_idle(now, active, state) for state in fitter.states[known:]]
-    drift = [np.zeros_like(now.means) for _ in later]
-    for whole, part in zip(drift, found[1:], strict=True):
-        whole[active] = part
+    moving = [drift(state, motion) for state, motion in zip(later, fitter.motions[known:], strict=True)]
     after = volumes.select(slice(fitted, None))
-    return sequence.concat(sequence_of(later, drift, after, sequence.ids))
+    return sequence.concat(sequence_of(later, moving, after, sequence.ids))
 
 
 def sequence_of(

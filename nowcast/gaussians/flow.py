@@ -1,20 +1,19 @@
-"""The flow: where the air carries each Gaussian, and how fast the fit found it to go."""
+"""The flow: where the air carries each Gaussian."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from nowcast.gaussians.coherence import neighbour_average
-from nowcast.gaussians.state import State, volume_in_voxels
+from nowcast import units
+from nowcast.gaussians.state import State
+from nowcast.gaussians.terms import ImageTerm
 from nowcast.motion import MotionConfig, MotionField, estimate_motion
 from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
 
 HISTORY = 4
 """Number of newest volumes that a motion is estimated from."""
-NEIGHBOURS = 64
-REACH_M = 30e3
-FADING = 0.7
-"""Weight of a step's own displacement relative to that of the next newer step."""
 
 
 def motions(volumes: VolumeSequence, config: MotionConfig, first: int = 1) -> list[MotionField]:
@@ -58,21 +57,33 @@ def carry(means: Float32, motion: MotionField, seconds: float) -> Float32:
     return moved
 
 
-def velocities(states: list[State], motions: list[MotionField], steps_s: list[float], grid: GridSpec) -> list[Float32]:
-    """``[N, 3]`` m/s at each time: the flow, corrected by what the tracked Gaussians did against it.
+def aligned(reference: State, image: ImageTerm, grid: GridSpec, step_s: float, config: MotionConfig) -> State:
+    """The reference moved on by the motion that is left between what it draws and what was observed.
 
-    The correction is the displacement against the flow, averaged over neighbours and over the last steps: that of
-    one Gaussian alone says more about how echo was shared out than about the air. Heights are held.
+    The flow is as smooth as a forecast needs it; cells that split, merge or pass each other go ways of their own. One
+    motion for all levels, from the strongest reflectivity of each column; left out where it does not bring the two
+    closer.
     """
-    found = [np.zeros_like(states[0].means)]
-    against, total = np.zeros((len(states[0]), 2)), 0.0
-    for t in range(1, len(states)):
-        state, motion, step = states[t], motions[t], steps_s[t - 1]
-        away = (state.means - carry(states[t - 1].means, motion, step))[:, :2] / step
-        against, total = FADING * against + away, FADING * total + 1.0
-        strength = ((state.intensities.astype(np.float64) ** 2).sum(axis=1)) * volume_in_voxels(state, grid.spacing_m)
-        average = neighbour_average(state.means, strength, NEIGHBOURS, REACH_M)
-        velocity = np.zeros_like(state.means)
-        velocity[:, :2] = motion.sample(state.means) + average @ against / total
-        found.append(velocity)
-    return found
+    seen = image.root_weight[0] > 0
+    if not seen.any() or len(reference) == 0:
+        return reference
+    here = image.at(reference)
+    pair = np.stack([here.field[0], image.target[0]])
+    columns = np.where(seen, units.clip_dbz(units.model_to_dbz(pair)), np.float32(0.0)).max(axis=1)
+    times = np.array([0, round(abs(step_s) * 1e9)]).astype("datetime64[ns]")
+    mask = np.broadcast_to(seen.any(axis=0), columns.shape)
+    left = estimate_motion(columns, times, grid, mask=mask, config=config)
+    moved = replace(reference, means=carry(reference.means, left, abs(step_s)))
+    there = image.at(moved)
+    return moved if np.square(there.residual).sum() < np.square(here.residual).sum() else reference
+
+
+def drift(state: State, motion: MotionField) -> Float32:
+    """``[N, 3]`` m/s: the flow where the Gaussians are; heights are held.
+
+    What the Gaussians did against the flow is left out: averaged over neighbours and steps it changed no score of a
+    forecast, followed closely it made them worse.
+    """
+    velocity = np.zeros_like(state.means)
+    velocity[:, :2] = motion.sample(state.means)
+    return velocity

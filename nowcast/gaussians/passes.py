@@ -10,11 +10,12 @@ from nowcast import units
 from nowcast.gaussians.coherence import CoherenceTerm
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.energy import DensityTerm
-from nowcast.gaussians.flow import carry, filled_in, motions
+from nowcast.gaussians.flow import aligned, carry, filled_in, motions
 from nowcast.gaussians.optimise import Result, minimise
 from nowcast.gaussians.seed import idle_gaussians, seeds_on_echo, seeds_on_residual
 from nowcast.gaussians.state import Limits, State, volume_in_voxels
 from nowcast.gaussians.terms import AmplitudeTerm, ImageTerm, Term
+from nowcast.motion import MotionField
 from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
 
@@ -67,7 +68,7 @@ class Fitter:
         """Fit volume ``t`` with the Gaussians of the one after it, and give it some of its own."""
         config = self.config
         after = self.states[t + 1]
-        reference = replace(after, means=carry(after.means, self.flow[t + 1], -self.steps_s[t]))
+        reference = self._carried(after, t, self.flow[t + 1], -self.steps_s[t])
         result = self._minimise(t, reference, config.backward_steps, reference)
         seeds = self._seeds(t, result, (config.gaussians - len(after)) // (t + 1))
         if len(seeds):
@@ -85,7 +86,7 @@ class Fitter:
     def forward(self, t: int, *, from_backward: bool = True) -> None:
         """Fit volume ``t``, held to the one before, starting from what the backward pass left there if there is any."""
         before = self.states[t - 1]
-        reference = replace(before, means=carry(before.means, self.flow[t], self.steps_s[t - 1]))
+        reference = self._carried(before, t, self.flow[t], self.steps_s[t - 1])
         start = self.states[t] if from_backward and len(self.states[t]) == len(before) else reference
         steps = self.config.last_steps if t == len(self.images) - 1 else self.config.forward_steps
         self.states[t] = self._minimise(t, start, steps, reference).state
@@ -96,7 +97,7 @@ class Fitter:
         Returns the state, and ``[N]`` which Gaussians went on; the others are new, or idle where none was needed.
         """
         config, before = self.config, self.states[t - 1]
-        reference = replace(before, means=carry(before.means, self.flow[t], self.steps_s[t - 1]))
+        reference = self._carried(before, t, self.flow[t], self.steps_s[t - 1])
         if not self.images[t].root_weight.any():
             return reference, np.ones(len(before), np.bool_)
         going_on = self._strongest(self._minimise(t, reference, config.renewal_steps, reference).state)
@@ -120,6 +121,11 @@ class Fitter:
         strongest = np.zeros(len(state), np.bool_)
         strongest[np.argsort(-worth, kind="stable")[:count]] = True
         return strongest & (worth > 0)
+
+    def _carried(self, state: State, t: int, flow: MotionField, seconds: float) -> State:
+        """Where the Gaussians of a neighbouring time are expected at ``t``."""
+        moved = replace(state, means=carry(state.means, flow, seconds))
+        return aligned(moved, self.images[t], self.grid, seconds, self.config.local_motion)
 
     def _seeds(self, t: int, result: Result, count: int) -> State:
         residual = -result.linears[0].residual.reshape(self.images[t].target.shape)

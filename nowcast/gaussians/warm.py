@@ -14,7 +14,7 @@ import torch
 from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.fit import sequence_of, state_of
-from nowcast.gaussians.flow import carry, velocities
+from nowcast.gaussians.flow import carry, drift
 from nowcast.gaussians.passes import Fitter
 from nowcast.gaussians.state import State
 from nowcast.motion import MotionField
@@ -91,9 +91,8 @@ def continue_fit(
         motion, steps_s = fitter.motions[t], fitter.steps_s[:t]
         states = [*_backdated(states, newest, ~kept, motion, steps_s), newest]
         for velocity, state in zip(moving, states, strict=False):
-            velocity[~kept] = 0.0
-            velocity[~kept, :2] = motion.sample(state.means[~kept])
-        moving.append(velocities(states, [motion] * len(states), steps_s, volumes.grid)[-1])
+            velocity[~kept] = drift(state.take(~kept), motion)
+        moving.append(drift(newest, motion))
         ids[~kept] = ids.max() + 1 + np.arange((~kept).sum())
     return sequence_of(states, moving, volumes, torch.from_numpy(ids))
 
