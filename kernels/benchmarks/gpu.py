@@ -22,10 +22,10 @@ def bench_voxelize_gpu(leaves: list[Tensor], grid: RegularGrid, repeats: int) ->
     from nowcast_kernels.voxelize.triton_cuda import render
 
     leaves = [p.detach().cuda().requires_grad_() for p in leaves]
-    torch.cuda.reset_peak_memory_stats()
     tiling = make_tiling(*leaves[:3], grid)
     n_pairs, intensities = len(tiling.tile_items), leaves[3].detach()
     floor_ms = floor(leaves[3].shape[1], grid, n_pairs)
+    torch.cuda.reset_peak_memory_stats()
     rendering = measured(lambda: render(tiling, intensities), repeats)
     answer = {
         "device": torch.cuda.get_device_name(),
