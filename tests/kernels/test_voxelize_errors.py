@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nowcast_kernels.errors import KernelInputError
-from nowcast_kernels.voxelize import RegularGrid, voxelize
+from nowcast_kernels.voxelize import RegularGrid, api, voxelize
 
 GRID = RegularGrid((2, 3, 4), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
@@ -46,6 +46,24 @@ def with_value(tensor: torch.Tensor, value: float) -> torch.Tensor:
 )
 def test_refusals(changes, message) -> None:
     with pytest.raises(KernelInputError, match=message):
+        voxelize(**parameters(**changes), grid=GRID)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"means": with_value(torch.zeros(5, 3), float("nan"))},
+        {"log_scales": with_value(torch.zeros(5, 3), float("nan"))},
+        {"log_scales": with_value(torch.zeros(5, 3), -41.0)},
+        {"quats": torch.tensor([[1.0, 0.0, 0.0, 0.0]] * 4 + [[0.0] * 4])},
+        {"quats": with_value(torch.ones(5, 4), float("inf"))},
+        {"intensities": with_value(torch.ones(5, 2), float("-inf"))},
+    ],
+)
+def test_the_single_look_at_tensors_on_a_device_finds_what_the_checks_refuse(changes) -> None:
+    assert api._all_well(**parameters())
+    assert not api._all_well(**parameters(**changes))
+    with pytest.raises(KernelInputError, match="1 of 5 Gaussians"):
         voxelize(**parameters(**changes), grid=GRID)
 
 

@@ -13,7 +13,7 @@ TOLERANCE = 2e-5  # that of the numba gradients, with which the largest case is 
 
 @pytest.fixture(autouse=True)
 def device() -> None:
-    pytest.importorskip("triton", reason="triton is not installed")
+    pytest.importorskip("triton", reason="triton cannot be imported", exc_type=ImportError)
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
 
