@@ -42,6 +42,7 @@ wheel: install
 bench: install
 	$(BIN)/python kernels/benchmarks/run.py --out build/bench
 	$(BIN)/python tests/benchmarks/system.py --out build/bench
+	$(BIN)/python tests/benchmarks/convergence.py --out build/bench
 
 check: lint type imports wheel test
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -22,7 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from nowcast.gaussians import FitConfig, fit_sequence, reconstruction_scores
+from nowcast.gaussians import (
+    FitConfig,
+    coherence_voxels,
+    compressed_bytes,
+    equal_error_bytes,
+    fit_sequence,
+    reconstruction_scores,
+)
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.radar.gridding import GridConfig
 from nowcast.simulate import draw_scene, simulate_volumes
@@ -72,16 +80,22 @@ def bench_fit(name: str, windows: list[VolumeSequence], gaussians: int) -> Case:
     seconds: list[float] = []
     psnr: list[float] = []
     csi: dict[str, list[float]] = {"35": [], "45": []}
+    coherence, sizes, dense = [], [], []
     for window in windows:
         took, fitted = timed(lambda window=window: fit_sequence(window, config), 1)  # type: ignore[misc]
         seconds += took
         newest = slice(-1, None)
         scores = reconstruction_scores(fitted.select(newest), window.select(newest))
         psnr.append(float(scores["psnr_db"][-1]))
+        coherence.append(coherence_voxels(fitted))
+        sizes.append(compressed_bytes(fitted.at(-1)) / 1e3)
+        dense.append(equal_error_bytes(window.reflectivity[-1], window.mask[-1], psnr[-1]) or math.nan)
         for threshold, values in csi.items():
             values.append(float(scores["csi"][threshold]))
     facts = {"psnr_db": statistics.median(psnr), "worst_psnr_db": min(psnr)}
     facts |= {f"csi{threshold}": float(np.nanmedian(values)) for threshold, values in csi.items()}
+    facts |= {"coherence_voxels": float(np.nanmedian(coherence)), "volume_kb": statistics.median(sizes)}
+    facts["equal_error_kb"] = float(np.nanmedian(dense)) / 1e3
     return Case(f"fit {name} 4x{'x'.join(map(str, SHAPE))} N={gaussians}", seconds, facts)
 
 
