@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from types import SimpleNamespace
 
@@ -73,6 +74,17 @@ def test_long_thin_tilted_gaussians_keep_their_digits_and_their_cut(case, interp
     for k in range(3):
         one = case((6, 12, 12), 1, voxels=(0.5, 5.0), seed=k)
         assert torch.equal(interpret(one)[0] != 0, one.run("reference")[0] != 0)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_voxel_at_exactly_three_sigma_belongs_to_the_gaussian(case, interpret, axis) -> None:
+    shape = [1, 1, 1]
+    shape[axis] = 9
+    c = replace(case(tuple(shape), 1), grid=RegularGrid(tuple(shape), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    values = (torch.zeros(1, 3), torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.ones(1, 1))
+    values[0][0, 2 - axis] = 4.0
+    expected = [0, *(math.exp(-0.5 * d * d) for d in (3, 2, 1, 0, 1, 2, 3)), 0]
+    np.testing.assert_allclose(interpret(replace(c, parameters=values))[0].ravel(), expected, rtol=1e-6, atol=0)
 
 
 def test_gaussians_larger_than_the_grid_and_off_it(case, interpret) -> None:
