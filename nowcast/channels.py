@@ -2,8 +2,9 @@
 
 The fit works on ``(value - rest) / scale``: a channel rests where it says nothing of the storm, so that Gaussians of
 no amplitude draw rest (RHOHV rests at 1, the others at 0), and an error of ``scale`` counts as much as one of the
-scale of reflectivity, 70 dBZ. The scales are several times what is usual within echo, so that all channels together
-bend the Gaussians' shapes no more than reflectivity does.
+scale of reflectivity, 70 dBZ. So the scales are the weights too. They make what the channels usually vary by within
+echo (1 dB, 0.5 deg/km, 0.03, 1.5 m/s, 0.001/s) count like 1 to 2 dBZ each: all channels have a say in the Gaussians'
+shapes, and reflectivity loses next to nothing.
 """
 
 from __future__ import annotations
@@ -52,17 +53,17 @@ class Channel:
 
 _TABLE = (
     Channel(REFLECTIVITY, "dBZ", "radar reflectivity", ECHO_FLOOR_DBZ, MAX_DBZ, MODEL_SCALE_DBZ, (REFLECTIVITY,)),
-    Channel("zdr", "dB", "differential reflectivity", -8.0, 8.0, 10.0, ("zdr",)),
-    Channel("kdp", "degree km-1", "specific differential phase", -5.0, 20.0, 10.0, ("kdp", "phidp")),
-    Channel("rhohv", "1", "copolar correlation coefficient", 0.2, 1.0, 0.5, ("rhohv",), rest=1.0, step=1e-4),
-    Channel("spectrum_width", "m s-1", "Doppler spectrum width", 0.0, 25.0, 30.0, ("spectrum_width",)),
+    Channel("zdr", "dB", "differential reflectivity", -8.0, 8.0, 30.0, ("zdr",)),
+    Channel("kdp", "degree km-1", "specific differential phase", -5.0, 20.0, 30.0, ("kdp", "phidp")),
+    Channel("rhohv", "1", "copolar correlation coefficient", 0.2, 1.0, 1.5, ("rhohv",), rest=1.0, step=1e-4),
+    Channel("spectrum_width", "m s-1", "Doppler spectrum width", 0.0, 25.0, 90.0, ("spectrum_width",)),
     Channel(
         "azimuthal_shear", "s-1", "azimuthal derivative of radial velocity, half the vorticity of a vortex",
-        -0.05, 0.05, 0.02, ("velocity",), step=2e-6,
+        -0.05, 0.05, 0.06, ("velocity",), step=2e-6,
     ),
     Channel(
         "divergence", "s-1", "radial derivative of radial velocity, half the divergence of a round outflow",
-        -0.05, 0.05, 0.02, ("velocity",), step=2e-6,
+        -0.05, 0.05, 0.06, ("velocity",), step=2e-6,
     ),
 )  # fmt: skip
 CHANNELS = {channel.name: channel for channel in _TABLE}
@@ -98,6 +99,12 @@ def scales_of(channels: Sequence[str]) -> Float32:
 def rests_of(channels: Sequence[str]) -> Float32:
     """``[C]`` the value at rest of each channel."""
     return np.array([CHANNELS[name].rest for name in channels], np.float32)
+
+
+def to_model(values: Float32, channels: Sequence[str]) -> Float32:
+    """Values ``[C, ...]`` on the scale of the fit: 0 at rest."""
+    across = (-1, *(1,) * (values.ndim - 1))
+    return (values - rests_of(channels).reshape(across)) / scales_of(channels).reshape(across)
 
 
 def amplitude_limits(channels: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

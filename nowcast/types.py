@@ -186,10 +186,9 @@ class VolumeSequence:
         """The named channels, reflectivity first; those that are not here are NaN throughout."""
         if tuple(names) == self.channels:
             return self
-        values = np.full((len(self), len(names), *self.grid.shape), np.nan, np.float32)
-        for c, name in enumerate(names):
-            if name in self.channels:
-                values[:, c] = self.values[:, self.channels.index(name)]
+        held = dict(zip(self.channels, self.values.swapaxes(0, 1), strict=True))
+        nothing = np.full(self.mask.shape, np.nan, np.float32)
+        values = np.stack([held.get(name, nothing) for name in names], axis=1)
         return replace(self, values=values, channels=tuple(names))
 
     def select(self, indices: slice | Sequence[int] | NDArray[np.integer]) -> VolumeSequence:
@@ -216,7 +215,8 @@ class GaussianSet:
     quats
         ``[N, 4]`` rotation quaternions (w, x, y, z), not necessarily normalised.
     intensities
-        ``[N, C]`` amplitudes in the channel's physical unit (dBZ for reflectivity).
+        ``[N, C]`` amplitudes in the channel's physical unit (dBZ for reflectivity), from its value at rest, which
+        :mod:`nowcast.channels` tells: 1 for RHOHV, otherwise 0.
     """
 
     means: Tensor
@@ -283,15 +283,9 @@ class GaussianSequence:
 
     def select(self, indices: slice) -> GaussianSequence:
         """The Gaussians of some of the times."""
-        return replace(
-            self,
-            means=self.means[indices],
-            log_scales=self.log_scales[indices],
-            quats=self.quats[indices],
-            intensities=self.intensities[indices],
-            velocities=self.velocities[indices],
-            times=self.times[indices],
-        )
+        names = ("means", "log_scales", "quats", "intensities", "velocities", "times")
+        chosen: dict[str, Any] = {name: getattr(self, name)[indices] for name in names}
+        return replace(self, **chosen)
 
     def take(self, rows: Tensor) -> GaussianSequence:
         """The Gaussians of the given rows (indices or a mask), at all times."""
@@ -306,29 +300,25 @@ class GaussianSequence:
         )
 
     def with_channels(self, names: Sequence[str]) -> GaussianSequence:
-        """Some of the channels, in the order of ``names``; the same Gaussians."""
+        """The same Gaussians in the named channels, reflectivity first; without amplitude in those not here."""
         if tuple(names) == self.channels:
             return self
-        columns = [self.channels.index(name) for name in names]
-        return replace(self, intensities=self.intensities[..., columns], channels=tuple(names))
+        held = dict(zip(self.channels, self.intensities.split(1, dim=-1), strict=True))
+        nothing = self.intensities.new_zeros((*self.means.shape[:2], 1))
+        intensities = _joined([held.get(name, nothing) for name in names], dim=-1)
+        return replace(self, intensities=intensities, channels=tuple(names))
 
     def concat(self, later: GaussianSequence) -> GaussianSequence:
         """These times and then those of ``later``, which has the same Gaussians."""
-        return replace(
-            self,
-            means=_stacked(self.means, later.means),
-            log_scales=_stacked(self.log_scales, later.log_scales),
-            quats=_stacked(self.quats, later.quats),
-            intensities=_stacked(self.intensities, later.intensities),
-            velocities=_stacked(self.velocities, later.velocities),
-            times=np.concatenate([self.times, later.times]),
-        )
+        names = ("means", "log_scales", "quats", "intensities", "velocities")
+        joined: dict[str, Any] = {name: _joined([getattr(self, name), getattr(later, name)]) for name in names}
+        return replace(self, **joined, times=np.concatenate([self.times, later.times]))
 
 
-def _stacked(before: Tensor, after: Tensor) -> Tensor:
+def _joined(parts: list[Tensor], dim: int = 0) -> Tensor:
     from torch import cat  # here, so that those who need volumes only need not wait for it
 
-    return cat([before, after])
+    return cat(parts, dim)
 
 
 @dataclass(frozen=True)

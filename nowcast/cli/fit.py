@@ -9,6 +9,7 @@ import typer
 
 from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
+    ChannelsOption,
     ClutterOption,
     ConfigOption,
     ExtentOption,
@@ -20,6 +21,7 @@ from nowcast.cli.options import (
     SpacingOption,
     given,
     load_settings,
+    parse_channels,
     parse_site,
 )
 
@@ -50,6 +52,7 @@ def fit(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
+    channels: ChannelsOption = None,
     as_json: Json = False,
 ) -> None:
     """Fit sequences of volumes with Gaussians that keep their identity from volume to volume.
@@ -75,6 +78,7 @@ def fit(
             **given(frames=frames, future=future),
             resume=resume,
             pictures=pictures,
+            channels=parse_channels(channels, settings.channels),
             history=command_line(),
             progress=progress,
         )

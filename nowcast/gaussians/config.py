@@ -10,7 +10,15 @@ from nowcast.gaussians.coherence import Stiffness
 from nowcast.gaussians.energy import Density
 from nowcast.motion import MotionConfig
 
-_STEPS = ("seed_steps", "round_steps", "polish_steps", "backward_steps", "forward_steps", "last_steps")
+_STEPS = (
+    "seed_steps",
+    "round_steps",
+    "polish_steps",
+    "backward_steps",
+    "forward_steps",
+    "last_steps",
+    "amplitude_steps",
+)
 
 
 def _local_motion() -> MotionConfig:
@@ -41,6 +49,8 @@ class FitConfig:
         Optimiser steps after the first seeds, after each round, and after the last.
     backward_steps, forward_steps, last_steps
         Most optimiser steps for a volume in the backward and in the forward pass, and for the newest one.
+    amplitude_steps
+        Steps with which the amplitudes of other channels than reflectivity are solved for, given the shapes.
     renewed
         Share of the Gaussians, those that draw least, that a warm start renews for a new volume.
     renewal_rounds, renewal_steps, renewal_polish
@@ -87,6 +97,7 @@ class FitConfig:
     backward_steps: int = 10
     forward_steps: int = 12
     last_steps: int = 20
+    amplitude_steps: int = 10
     renewed: float = 0.6
     renewal_rounds: int = 6
     renewal_steps: int = 4

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nowcast import units
+from nowcast.channels import scales_of
 from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.flow import HISTORY, drift
@@ -30,7 +30,8 @@ def fit_sequence(
     ----------
     volumes
         The volumes to fit, all of them input: a forecast from the result is issued at the last time. Voxels that
-        were not observed count for nothing.
+        were not observed count for nothing, and so does a channel where it has no value. Reflectivity places the
+        Gaussians; all channels together shape them.
     config
         Settings.
     progress
@@ -43,10 +44,17 @@ def fit_sequence(
         at the first; heights are held. Depends on nothing but the arguments, to the bit.
     """
     config = config or FitConfig()
-    fitter = Fitter(volumes, config, progress or _silent)
+    held = volumes.with_channels(_held(volumes))
+    fitter = Fitter(held, config, progress or _silent)
     states = fitter.run()
     moving = [np.zeros_like(states[0].means), *map(drift, states[1:], fitter.motions[1:])]
-    return sequence_of(states, moving, volumes, torch.arange(config.gaussians))
+    return sequence_of(states, moving, held, torch.arange(config.gaussians)).with_channels(volumes.channels)
+
+
+def _held(volumes: VolumeSequence) -> list[str]:
+    """The channels that have a value: the others would take time and come out as nothing."""
+    names = enumerate(volumes.channels)
+    return [name for c, name in names if c == 0 or np.isfinite(volumes.values[:, c]).any()]
 
 
 def extend_fit(
@@ -86,7 +94,7 @@ def extend_fit(
         return sequence
     first = max(fitted - HISTORY, 0)
     recent, known = volumes.select(slice(first, None)), fitted - first
-    now, active = state_of(sequence.at(-1)), sequence.at(-1).active.numpy()
+    now, active = state_of(sequence.at(-1), sequence.channels), sequence.at(-1).active.numpy()
     fitter = Fitter(recent, config, _silent, first=known)
     fitter.states = [now.take(active)] * len(recent)
     for t in range(known, len(recent)):
@@ -109,7 +117,7 @@ def sequence_of(
         means=stacked([s.means for s in states]),
         log_scales=stacked([s.log_scales for s in states]),
         quats=stacked([s.quats for s in states]),
-        intensities=stacked([units.model_to_dbz(s.intensities) for s in states]),
+        intensities=stacked([s.intensities * scales_of(volumes.channels) for s in states]),
         velocities=stacked(moving),
         ids=ids,
         times=volumes.times,
@@ -118,14 +126,14 @@ def sequence_of(
     )
 
 
-def state_of(gaussians: GaussianSet) -> State:
+def state_of(gaussians: GaussianSet, channels: tuple[str, ...]) -> State:
     """The inner form of a set of Gaussians."""
     quats = gaussians.quats / gaussians.quats.norm(dim=1, keepdim=True)
     return State(
         gaussians.means.numpy().copy(),
         gaussians.log_scales.numpy().copy(),
         quats.numpy(),
-        units.dbz_to_model(gaussians.intensities.numpy()),
+        np.asarray(gaussians.intensities.numpy() / scales_of(channels), np.float32),
     )
 
 

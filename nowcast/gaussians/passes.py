@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from nowcast import units
+from nowcast.channels import amplitude_limits, to_model
+from nowcast.gaussians.amplitudes import solve_amplitudes
 from nowcast.gaussians.coherence import CoherenceTerm
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.energy import DensityTerm
@@ -24,18 +27,27 @@ class Fitter:
 
     def __init__(self, volumes: VolumeSequence, config: FitConfig, progress: Progress, first: int = 1) -> None:
         self.grid, self.config, self.progress = volumes.grid, config, progress
-        self.images = [image_term(volumes, t, config) for t in range(len(volumes))]
+        self.volumes = volumes
+        self._take_channels(volumes.channels)
         self.motions = motions(volumes, config.motion, first)
         self.flow = filled_in(self.motions, volumes) if first == 1 else self.motions
         self.steps_s = [units.seconds(step) for step in np.diff(volumes.times)]
-        self.limits = limits(volumes.grid, volumes.channels, config)
         self.rng = np.random.default_rng(config.seed)
         self.states = [State.empty(len(volumes.channels))] * len(volumes)
 
+    def _take_channels(self, channels: tuple[str, ...]) -> None:
+        chosen = self.volumes.with_channels(channels)
+        self.images = [image_term(chosen, t, self.config) for t in range(len(chosen))]
+        self.limits = limits(self.grid, channels, self.config)
+
     def run(self) -> list[State]:
-        """The Gaussians at every time."""
+        """The Gaussians at every time: by reflectivity first, which is quick, then by all channels together."""
+        channels = self.volumes.channels
+        if len(channels) > 1:
+            self._take_channels((REFLECTIVITY,))
+            self.states = [State.empty(1)] * len(self.states)
         newest, count = self._newest_observed(), len(self.images)
-        total = count + newest
+        total = count + newest + (count if len(channels) > 1 else 0)
         self._from_scratch(newest)
         self.progress(1, total)
         for t in range(newest - 1, -1, -1):
@@ -44,8 +56,32 @@ class Fitter:
         for t in range(1, count):
             self.forward(t)
             self.progress(newest + t + 1, total)
+        if len(channels) > 1:
+            self._take_channels(channels)
+            self._all_together(lambda t: self.progress(newest + count + t + 1, total))
         idle = idle_gaussians(self.config.gaussians - len(self.states[0]), self.limits.least.size, self.grid)
         return [state.join(idle) for state in self.states]
+
+    def _all_together(self, done: Callable[[int], None]) -> None:
+        """Give what reflectivity placed amplitudes in the other channels, then fit all channels, oldest time first."""
+        others = np.zeros((len(self.states[0]), len(self.limits.least) - 1), np.float32)
+        for t, state in enumerate(self.states):
+            wide = replace(state, intensities=np.concatenate([state.intensities, others], axis=1))
+            self.states[t] = self._with_best_amplitudes(t, wide)
+        for t in range(len(self.states)):
+            if t > 0:
+                self.forward(t)
+            else:
+                first = self._minimise(0, self.states[0], self.config.forward_steps).state
+                self.states[0] = self._with_best_amplitudes(0, first)
+            done(t)
+
+    def _with_best_amplitudes(self, t: int, state: State) -> State:
+        """The amplitudes of all channels but reflectivity solved for."""
+        return solve_amplitudes(self.images[t], state, self._price(t, state), self.limits, self.config.amplitude_steps)
+
+    def _price(self, t: int, state: State) -> Float32:
+        return np.float32(self.config.amplitude_cost) * observed_at(self.images[t], self.grid, state.means)
 
     def _newest_observed(self) -> int:
         seen = [t for t, image in enumerate(self.images) if image.root_weight.any()]
@@ -89,7 +125,8 @@ class Fitter:
         reference = self._carried(before, t, self.flow[t], self.steps_s[t - 1])
         start = self.states[t] if from_backward and len(self.states[t]) == len(before) else reference
         steps = self.config.last_steps if t == len(self.images) - 1 else self.config.forward_steps
-        self.states[t] = self._minimise(t, start, steps, reference).state
+        found = self._minimise(t, start, steps, reference).state
+        self.states[t] = self._with_best_amplitudes(t, found)
 
     def renew(self, t: int) -> tuple[State, Bool]:
         """Fit volume ``t`` from the one before, those Gaussians renewed that draw least.
@@ -110,6 +147,7 @@ class Fitter:
             result = self._minimise(t, result.state.join(seeds), config.renewal_steps, reference)
         softer = replace(config, stiffness=config.renewal_stiffness, plateau=config.renewal_plateau)
         state = self._minimise(t, result.state, config.renewal_polish, reference, softer).state
+        state = self._with_best_amplitudes(t, state)
         idle = idle_gaussians(config.gaussians - len(state), self.limits.least.size, self.grid)
         rows = np.concatenate([np.flatnonzero(going_on), np.flatnonzero(~going_on)])
         return state.join(idle).take(np.argsort(rows)), going_on
@@ -137,8 +175,7 @@ class Fitter:
     ) -> Result:
         config, spacing = config or self.config, self.grid.spacing_m
         image = self.images[t]
-        price = np.float32(config.amplitude_cost) * observed_at(image, self.grid, state.means)
-        terms: list[Term] = [image, AmplitudeTerm(price, spacing)]
+        terms: list[Term] = [image, AmplitudeTerm(self._price(t, state), spacing)]
         if reference is not None and len(reference):
             terms.append(CoherenceTerm(reference, spacing, config.stiffness))
         if config.density.weight > 0 and len(state):
@@ -147,16 +184,14 @@ class Fitter:
 
 
 def image_term(volumes: VolumeSequence, t: int, config: FitConfig) -> ImageTerm:
-    """The image term of one volume: nothing unobserved, strong echo with more weight."""
+    """The image term of one volume: nothing in voxels where a channel has no value, strong echo with more weight."""
     values, mask = volumes.values[t], volumes.mask[t]
-    target = np.where(mask, np.nan_to_num(values), 0.0).astype(np.float32)
-    weight = np.broadcast_to(mask, target.shape).astype(np.float32)
-    for c, name in enumerate(volumes.channels):
-        weight[c] *= np.isfinite(values[c])
-        if name == REFLECTIVITY:
-            low, high = config.strong_dbz
-            weight[c] *= 1.0 + config.strong_weight * np.clip((target[c] - low) / (high - low), 0.0, 1.0)
-    return ImageTerm(units.dbz_to_model(target), np.sqrt(weight), volumes.grid)
+    seen = np.isfinite(values) & mask
+    target = np.where(seen, to_model(values, volumes.channels), np.float32(0.0))
+    weight = seen.astype(np.float32)
+    low, high = config.strong_dbz
+    weight[0] *= 1.0 + config.strong_weight * np.clip((np.nan_to_num(values[0]) - low) / (high - low), 0.0, 1.0)
+    return ImageTerm(target, np.sqrt(weight), volumes.grid)
 
 
 def observed_at(image: ImageTerm, grid: GridSpec, means: Float32) -> Float32:
@@ -167,12 +202,12 @@ def observed_at(image: ImageTerm, grid: GridSpec, means: Float32) -> Float32:
 
 
 def limits(grid: GridSpec, channels: tuple[str, ...], config: FitConfig) -> Limits:
-    """Bounds of scales and amplitudes; amplitudes of other channels than reflectivity are free."""
+    """Bounds of scales and amplitudes."""
     dz, dy, dx = grid.spacing_m
     across, up = config.largest_scale_m
     low = np.log(config.least_scale_voxels * np.array([dx, dy, dz]))
     high = np.maximum(np.log([across, across, up]), low)
-    least, most = np.full(len(channels), -np.inf), np.full(len(channels), np.inf)
+    least, most = amplitude_limits(channels)
     least[0] = -units.dbz_to_model(config.carving_dbz)
     most[0] = units.dbz_to_model(units.MAX_DBZ)
     return Limits(*(a.astype(np.float32) for a in (low, high, least, most)))

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from nowcast import units
+from nowcast.channels import rests_of
 from nowcast.errors import InputError
-from nowcast.types import Float32, GaussianSequence, GaussianSet, GridSpec, VolumeSequence
+from nowcast.types import REFLECTIVITY, Float32, GaussianSequence, GaussianSet, GridSpec, VolumeSequence
 from nowcast_kernels.voxelize import voxelize
 
 CSI_DBZ = (20, 35, 45)
 
 
-def render(gaussians: GaussianSet, grid: GridSpec) -> Float32:
-    """The field ``[C, Z, Y, X]`` float32 of the Gaussians in physical units, reflectivity clipped to 0..80 dBZ."""
+def render(gaussians: GaussianSet, grid: GridSpec, channels: Sequence[str] = (REFLECTIVITY,)) -> Float32:
+    """The field ``[C, Z, Y, X]`` float32 of the Gaussians in physical units, reflectivity clipped to 0..80 dBZ.
+
+    ``channels`` tells which ones the Gaussians have; only these first ones are rendered. They say nothing about where
+    a channel would be measured: away from echo they are at rest.
+    """
     with torch.no_grad():
         g = gaussians.take(gaussians.active)
-        field: Float32 = voxelize(g.means, g.log_scales, g.quats, g.intensities, grid).numpy()
+        field: Float32 = voxelize(g.means, g.log_scales, g.quats, g.intensities[:, : len(channels)], grid).numpy()
     field[0] = units.clip_dbz(field[0])
+    for c, rest in enumerate(rests_of(channels)):
+        if rest != 0:
+            field[c] += rest
     return field
 
 
@@ -35,7 +44,9 @@ def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -
         scale (a voxel without echo is 0 dBZ); infinite for a perfect and NaN for an unobserved volume. ``mae_dbz``: for
         each volume the mean absolute error over the observed voxels. ``csi``: by threshold in dBZ, the critical success
         index hits / (hits + misses + false alarms) pooled over all volumes; NaN where neither holds the threshold.
-        ``bytes``: of the Gaussians' parameters as float32. ``dense_bytes``: of the volumes as float32.
+        ``rmse``: for each other channel and volume the root of the mean squared error in the channel's unit over the
+        voxels where it has a value; NaN where it has none. ``bytes``: of the Gaussians' parameters as float32.
+        ``dense_bytes``: of the volumes as float32.
 
     Raises
     ------
@@ -45,11 +56,16 @@ def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -
     if not np.array_equal(sequence.times, volumes.times) or not sequence.grid.matches(volumes.grid):
         raise InputError("the Gaussians were fitted to other times or another grid than these volumes")
     psnr, mae = [], []
+    others = volumes.with_channels(sequence.channels)
+    rmse: dict[str, list[float]] = {name: [] for name in sequence.channels[1:]}
     counts = np.zeros((len(CSI_DBZ), 3), np.int64)
     for t in range(len(volumes)):
         seen = volumes.mask[t]
         observed = volumes.reflectivity[t][seen]
-        drawn = render(sequence.at(t), volumes.grid)[0][seen]
+        fields = render(sequence.at(t), volumes.grid, sequence.channels)
+        drawn = fields[0][seen]
+        for c, name in enumerate(sequence.channels[1:], 1):
+            rmse[name].append(_rmse(fields[c], others.values[t, c]))
         error = drawn - observed
         psnr.append(peak_signal_to_noise(error))
         mae.append(float(np.abs(error).mean(dtype=np.float64)) if error.size else math.nan)
@@ -62,9 +78,15 @@ def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -
         "psnr_db": psnr,
         "mae_dbz": mae,
         "csi": csi,
+        **({"rmse": rmse} if rmse else {}),
         "bytes": 4 * sum(p.numel() for p in parameters),
         "dense_bytes": 4 * volumes.values.size,
     }
+
+
+def _rmse(drawn: Float32, observed: Float32) -> float:
+    seen = np.isfinite(observed)
+    return math.sqrt(np.square(drawn[seen] - observed[seen], dtype=np.float64).mean()) if seen.any() else math.nan
 
 
 def peak_signal_to_noise(error_dbz: Float32) -> float:

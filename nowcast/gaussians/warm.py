@@ -82,7 +82,7 @@ def continue_fit(
         raise InputError(f"the fit cannot be continued: {reason}")
     at = [int(np.flatnonzero(previous.times == time)[0]) for time in volumes.times if time <= previous.times[-1]]
     fitter = Fitter(volumes, config, lambda done, total: None, first=len(at))
-    states = [state_of(previous.at(t)) for t in at]
+    states = [state_of(previous.at(t), previous.channels) for t in at]
     moving = [previous.velocities[t].numpy().copy() for t in at]
     ids = previous.ids.numpy().copy()
     for t in range(len(at), len(volumes)):

@@ -127,6 +127,7 @@ def _gaussians(path: Path) -> Facts:
             "times": list(w.gaussians.times),
             "inputs": w.inputs,
             "gaussians": int(w.gaussians.means.shape[1]),
+            "channels": list(w.gaussians.channels),
             "active": int(w.gaussians.at(-1).active.sum()),
             "volumes_kept": w.volumes is not None,
         }

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nowcast.errors import InputError, NowcastError, OutputError
 from nowcast.gaussians import FitConfig
 from nowcast.io.gaussians import write_windows
+from nowcast.pipeline.channels import tell_left_out
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan, plan_windows
 from nowcast.pipeline.fit_report import FitReport
@@ -22,7 +24,7 @@ from nowcast.pipeline.inputs import GridConfig, list_files
 from nowcast.pipeline.parts import Parts
 from nowcast.radar import Site
 from nowcast.radar.quality import QualityConfig
-from nowcast.types import Progress, Times
+from nowcast.types import REFLECTIVITY, FittedWindow, Progress, Times
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ def fit_archive(
     resume: bool = True,
     keep_volumes: bool | None = None,
     pictures: Path | None = None,
+    channels: tuple[str, ...] = (REFLECTIVITY,),
     history: str = "",
     progress: Progress | None = None,
 ) -> FitReport:
@@ -71,6 +74,8 @@ def fit_archive(
         Whether the volumes go into the file too; None: where ``future`` is not 0.
     pictures
         Folder for a picture of each window's newest input: observed, reconstructed, the Gaussians, the difference.
+    channels
+        What to fit, reflectivity first. A channel without a value in any window is left out, and said so.
     history
         For the file's ``history`` attribute.
     progress
@@ -102,6 +107,7 @@ def fit_archive(
         clutter,
         keep_volumes,
         pictures,
+        channels,
     )
     parts = Parts(out, job.fingerprint(), files, resume)
     archive = source.stem or source.resolve().name
@@ -118,13 +124,29 @@ def fit_archive(
     good = [plan for plan in plans if parts.has(plan)]
     if not good:
         raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {next(iter(failures.values()))}")
-    write_windows([parts.window(plan) for plan in good], out, history=history)
-    records = tuple(parts.record(plan) for plan in good)
+    windows = _without_empty([parts.window(plan) for plan in good])
+    write_windows(windows, out, history=history)
+    records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in good)
     parts.remove()
     if progress is not None:
         progress(len(plans), len(plans))
     failed = tuple({"window": name, "reason": failures[name]} for name in sorted(failures))
     return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in good} - fitted))
+
+
+def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
+    """The windows without the channels in which no Gaussian of any has an amplitude; says which are left out."""
+    channels = windows[0].gaussians.channels
+    drawn = [c == 0 or any((w.gaussians.intensities[..., c] != 0).any() for w in windows) for c in range(len(channels))]
+    tell_left_out(name for name, some in zip(channels, drawn, strict=True) if not some)
+    kept = [name for name, some in zip(channels, drawn, strict=True) if some]
+    return [window.with_channels(kept) for window in windows]
+
+
+def _of_channels(record: dict[str, Any], channels: tuple[str, ...]) -> dict[str, Any]:
+    """The record without errors of channels that were left out."""
+    errors = {name: values for name, values in record.get("rmse", {}).items() if name in channels}
+    return {**record, "rmse": errors} if errors else {k: v for k, v in record.items() if k != "rmse"}
 
 
 def _planned(

@@ -27,7 +27,7 @@ from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, load_sequence
 from nowcast.radar import Site
 from nowcast.radar.quality import QualityConfig
-from nowcast.types import FittedWindow, VolumeSequence
+from nowcast.types import REFLECTIVITY, FittedWindow, VolumeSequence
 from nowcast.units import iso_utc
 
 
@@ -53,9 +53,10 @@ class FitJob:
     clutter: Path | None
     keep_volumes: bool | None
     pictures: Path | None
+    channels: tuple[str, ...] = (REFLECTIVITY,)
 
     def __post_init__(self) -> None:
-        self.whole = read_volumes(self.source) if is_volume_file(self.source) else None
+        self.whole = read_volumes(self.source, self.channels) if is_volume_file(self.source) else None
         self.cache = VolumeCache(self.frames + self.future + 1)
 
     def fingerprint(self) -> str:
@@ -129,6 +130,7 @@ class FitJob:
             site=self.site,
             clutter=self.clutter,
             cache=self.cache,
+            channels=self.channels,
         )
 
     def _usable(self, time: np.datetime64) -> bool:

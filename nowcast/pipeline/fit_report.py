@@ -16,7 +16,8 @@ class FitReport:
 
     ``sequences`` holds one record per window: times, gaussians, event, psnr_db and mae_dbz per volume, csi, seconds,
     bytes, dense_bytes, volume_bytes and equal_error_bytes per volume, coherence_voxels, and the picture where one was
-    asked for. ``failures`` tells the windows that could not be fitted, and why.
+    asked for; with several channels ``rmse`` of the others by name and volume. ``failures`` tells the windows that
+    could not be fitted, and why.
     """
 
     output: Path

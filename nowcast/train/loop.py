@@ -25,7 +25,7 @@ from nowcast.train.losses import Scores
 from nowcast.train.split import split_windows
 from nowcast.train.state import RunProgress, TrainState
 from nowcast.train.windows import Example, examples, feature_statistics
-from nowcast.types import FittedWindow, Progress
+from nowcast.types import REFLECTIVITY, FittedWindow, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,8 @@ def train(
     Parameters
     ----------
     windows
-        Fitted windows of at least two events; those with volumes are compared with them, rendered.
+        Fitted windows of at least two events; those with volumes are compared with them, rendered. Only their
+        reflectivity is learnt from.
     config
         Settings.
     out
@@ -92,6 +93,7 @@ def train(
     OutputError
         ``out`` cannot be written.
     """
+    windows = [window.with_channels((REFLECTIVITY,)) for window in windows]
     training, held_out = (examples(part) for part in split_windows(windows, config.held_out, config.seed))
     run = _Run(config, training, held_out, out, _fingerprint(config, windows))
     state = run.begin(resume)

@@ -60,6 +60,21 @@ def test_channels_round_trip_with_a_mask_of_their_own(tmp_path: Path) -> None:
     assert other.channels == ("reflectivity", "rhohv") and np.isnan(other.values[:, 1]).all()
 
 
+def test_windows_of_several_channels_round_trip(tmp_path: Path) -> None:
+    seq = _with_zdr(_volumes_with_gap())
+    gaussians = replace(_window(1, False).gaussians, intensities=torch.rand(3, 5, 3), channels=seq.channels)
+    write_windows([FittedWindow(gaussians, 2, "storm", seq)], tmp_path / "g.nc")
+    [back] = read_windows(tmp_path / "g.nc")
+    assert back.gaussians.channels == seq.channels
+    assert torch.equal(back.gaussians.intensities, gaussians.intensities)
+    assert back.volumes is not None
+    np.testing.assert_allclose(back.volumes.values, seq.values, atol=0.0051)
+    with xr.open_dataset(tmp_path / "g.nc") as file:
+        assert list(file["channel_unit"].values) == ["dBZ", "dB", "s-1"]
+    alone = back.with_channels(("reflectivity",))
+    assert alone.gaussians.intensities.shape[2] == 1 and alone.volumes.values.shape[1] == 1  # type: ignore[union-attr]
+
+
 def _forecast(members: int) -> Forecast:
     seq = _volumes_with_gap()
     values = np.repeat(np.stack([seq.values[:2, 0]]), members, axis=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,7 +22,7 @@ from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.fit_plan import plan_windows
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import PolarVolume
-from nowcast.types import GaussianSequence, GridSpec, VolumeSequence
+from nowcast.types import GaussianSequence, VolumeSequence
 
 GRID = small_grid((4, 20, 24))
 FEW = FitConfig(gaussians=24)
@@ -208,13 +210,13 @@ def test_each_volume_is_gridded_once_and_a_window_is_as_if_it_were_alone(
     polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    whole = cache.grid_volume
+    whole = cache.grid_channels
 
-    def counted(volume: PolarVolume, grid: GridSpec) -> tuple[np.ndarray, np.ndarray]:
+    def counted(volume: PolarVolume, *rest: Any) -> tuple[np.ndarray, np.ndarray]:
         seen.append(volume.source)
-        return whole(volume, grid)
+        return whole(volume, *rest)
 
-    monkeypatch.setattr(cache, "grid_volume", counted)
+    monkeypatch.setattr(cache, "grid_channels", counted)
     fit_archive(polar, tmp_path / "f.nc", config=FEW, frames=2, future=1, every=1, grid=COARSE)
     assert len(seen) == 8
     windows = read_windows(tmp_path / "f.nc")
@@ -246,3 +248,23 @@ def test_dry_archive_gives_json_without_infinity(tmp_path: Path) -> None:
     assert report.sequences[0]["psnr_db"] == [None, None]
     assert report.sequences[0]["csi"]["35"] is None
     assert "nan" in report.table()
+
+
+def test_channels_are_fitted_together_and_absent_ones_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cells = moving_cells(GRID, steps=4)
+    zdr = np.where(cells.reflectivity > 10, 0.05 * cells.reflectivity, np.nan).astype(np.float32)
+    both = replace(cells, values=np.stack([cells.reflectivity, zdr], axis=1), channels=("reflectivity", "zdr"))
+    write_volumes(both, tmp_path / "storm.nc")
+    asked = ("reflectivity", "zdr", "rhohv")
+    out = tmp_path / "f.nc"
+    with caplog.at_level("WARNING", logger="nowcast"):
+        report = fit_archive(tmp_path / "storm.nc", out, config=FEW, frames=2, channels=asked, keep_volumes=True)
+    assert "left out, because no volume has a value: rhohv" in caplog.text
+    assert set(report.sequences[0]["rmse"]) == {"zdr"} and report.sequences[0]["rmse"]["zdr"][0] < 0.3
+    for window in read_windows(out):
+        assert window.gaussians.channels == ("reflectivity", "zdr")
+        assert window.volumes is not None and window.volumes.channels == ("reflectivity", "zdr")
+    fit_archive(tmp_path / "storm.nc", tmp_path / "alone.nc", config=FEW, frames=2)
+    assert read_windows(tmp_path / "alone.nc")[0].gaussians.channels == ("reflectivity",)
