@@ -42,6 +42,10 @@ def forecast(
     frames: Frames = None,
     gaussians: Gaussians = None,
     pictures: Annotated[bool, typer.Option(help="Also draw the forecast into FILE.png.")] = True,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.nc", help="Carries the Gaussians to the next cycle, which starts from them. [none]"),
+    ] = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,
     config: ConfigOption = None,
@@ -68,6 +72,7 @@ def forecast(
         quality=settings.quality,
         site=parse_site(site),
         clutter=clutter,
+        state=state,
         **given(frames=frames, leads=leads, step_minutes=step),
     )
     with progress_bar("Fitting Gaussians") as progress:

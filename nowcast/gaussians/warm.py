@@ -42,8 +42,8 @@ def why_not_continue(previous: GaussianSequence, volumes: VolumeSequence, config
         return "it is on another grid"
     if previous.channels != volumes.channels or previous.means.shape[1] != config.gaussians:
         return "it has other channels or another number of Gaussians"
-    if fresh == 0:
-        return "no volume has come since" if np.array_equal(known, previous.times) else "it is of a later time"
+    if volumes.times[-1] < previous.times[-1]:
+        return "it is of a later time"
     if fresh > MOST_NEW:
         return f"{fresh} volumes have come since"
     if len(known) == 0 or not np.isin(known, previous.times).all():
@@ -61,7 +61,7 @@ def continue_fit(
     previous
         The fit of an earlier cycle, by :func:`~nowcast.gaussians.fit_sequence` or by this function.
     volumes
-        Some of the volumes it was fitted to, at least one, then the new ones.
+        Some of the volumes it was fitted to, at least one, then the new ones, if any.
     config
         Settings, with as many Gaussians as ``previous`` has.
 
@@ -81,6 +81,8 @@ def continue_fit(
     if reason is not None:
         raise InputError(f"the fit cannot be continued: {reason}")
     at = [int(np.flatnonzero(previous.times == time)[0]) for time in volumes.times if time <= previous.times[-1]]
+    if len(at) == len(volumes) and at[-1] - at[0] == len(at) - 1:
+        return previous.select(slice(at[0], at[-1] + 1))
     fitter = Fitter(volumes, config, lambda done, total: None, first=len(at))
     states = [state_of(previous.at(t), previous.channels) for t in at]
     moving = [previous.velocities[t].numpy().copy() for t in at]

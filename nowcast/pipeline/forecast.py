@@ -20,7 +20,8 @@ from nowcast.io.atomic import check_writable
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
-from nowcast.pipeline.methods import Case, forecast_by
+from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, forecast_by
+from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import breaks, nominal_step
 from nowcast.types import Bool, Forecast, VolumeSequence
@@ -59,6 +60,8 @@ class ForecastRequest:
         Number of lead times and the minutes between them; None for the median step of the input volumes.
     model
         Checkpoint of a trained GauMamba, or None to move the Gaussians along without one.
+    state
+        File that carries the Gaussians from this cycle to the next, which then starts from them; None for none.
     """
 
     source: Path
@@ -72,6 +75,7 @@ class ForecastRequest:
     quality: QualityConfig = field(default_factory=QualityConfig)
     site: Site | None = None
     clutter: Path | None = None
+    state: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class ForecastRun:
     outputs: tuple[Path, ...]
     seconds: dict[str, float]
     fallback: str | None = None
+    warm_start: bool = False
 
     def answer(self) -> dict[str, Any]:
         """The command's JSON answer."""
@@ -99,6 +104,7 @@ class ForecastRun:
             "method": self.forecast.method,
             "fallback": self.fallback is not None,
             "fallback_reason": self.fallback,
+            "warm_start": self.warm_start,
             "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
         }
 
@@ -140,44 +146,55 @@ def run_forecast(
     if len(volumes) == 1:
         logger.warning("one volume tells no motion: the forecast stays in place")
     leads = lead_times(volumes, request.leads, request.step_minutes)
-    method, values, fallback = _forecast_or_fallback(request, volumes, leads, seconds, progress)
+    stamp = _stamp(request)
+    previous = None if request.state is None else read_state(request.state, stamp, volumes, request.fit)
+    model, reasons = _model_or_reason(request.model, seconds)
+    case = Case(volumes, request.fit, model, progress, previous)
+    method, values, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
     values[~known_at(volumes, leads, request.fit.motion)] = np.nan
     facts = provenance(request, volumes, method, fallback)
     forecast = Forecast(volumes.times[-1], leads, values[None], volumes.grid, method, facts)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
+        if request.state is not None and method in GAUSSIAN_METHODS:
+            write_state(case.fitted, request.state, stamp, history=history)
     outputs = [output]
     if pictures:
         with _timed(seconds, "pictures"):
             outputs += _draw(forecast, volumes, output.with_suffix(".png"))
     seconds["total"] = sum(seconds.values())
-    return ForecastRun(forecast, volumes, tuple(outputs), seconds, fallback)
+    return ForecastRun(forecast, volumes, tuple(outputs), seconds, fallback, previous is not None)
+
+
+def _stamp(request: ForecastRequest) -> str:
+    """Of what the volumes and their fit are made with; the state of another make is not gone on with."""
+    clutter = None if request.clutter is None or not request.clutter.is_file() else request.clutter.read_bytes()
+    map_digest = None if clutter is None else hashlib.sha256(clutter).hexdigest()
+    return state_stamp(request.fit, grid=request.grid, quality=request.quality, site=request.site, clutter=map_digest)
+
+
+def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:
+    """The model, or why there is none although one was asked for."""
+    if path is None:
+        return None, []
+    try:
+        with _timed(seconds, "model"):
+            return _load(path), []
+    except Exception as error:  # noqa: BLE001 - whatever the learned part does, the desk gets a forecast
+        return None, [_reason("the model", error)]
 
 
 def _forecast_or_fallback(
-    request: ForecastRequest,
-    volumes: VolumeSequence,
-    leads: np.ndarray,
-    seconds: dict[str, float],
-    progress: Progress | None,
+    case: Case, leads: np.ndarray, seconds: dict[str, float], reasons: list[str]
 ) -> tuple[str, np.ndarray, str | None]:
     """The forecast asked for or, where the fit or the model fails, the next simpler one and the reasons."""
-    reasons: list[str] = []
-    model = None
-    if request.model is not None:
-        try:
-            with _timed(seconds, "model"):
-                model = _load(request.model)
-        except Exception as error:  # noqa: BLE001 - whatever the learned part does, the desk gets a forecast
-            reasons.append(_reason("the model", error))
-    case = Case(volumes, request.fit, model, progress)
     try:
         with _timed(seconds, "fit"):
             _ = case.fitted
     except Exception as error:  # noqa: BLE001 - as above, for the fit
         reasons.append(_reason("the fit", error))
     else:
-        for method in ("gaumamba", "advection") if model is not None else ("advection",):
+        for method in ("gaumamba", "advection") if case.model is not None else ("advection",):
             try:
                 with _timed(seconds, "forecast"):
                     return method, forecast_by(method, case, leads), "; ".join(reasons) or None

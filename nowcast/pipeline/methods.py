@@ -38,18 +38,23 @@ class Case:
         Settings of the Gaussian fit, and of the motion for extrapolation.
     model
         The loaded model, or None where ``gaumamba`` is not asked for.
+    previous
+        The fit of an earlier cycle that can go on to these volumes, or None to fit from nothing.
     """
 
     volumes: VolumeSequence
     fit_config: FitConfig
     model: GauMamba | None = None
     progress: Progress | None = field(default=None, compare=False)
+    previous: GaussianSequence | None = None
 
     @cached_property
     def fitted(self) -> GaussianSequence:
         """The causal fit of the volumes."""
-        from nowcast.gaussians import fit_sequence
+        from nowcast.gaussians import continue_fit, fit_sequence
 
+        if self.previous is not None:
+            return continue_fit(self.previous, self.volumes, self.fit_config)
         return fit_sequence(self.volumes, self.fit_config, progress=self.progress)
 
 
@@ -78,6 +83,7 @@ _METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {
     "gaumamba": _gaumamba,
 }
 METHODS = tuple(_METHODS)
+GAUSSIAN_METHODS = ("advection", "gaumamba")
 
 
 def check_methods(names: list[str]) -> list[str]:

@@ -14,9 +14,10 @@ from gaussian_cases import lively
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
+from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.models import GauMamba, ModelConfig, save_checkpoint
-from nowcast.pipeline.forecast import ForecastRequest, lead_times, run_forecast, since_last_gap
+from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap
 from nowcast.types import VolumeSequence
 
 SMALL_FIT = FitConfig(gaussians=64)
@@ -206,3 +207,24 @@ def test_nothing_before_the_time_asked_for(tmp_path: Path) -> None:
 def test_lead_times_follow_the_median_step() -> None:
     sequence = helpers.moving_cells(helpers.small_grid((2, 8, 8)), steps=5, step_s=297.0).select([0, 1, 2, 4])
     np.testing.assert_array_equal(lead_times(sequence, 2), np.array([5, 10], "timedelta64[m]"))
+
+
+def test_the_next_cycle_starts_from_the_state_of_the_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sequence = archive(tmp_path / "in")
+    state = tmp_path / "state.nc"
+
+    def cycle(newest: int, **others: object) -> ForecastRun:
+        at, fit = sequence.times[newest], SMALL_FIT
+        request = ForecastRequest(tmp_path / "in", **{"fit": fit, "at": at, "leads": 2, "state": state, **others})
+        return run_forecast(request, tmp_path / "f.nc")
+
+    assert not cycle(3).warm_start and cycle(4).warm_start and not caplog.text
+    kept = [read_windows(state)[0].gaussians.ids]
+    warm = cycle(5)
+    kept.append(read_windows(state)[0].gaussians.ids)
+    assert warm.warm_start and warm.forecast.method == "advection" and 0.2 < np.isin(*kept).mean() < 1.0
+    np.testing.assert_array_equal(cycle(5).forecast.values, warm.forecast.values)
+    assert not cycle(4).warm_start and "of a later time" in caplog.text
+    assert not cycle(5, fit=FitConfig(gaussians=32)).warm_start and "other settings" in caplog.text
+    state.write_bytes(state.read_bytes()[:-500])
+    assert not cycle(5).warm_start and "cannot be read" in caplog.text and cycle(5).fallback is None
