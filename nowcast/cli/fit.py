@@ -46,6 +46,10 @@ def fit(
             help="Write the newest Gaussians for splat viewers; into a folder those of every time. [not written]",
         ),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="local|tcp://HOST:PORT", help="Fit on a Dask cluster. [one after the other]"),
+    ] = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,
     config: ConfigOption = None,
@@ -79,6 +83,7 @@ def fit(
             resume=resume,
             pictures=pictures,
             channels=parse_channels(channels, settings.channels),
+            dask=dask,
             history=command_line(),
             progress=progress,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from nowcast.errors import InputError, NowcastError, OutputError
 from nowcast.gaussians import FitConfig
 from nowcast.io.gaussians import write_windows
 from nowcast.pipeline.channels import tell_left_out
+from nowcast.pipeline.cluster import Outcome, cluster
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan, plan_windows
 from nowcast.pipeline.fit_report import FitReport
@@ -45,6 +47,7 @@ def fit_archive(
     keep_volumes: bool | None = None,
     pictures: Path | None = None,
     channels: tuple[str, ...] = (REFLECTIVITY,),
+    dask: str | None = None,
     history: str = "",
     progress: Progress | None = None,
 ) -> FitReport:
@@ -76,6 +79,8 @@ def fit_archive(
         Folder for a picture of each window's newest input: observed, reconstructed, the Gaussians, the difference.
     channels
         What to fit, reflectivity first. A channel without a value in any window is left out, and said so.
+    dask
+        ``"local"`` or the address of a Dask scheduler, see :func:`nowcast.pipeline.cluster.cluster`; None fits here.
     history
         For the file's ``history`` attribute.
     progress
@@ -115,12 +120,15 @@ def fit_archive(
     broken: list[np.datetime64] = []
     fitted: set[str] = set()
     failures: dict[str, str] = {}
-    while True:
-        plans = _planned(np.setdiff1d(times, broken), broken, frames, future, every, archive)
-        found = _fit_windows(job, plans, parts, fitted, failures, progress)
-        if not found:
-            break
-        broken += found
+    with cluster(dask) as fit_all:
+        while True:
+            plans = _planned(np.setdiff1d(times, broken), broken, frames, future, every, archive)
+            todo = [p for p in reversed(plans) if p.name not in failures and not (parts.has(p) and job.drawn(p))]
+            outcomes = _told(fit_all(job, todo), len(plans) - len(todo), len(plans), progress)
+            found = _keep_windows(outcomes, parts, fitted, failures)
+            if not found:
+                break
+            broken += found
     good = [plan for plan in plans if parts.has(plan)]
     if not good:
         raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {next(iter(failures.values()))}")
@@ -128,8 +136,6 @@ def fit_archive(
     write_windows(windows, out, history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in good)
     parts.remove()
-    if progress is not None:
-        progress(len(plans), len(plans))
     failed = tuple({"window": name, "reason": failures[name]} for name in sorted(failures))
     return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in good} - fitted))
 
@@ -161,25 +167,27 @@ def _planned(
         raise InputError(f"{error}; {len(broken)} broken volumes are not counted") from error
 
 
-def _fit_windows(
-    job: FitJob,
-    plans: list[Plan],
-    parts: Parts,
-    fitted: set[str],
-    failures: dict[str, str],
-    progress: Progress | None,
-) -> list[np.datetime64]:
-    """Fit what is not done, newest first, until a window turns out to hold broken volumes: returns their times.
+def _told(outcomes: Iterator[Outcome], done: int, total: int, progress: Progress | None) -> Iterator[Outcome]:
+    """The outcomes, with word of each that was dealt with."""
+    tell = progress or (lambda done, total: None)
+    tell(done, total)
+    for outcome in outcomes:
+        yield outcome
+        done += 1
+        tell(done, total)
 
-    Windows count back from the newest volume, so that a broken one changes the plan of older windows only.
+
+def _keep_windows(
+    outcomes: Iterator[Outcome], parts: Parts, fitted: set[str], failures: dict[str, str]
+) -> list[np.datetime64]:
+    """Keep the windows as they come, until one turns out to hold broken volumes: returns their times.
+
+    Windows count back from the newest volume and are fitted newest first, so that a broken one changes the plan of
+    older windows only.
     """
-    for count, plan in enumerate(reversed(plans)):
-        if progress is not None:
-            progress(count, len(plans))
-        if plan.name in failures or (parts.has(plan) and job.drawn(plan)):
-            continue
+    for plan, outcome in outcomes:
         try:
-            parts.keep(plan, *job.fit(plan))
+            parts.keep(plan, *outcome())
             fitted.add(plan.name)
         except BrokenVolumes as error:
             return error.times

@@ -59,6 +59,9 @@ class FitJob:
         self.whole = read_volumes(self.source, self.channels) if is_volume_file(self.source) else None
         self.cache = VolumeCache(self.frames + self.future + 1)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FitJob, tuple(getattr(self, f.name) for f in fields(self))  # volumes are read again where they are used
+
     def fingerprint(self) -> str:
         """Of everything that a finished window depends on besides its volumes."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pictures"}

@@ -169,7 +169,7 @@ def main() -> None:
         event = next(p.parent for p in sorted(Path(folder, "archive").rglob("*.nc")) if "truth" not in str(p))
         cases += bench_cycle("simulated", event, options.repeats)
     if options.data and (gridded := options.data / GRIDDED).is_dir():
-        cases += [bench_fit("CPOL", windows_of(gridded), n) for n in (2048, 4096)]
+        cases += [bench_fit("CPOL", windows_of(gridded), n) for n in (256, 512, 1024, 2048, 4096)]
     if options.data and (nexrad := options.data / NEXRAD).is_file():
         cases.append(bench_grid(nexrad, options.repeats))
     if options.data and (polar := options.data / POLAR).is_dir():

@@ -1,0 +1,125 @@
+"""The windows of an archive fitted by a Dask cluster: on this machine's cores, or wherever its workers are."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from importlib.util import find_spec
+from typing import Any
+
+from nowcast.errors import InputError, NowcastError, UsageError
+from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
+from nowcast.pipeline.fit_plan import Plan
+from nowcast.types import FittedWindow
+
+Fitted = tuple[FittedWindow, dict[str, Any]]
+Outcome = tuple[Plan, Callable[[], Fitted]]
+"""A window and what gives its fit, or raises why there is none."""
+
+LOCAL = "local"
+ADDRESSES = ("tcp://", "tls://", "ucx://")
+PATIENCE = "15s"
+ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
+"""Of local workers, in place of Dask's, which also has them give every freed array back: that doubles a fit's time."""
+_one_at_a_time = threading.Lock()
+
+
+def check_cluster(address: str | None) -> None:
+    """Raise UsageError for an address that is none, and InputError where distributed is not installed."""
+    if address is None:
+        return
+    if address != LOCAL and not address.startswith(ADDRESSES):
+        raise UsageError(f"--dask takes {LOCAL} or a scheduler's address such as tcp://host:8786, got {address!r}")
+    if find_spec("distributed") is None:
+        raise InputError(
+            "a Dask cluster needs distributed, which is not installed: `pip install 'gaussian-nowcast[archive]'`"
+        )
+
+
+def fit_here(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
+    """Fit one window after the other, each when it is asked for."""
+    for plan in plans:
+        yield plan, lambda plan=plan: job.fit(plan)  # type: ignore[misc]
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[Callable[[FitJob, list[Plan]], Iterator[Outcome]]]:
+    """What fits windows: a Dask cluster, or this process for None.
+
+    Parameters
+    ----------
+    address
+        ``"local"`` for a worker process on each core, or the address of a running scheduler. Its workers see the
+        same files under the same names and have this package. A process fits one window at a time.
+
+    Raises
+    ------
+    UsageError, InputError
+        As for :func:`check_cluster`; InputError too where the scheduler does not answer.
+    """
+    check_cluster(address)
+    if address is None:
+        yield fit_here
+        return
+    from distributed import Client, as_completed
+
+    with closing(_client(Client, address)) as client:
+        pending: dict[Any, Plan] = {}
+
+        def fit_there(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
+            client.cancel(list(pending))
+            pending.clear()
+            settings = pickle.dumps(_with_whole_paths(job))
+            pending.update({client.submit(_fit, settings, plan, pure=False): plan for plan in plans})
+            for future in as_completed(list(pending)):
+                yield pending.pop(future), partial(_result, future)
+
+        try:
+            yield fit_there
+        finally:
+            client.cancel(list(pending))
+
+
+def _client(make: Callable[..., Any], address: str) -> Any:
+    try:
+        if address != LOCAL:
+            return make(address, timeout=PATIENCE)
+        import dask
+
+        with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+            return make(threads_per_worker=1, dashboard_address=None)
+    except OSError as error:
+        raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
+
+
+def _with_whole_paths(job: FitJob) -> FitJob:
+    """The job for workers in other folders."""
+    whole = {name: path.resolve() for name in ("clutter", "pictures") if (path := getattr(job, name)) is not None}
+    return replace(job, source=job.source.resolve(), **whole)
+
+
+def _fit(settings: bytes, plan: Plan) -> Fitted | Exception:
+    """On a worker; what is normal trouble with input is returned, so that no worker logs it as a failure of its own."""
+    with _one_at_a_time:
+        try:
+            return _job(settings).fit(plan)
+        except (BrokenVolumes, NowcastError) as error:
+            return error
+
+
+def _result(future: Any) -> Fitted:
+    found: Fitted | Exception = future.result()
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+@lru_cache(maxsize=1)
+def _job(settings: bytes) -> FitJob:
+    """The job stays on the worker with the volumes that it gridded last."""
+    job: FitJob = pickle.loads(settings)
+    return job
