@@ -45,9 +45,9 @@ def coherence_voxels(sequence: GaussianSequence) -> float:
 
 
 def compressed_bytes(gaussians: GaussianSet) -> int:
-    """Bytes that the active Gaussians' parameters take, float32, compressed as in a Gaussian file."""
+    """Bytes that the active Gaussians take as in a Gaussian file, float32 and compressed: what draws reflectivity."""
     kept = gaussians.take(gaussians.active)
-    parts = (kept.means, kept.log_scales, kept.quats, kept.intensities)
+    parts = (kept.means, kept.log_scales, kept.quats, kept.intensities[:, :1])
     return sum(_compressed(part.numpy().astype(np.float32)) for part in parts)
 
 

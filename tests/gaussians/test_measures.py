@@ -60,6 +60,8 @@ def test_idle_gaussians_take_no_room_and_noise_does_not_compress() -> None:
     full, some = drifting(400, 1, grid=GRID).at(0), drifting(400, 1, grid=GRID, idle=300).at(0)
     assert 0.6 * 44 * 400 < compressed_bytes(full) < 1.05 * 44 * 400
     assert compressed_bytes(some) == pytest.approx(compressed_bytes(full) / 4, rel=0.1)
+    several = replace(full, intensities=torch.cat([full.intensities, torch.rand(400, 2)], dim=1))
+    assert compressed_bytes(several) == compressed_bytes(full)
 
 
 def test_bytes_of_uniform_noise_are_its_entropy_at_the_error() -> None:
