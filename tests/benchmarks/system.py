@@ -27,6 +27,7 @@ from nowcast.gaussians import (
     FitConfig,
     coherence_voxels,
     compressed_bytes,
+    continue_fit,
     equal_error_bytes,
     fit_sequence,
     reconstruction_scores,
@@ -97,6 +98,25 @@ def bench_fit(name: str, windows: list[VolumeSequence], gaussians: int) -> Case:
     facts |= {"coherence_voxels": float(np.nanmedian(coherence)), "volume_kb": statistics.median(sizes)}
     facts["equal_error_kb"] = float(np.nanmedian(dense)) / 1e3
     return Case(f"fit {name} 4x{'x'.join(map(str, SHAPE))} N={gaussians}", seconds, facts)
+
+
+def bench_warm_start(name: str, archive: VolumeSequence, gaussians: int, first: int, cycles: int) -> list[Case]:
+    """A chain of cycles, each adding one volume to the fit of the last, beside a fit from nothing at each."""
+    config, newest = FitConfig(gaussians=gaussians), slice(-1, None)
+    fitted = fit_sequence(archive.select(slice(first - 4, first)), config)
+    warm: list[float] = []
+    cold: list[float] = []
+    gained: list[float] = []
+    for t in range(first, first + cycles):
+        window = archive.select(slice(t - 3, t + 1))
+        took, fitted = timed(lambda window=window, last=fitted: continue_fit(last, window, config), 1)  # type: ignore[misc]
+        warm += took
+        took, again = timed(lambda window=window: fit_sequence(window, config), 1)  # type: ignore[misc]
+        cold += took
+        psnr = [reconstruction_scores(f.select(newest), window.select(newest))["psnr_db"][0] for f in (fitted, again)]
+        gained.append(float(psnr[0] - psnr[1]))
+    facts = {"gained_db": statistics.median(gained), "worst_db": min(gained)}
+    return [Case(f"warm start {name} N={gaussians}", warm, facts), Case(f"cold fits of the same {name}", cold, {})]
 
 
 def windows_of(folder: Path, every: int = 4) -> list[VolumeSequence]:
@@ -170,6 +190,7 @@ def main() -> None:
         cases += bench_cycle("simulated", event, options.repeats)
     if options.data and (gridded := options.data / GRIDDED).is_dir():
         cases += [bench_fit("CPOL", windows_of(gridded), n) for n in (256, 512, 1024, 2048, 4096)]
+        cases += bench_warm_start("CPOL", load_sequence(gridded), 2048, first=8, cycles=24)
     if options.data and (nexrad := options.data / NEXRAD).is_file():
         cases.append(bench_grid(nexrad, options.repeats))
     if options.data and (polar := options.data / POLAR).is_dir():
