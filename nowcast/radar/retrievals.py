@@ -53,10 +53,13 @@ def with_kdp(volume: PolarVolume) -> PolarVolume:
 
     def retrieve(sweep: Sweep) -> Sweep:
         gates = 2 * max(round(0.5 * KDP_WINDOW_M / sweep.gate_m), 2)
-        radar = _radar(pyart, volume, sweep, "phidp")
-        found, _ = pyart.retrieve.kdp_vulpiani(radar, psidp_field="phidp", band=band, windsize=gates, n_iter=4)
-        kdp = _filled(found["data"])
-        kdp[~np.isfinite(sweep.fields["phidp"])] = np.nan
+        seen = np.isfinite(sweep.fields["phidp"])
+        kdp = np.full(seen.shape, np.nan, np.float32)
+        rays = np.flatnonzero(seen.sum(axis=1) > gates)  # the others tell nothing, but take as long
+        if len(rays):
+            radar = _radar(pyart, volume, sweep, "phidp", rays)
+            found, _ = pyart.retrieve.kdp_vulpiani(radar, psidp_field="phidp", band=band, windsize=gates, n_iter=4)
+            kdp[rays] = np.where(seen[rays], _filled(found["data"]), np.float32(np.nan))
         return replace(sweep, fields={**sweep.fields, "kdp": kdp})
 
     return _each(volume, "phidp", retrieve)
@@ -83,9 +86,10 @@ def _pyart() -> Any:
     return pyart
 
 
-def _radar(pyart: Any, volume: PolarVolume, sweep: Sweep, field: str) -> Any:
-    """One field of one sweep as Py-ART knows it."""
-    rays = len(sweep.azimuth_deg)
+def _radar(pyart: Any, volume: PolarVolume, sweep: Sweep, field: str, chosen: Any = slice(None)) -> Any:
+    """One field of the chosen rays of one sweep as Py-ART knows it."""
+    azimuth = sweep.azimuth_deg[chosen]
+    rays = len(azimuth)
     site = volume.site
 
     def data(values: Any, **more: Any) -> dict[str, Any]:
@@ -94,7 +98,7 @@ def _radar(pyart: Any, volume: PolarVolume, sweep: Sweep, field: str) -> Any:
     return pyart.core.Radar(
         time=data(np.zeros(rays), units="seconds since 1970-01-01T00:00:00Z", calendar="standard"),
         _range=data(sweep.range_m.astype(np.float32), meters_between_gates=sweep.gate_m),
-        fields={field: {"data": np.ma.masked_invalid(sweep.fields[field]), "_FillValue": -9999.0}},
+        fields={field: {"data": np.ma.masked_invalid(sweep.fields[field][chosen]), "_FillValue": -9999.0}},
         metadata={},
         scan_type="ppi",
         latitude=data([site.lat]),
@@ -105,7 +109,7 @@ def _radar(pyart: Any, volume: PolarVolume, sweep: Sweep, field: str) -> Any:
         fixed_angle=data([sweep.elevation_deg]),
         sweep_start_ray_index=data([0]),
         sweep_end_ray_index=data([rays - 1]),
-        azimuth=data(sweep.azimuth_deg),
+        azimuth=data(azimuth),
         elevation=data(np.full(rays, sweep.elevation_deg, np.float32)),
     )
 
