@@ -43,10 +43,13 @@ def grid_channels(
     mask
         ``[Z, Y, X]`` where the scan observed the voxel.
     """
+    alone, mask = grid_volume(cleaned, grid)
+    if len(channels) == 1:
+        return alone[None], mask
     values = np.full((len(channels), *grid.shape), np.nan, np.float32)
-    values[0], mask = grid_volume(cleaned, grid)
+    values[0] = alone
     silent = ~(values[0] > ECHO_FLOOR_DBZ)
-    if len(channels) > 1 and not silent.all():
+    if not silent.all():
         echo = _weather(measured, cleaned, _reach_m(measured, grid))
         made: dict[str, PolarVolume] = {}
         for c, name in enumerate(channels[1:], 1):
