@@ -73,6 +73,18 @@ runpy.run_module("nowcast", run_name="__main__")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
+def _interrupted(process: subprocess.Popen[str]) -> str:
+    """What a process says on stderr when interrupted; asked again, as people do, where a library swallowed it."""
+    for _ in range(20):
+        process.send_signal(signal.SIGINT)
+        try:
+            return process.communicate(timeout=6)[1]
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    return "it went on"
+
+
 def test_an_interrupt_during_the_work_is_one_line(tmp_path: Path) -> None:
     # A shell's background job ignores SIGINT, and so would all that these tests start: restore it.
     heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
@@ -80,6 +92,4 @@ def test_an_interrupt_during_the_work_is_one_line(tmp_path: Path) -> None:
     process = subprocess.Popen([*NOWCAST, *arguments], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     while not (tmp_path / "a").exists() and process.poll() is None:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (130, "Interrupted.\n")
+    assert (_interrupted(process), process.returncode) == ("Interrupted.\n", 130)
