@@ -5,6 +5,9 @@ A message says what went wrong, where, what was expected, what was found and wha
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit code of a process that was interrupted."""
+
 
 class NowcastError(Exception):
     """Base of every error that nowcast raises on purpose. ``exit_code`` is the process's exit status."""

@@ -10,6 +10,8 @@ Positions = NDArray[np.int64]
 
 LARGEST_GAP = 2.5
 """A gap is longer than so many nominal steps: one volume may be missing, not two in a row."""
+EVENT_GAP = np.timedelta64(6, "h")
+"""A longer silence of an archive starts a new event; what is less apart in time, at one place, is of one event."""
 MATCH_SHARE = 0.3
 """A time stands for another within this share of a step. Half a step would let a neighbour stand for a missing one."""
 MATCH_LIMIT = np.timedelta64(5, "m")

@@ -28,9 +28,8 @@ from nowcast.cli.plot import plot
 from nowcast.cli.simulate import simulate
 from nowcast.cli.train import train
 from nowcast.cli.verify import verify
-from nowcast.errors import NowcastError
+from nowcast.errors import INTERRUPTED, NowcastError
 
-INTERRUPTED = 130
 logger = logging.getLogger(__name__)
 
 

@@ -18,7 +18,7 @@ from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.flow import HISTORY, drift
 from nowcast.gaussians.passes import Fitter
 from nowcast.gaussians.state import State
-from nowcast.types import Bool, Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
+from nowcast.types import Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
 
 
 def fit_sequence(
@@ -99,7 +99,7 @@ def extend_fit(
     fitter.states = [now.take(active)] * len(recent)
     for t in range(known, len(recent)):
         fitter.forward(t, from_backward=False)
-    later = [_among_idle(now, active, state) for state in fitter.states[known:]]
+    later = [now.put(active, state) for state in fitter.states[known:]]  # idle ones stay as they were
     moving = [drift(state, motion) for state, motion in zip(later, fitter.motions[known:], strict=True)]
     after = volumes.select(slice(fitted, None))
     return sequence.concat(sequence_of(later, moving, after, sequence.ids))
@@ -135,14 +135,6 @@ def state_of(gaussians: GaussianSet, channels: tuple[str, ...]) -> State:
         quats.numpy(),
         np.asarray(gaussians.intensities.numpy() / scales_of(channels), np.float32),
     )
-
-
-def _among_idle(last: State, active: Bool, state: State) -> State:
-    """All rows again: idle Gaussians as they were."""
-    arrays = [array.copy() for array in last.arrays()]
-    for whole, part in zip(arrays, state.arrays(), strict=True):
-        whole[active] = part
-    return State(*arrays)
 
 
 def _silent(done: int, total: int) -> None:

@@ -48,6 +48,13 @@ class State:
         """The Gaussians of the given rows."""
         return State(*(array[rows] for array in self.arrays()))
 
+    def put(self, rows: Any, others: State) -> State:
+        """These Gaussians with the others in the given rows."""
+        arrays = [array.copy() for array in self.arrays()]
+        for whole, part in zip(arrays, others.arrays(), strict=True):
+            whole[rows] = part
+        return State(*arrays)
+
     def join(self, other: State) -> State:
         """These Gaussians and then the others."""
         return State(*(np.concatenate(pair) for pair in zip(self.arrays(), other.arrays(), strict=True)))

@@ -108,8 +108,5 @@ def _backdated(
     found: list[State] = []
     for state, step in zip(reversed(states), reversed(steps_s), strict=True):
         born = replace(born, means=carry(born.means, motion, -step))
-        arrays = [array.copy() for array in state.arrays()]
-        for whole, part in zip(arrays, born.arrays(), strict=True):
-            whole[renewed] = part
-        found.append(State(*arrays))
+        found.append(state.put(renewed, born))
     return found[::-1]

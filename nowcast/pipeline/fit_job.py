@@ -22,6 +22,7 @@ from nowcast.gaussians import (
     fit_sequence,
     reconstruction_scores,
 )
+from nowcast.io.atomic import file_digest
 from nowcast.io.volumes import is_volume_file, read_volumes
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, load_sequence
@@ -66,8 +67,8 @@ class FitJob:
         """Of everything that a finished window depends on besides its volumes."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pictures"}
         settings |= {"source": self.source.resolve(), "version": nowcast.__version__}
-        if self.clutter is not None and self.clutter.is_file():
-            settings["clutter"] = hashlib.sha256(self.clutter.read_bytes()).hexdigest()
+        if self.clutter is not None:
+            settings["clutter"] = file_digest(self.clutter) or self.clutter
         return hashlib.sha256(json.dumps(settings, default=_plain, sort_keys=True).encode()).hexdigest()
 
     def fit(self, plan: Plan) -> tuple[FittedWindow, dict[str, Any]]:

@@ -8,11 +8,8 @@ from typing import Literal
 import numpy as np
 
 from nowcast.errors import InputError, UsageError
-from nowcast.times import breaks
+from nowcast.times import EVENT_GAP, breaks
 from nowcast.types import Times
-
-EVENT_GAP = np.timedelta64(6, "h")
-"""A longer silence of the archive starts a new event."""
 
 
 @dataclass(frozen=True)

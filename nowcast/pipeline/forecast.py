@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 import nowcast
 from nowcast import units
 from nowcast.errors import UsageError
-from nowcast.io.atomic import check_writable
+from nowcast.io.atomic import check_writable, file_digest
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
@@ -24,7 +23,7 @@ from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, forecast_by
 from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import breaks, nominal_step
-from nowcast.types import Bool, Forecast, VolumeSequence
+from nowcast.types import Bool, Forecast, Progress, VolumeSequence
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from nowcast.radar import Site
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[int, int], None]
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".mp4")
 LEAST_GAP = np.timedelta64(30, "m")
@@ -168,9 +166,8 @@ def run_forecast(
 
 def _stamp(request: ForecastRequest) -> str:
     """Of what the volumes and their fit are made with; the state of another make is not gone on with."""
-    clutter = None if request.clutter is None or not request.clutter.is_file() else request.clutter.read_bytes()
-    map_digest = None if clutter is None else hashlib.sha256(clutter).hexdigest()
-    return state_stamp(request.fit, grid=request.grid, quality=request.quality, site=request.site, clutter=map_digest)
+    clutter = None if request.clutter is None else file_digest(request.clutter)
+    return state_stamp(request.fit, grid=request.grid, quality=request.quality, site=request.site, clutter=clutter)
 
 
 def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:
@@ -293,7 +290,8 @@ def provenance(
     for name, path in (("model", request.model), ("clutter_map", request.clutter)):
         if path is not None:
             facts[name] = path.name
-            facts |= {f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+            digest = file_digest(path)
+            facts |= {f"{name}_sha256": digest} if digest else {}
     if fallback:
         facts["fallback_reason"] = fallback
     return facts

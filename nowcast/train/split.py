@@ -11,10 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from nowcast.errors import InputError
+from nowcast.times import EVENT_GAP
 from nowcast.types import FittedWindow
 
-EVENT_GAP = np.timedelta64(6, "h")
-"""Windows of one place that are less apart in time are of one event."""
 SAME_PLACE_DEG = 0.02
 """Grids whose origins differ by no more are of one radar; files round its position differently."""
 
