@@ -40,10 +40,12 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Of persistence, extrapolation, extrapolation-levels, advection, gaumamba (needs --model). [all]",
+            help="Of persistence, reconstruction, extrapolation, extrapolation-levels, steps (needs --members and "
+            "pysteps), advection, gaumamba (needs --model). [all]",
         ),
     ] = None,
     model: Annotated[Path | None, typer.Option(metavar="PATH", help="Trained model, for gaumamba.")] = None,
+    members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of the ensembles.")] = 1,
     frames: Frames = None,
     gaussians: Gaussians = None,
     keep_forecasts: Annotated[
@@ -71,6 +73,7 @@ def evaluate(
         methods=tuple(name.strip() for name in methods.split(",")) if methods is not None else (),
         every=every,
         model=model,
+        members=members,
         keep_forecasts=output / "forecasts" if output is not None and keep_forecasts else None,
         grid=settings.grid,
         quality=settings.quality,

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast import units
+from nowcast.baselines import has_pysteps
 from nowcast.errors import InputError, NowcastError, OutputError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
-from nowcast.pipeline.methods import METHODS, Case, check_methods, forecast_by
+from nowcast.pipeline.methods import Case, check_methods, forecast_by, usable_methods
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import MATCH_SHARE, nominal_step
 from nowcast.types import Bool, Float32, Forecast, Progress, VolumeSequence
@@ -55,11 +56,13 @@ class EvaluateRequest:
     source
         Directory of radar or gridded files, or a volume-sequence file.
     methods
-        Names of methods; empty for all, ``gaumamba`` only with a model.
+        Names of methods; empty for all, ``gaumamba`` only with a model, ``steps`` only with members and pysteps.
     every
         Only every so many-th volume is an initial time.
     frames, leads
         Number of volumes a forecast starts from, and of lead times.
+    members, seed
+        Size of the ensembles of methods that make one, and seed of their noise.
     keep_forecasts
         Folder for the forecast files, or None to keep none.
     """
@@ -71,6 +74,8 @@ class EvaluateRequest:
     frames: int = 4
     leads: int = 6
     model: Path | None = None
+    members: int = 1
+    seed: int = 0
     keep_forecasts: Path | None = None
     grid: GridConfig = field(default_factory=GridConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
@@ -79,12 +84,16 @@ class EvaluateRequest:
     tally: TallyConfig = field(default_factory=TallyConfig)
 
     def chosen_methods(self) -> list[str]:
-        """The methods to run, each once; raises UsageError for unknown ones and for a missing model."""
+        """The methods to run, each once; raises UsageError for unknown ones and for what one of them lacks."""
         if not self.methods:
-            return [m for m in METHODS if m != "gaumamba" or self.model is not None]
+            return usable_methods(model=self.model is not None, members=self.members)
         names = check_methods(list(dict.fromkeys(self.methods)))
         if "gaumamba" in names and self.model is None:
             raise UsageError("method gaumamba needs a model: give --model PATH, or leave it out of --methods")
+        if "steps" in names and self.members < 2:
+            raise UsageError("method steps makes ensembles: give --members 20, or leave it out of --methods")
+        if "steps" in names and not has_pysteps():
+            raise UsageError("method steps needs pysteps: pip install 'gaussian-nowcast[verify]'")
         return names
 
 
@@ -141,7 +150,7 @@ def hindcast(
     failures: dict[np.datetime64, str] = {}
     for done, index in enumerate(initial):
         past = _past(archive, index, request.frames)
-        case = Case(past, request.fit, model)
+        case = Case(past, request.fit, model, members=request.members, seed=request.seed + int(index))
         seen = observed_now(past)
         scored = _scored(archive, index, request.leads, seen)
         try:
@@ -152,7 +161,9 @@ def hindcast(
             forecasts = {}
         for name, values in forecasts.items():
             for lead in range(request.leads):
-                tallies[name].add(lead, values[lead], archive.reflectivity[index + 1 + lead], scored[lead])
+                tallies[name].add(
+                    lead, values[:, lead].mean(axis=0), archive.reflectivity[index + 1 + lead], scored[lead]
+                )
             if request.keep_forecasts is not None:
                 _keep(values, name, past, seen, leads, request, history)
         if progress is not None:
@@ -251,7 +262,7 @@ def _keep(
 ) -> None:
     assert request.keep_forecasts is not None
     stamp = np.datetime_as_string(past.times[-1], unit="s").replace("-", "").replace(":", "")
-    shown = np.where(seen, values, np.float32(np.nan))[None]
+    shown = np.where(seen, values, np.float32(np.nan))
     facts = provenance(request, past, method)
     forecast = Forecast(past.times[-1], leads, shown, past.grid, method, facts)
     write_forecast(forecast, request.keep_forecasts / method / f"{stamp}.nc", history=history)

@@ -149,9 +149,9 @@ def run_forecast(
     model, reasons = _model_or_reason(request.model, seconds)
     case = Case(volumes, request.fit, model, progress, previous)
     method, values, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
-    values[~known_at(volumes, leads, request.fit.motion)] = np.nan
+    values[:, ~known_at(volumes, leads, request.fit.motion)] = np.nan
     facts = provenance(request, volumes, method, fallback)
-    forecast = Forecast(volumes.times[-1], leads, values[None], volumes.grid, method, facts)
+    forecast = Forecast(volumes.times[-1], leads, values, volumes.grid, method, facts)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
         if request.state is not None and method in GAUSSIAN_METHODS:

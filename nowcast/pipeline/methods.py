@@ -1,7 +1,8 @@
 """The forecast methods side by side: the same volumes in, the same lead times out.
 
-``persistence``, ``extrapolation`` and ``extrapolation-levels`` work on the voxels; ``advection`` and ``gaumamba`` on
-the Gaussians fitted to them. A :class:`Case` holds the volumes of one initial time and fits them once for both.
+``persistence``, ``extrapolation``, ``extrapolation-levels`` and the ensemble ``steps`` work on the voxels;
+``reconstruction`` (persistence of the fitted Gaussians), ``advection`` and ``gaumamba`` on the Gaussians fitted to
+them. A :class:`Case` holds the volumes of one initial time and fits them once for all of these.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nowcast import units
-from nowcast.baselines import extrapolation, extrapolation_levels, persistence
+from nowcast.baselines import extrapolation, extrapolation_levels, has_pysteps, persistence, steps
 from nowcast.errors import UsageError
 from nowcast.types import Float32, GaussianSequence, Progress, VolumeSequence
 
@@ -40,6 +41,8 @@ class Case:
         The loaded model, or None where ``gaumamba`` is not asked for.
     previous
         The fit of an earlier cycle that can go on to these volumes, or None to fit from nothing.
+    members, seed
+        Size of the ensemble that a method makes which can make one, and seed of its noise.
     """
 
     volumes: VolumeSequence
@@ -47,6 +50,8 @@ class Case:
     model: GauMamba | None = None
     progress: Progress | None = field(default=None, compare=False)
     previous: GaussianSequence | None = None
+    members: int = 1
+    seed: int = 0
 
     @cached_property
     def fitted(self) -> GaussianSequence:
@@ -56,6 +61,13 @@ class Case:
         if self.previous is not None:
             return continue_fit(self.previous, self.volumes, self.fit_config)
         return fit_sequence(self.volumes, self.fit_config, progress=self.progress)
+
+
+def _reconstruction(case: Case, lead_times: LeadTimes) -> Float32:
+    from nowcast.gaussians import render
+
+    newest = render(case.fitted.at(-1), case.volumes.grid)
+    return np.repeat(newest, len(lead_times), axis=0)
 
 
 def _advection(case: Case, lead_times: LeadTimes) -> Float32:
@@ -77,13 +89,24 @@ def _gaumamba(case: Case, lead_times: LeadTimes) -> Float32:
 
 _METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {
     "persistence": lambda case, leads: persistence(case.volumes, leads),
+    "reconstruction": _reconstruction,
     "extrapolation": lambda case, leads: extrapolation(case.volumes, leads, case.fit_config.motion),
     "extrapolation-levels": lambda case, leads: extrapolation_levels(case.volumes, leads, case.fit_config.motion),
+    "steps": lambda case, leads: steps(case.volumes, leads, case.members, case.seed, case.fit_config.motion),
     "advection": _advection,
     "gaumamba": _gaumamba,
 }
+"""Each gives ``[L, Z, Y, X]``, one forecast, or ``[M, L, Z, Y, X]``, an ensemble of ``Case.members``."""
 METHODS = tuple(_METHODS)
 GAUSSIAN_METHODS = ("advection", "gaumamba")
+
+
+def usable_methods(*, model: bool, members: int) -> list[str]:
+    """The methods that run without more being given or installed, in the order of reports."""
+    lacking = set() if model else {"gaumamba"}
+    if members < 2 or not has_pysteps():
+        lacking.add("steps")
+    return [name for name in METHODS if name not in lacking]
 
 
 def check_methods(names: list[str]) -> list[str]:
@@ -95,12 +118,14 @@ def check_methods(names: list[str]) -> list[str]:
 
 
 def forecast_by(method: str, case: Case, lead_times: LeadTimes) -> Float32:
-    """Forecast reflectivity ``[L, Z, Y, X]`` in dBZ, within 0..80, at each lead time (timedelta64).
+    """Forecast reflectivity ``[M, L, Z, Y, X]`` in dBZ, within 0..80, at each lead time (timedelta64).
 
-    Every voxel has a value; which of them the radar observes is the caller's to say.
+    M is 1 for a method that makes no ensemble. Every voxel has a value; which of them the radar observes is the
+    caller's to say.
     """
     check_methods([method])
-    return units.clip_dbz(_METHODS[method](case, lead_times)).astype(np.float32, copy=False)
+    values = units.clip_dbz(_METHODS[method](case, lead_times)).astype(np.float32, copy=False)
+    return values if values.ndim == 5 else values[None]
 
 
 def _lead_seconds(lead_times: LeadTimes) -> list[float]:

@@ -182,7 +182,9 @@ def test_methods_are_checked_before_anything_is_read(tmp_path: Path) -> None:
         run_evaluation(request(nowhere, methods=("persistence", "guess")))
     with pytest.raises(UsageError, match="--model"):
         run_evaluation(request(nowhere, methods=("gaumamba",)))
-    assert request(nowhere, methods=()).chosen_methods() == [*FAST, "advection"]
+    with pytest.raises(UsageError, match="--members 20"):
+        run_evaluation(request(nowhere, methods=("steps",)))
+    assert set(request(nowhere, methods=()).chosen_methods()) == {*FAST, "reconstruction", "advection"}
     with pytest.raises(InputError, match="nowhere"):
         run_evaluation(request(nowhere))
 
