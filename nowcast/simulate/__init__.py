@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from nowcast.simulate.archive import ArchivePlan, SimulatedEvent, simulate_archive
+from nowcast.simulate.corpus import CorpusEvent, CorpusPlan, simulate_corpus
 from nowcast.simulate.field import reflectivity
 from nowcast.simulate.grids import simulate_volumes
-from nowcast.simulate.kinds import KINDS, draw_scene
+from nowcast.simulate.kinds import KINDS, MIX, draw_scene
 from nowcast.simulate.polar import simulate_volume
 from nowcast.simulate.radar import Radar
 from nowcast.simulate.scene import Roughness, Scene
@@ -13,7 +14,10 @@ from nowcast.simulate.truth import Truth, read_truth
 
 __all__ = [
     "KINDS",
+    "MIX",
     "ArchivePlan",
+    "CorpusEvent",
+    "CorpusPlan",
     "Radar",
     "Roughness",
     "Scene",
@@ -23,6 +27,7 @@ __all__ = [
     "read_truth",
     "reflectivity",
     "simulate_archive",
+    "simulate_corpus",
     "simulate_volume",
     "simulate_volumes",
 ]

@@ -18,7 +18,7 @@ from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.radar.polar import PolarVolume
 from nowcast.simulate.cfradial import write_cfradial
 from nowcast.simulate.clutter import Clutter, draw_clutter
-from nowcast.simulate.kinds import KINDS, draw_scene
+from nowcast.simulate.kinds import check_kinds, draw_scene
 from nowcast.simulate.polar import simulate_volume
 from nowcast.simulate.radar import Radar
 from nowcast.simulate.scene import Scene
@@ -67,9 +67,7 @@ class ArchivePlan:
                 f"{self.events} events of {self.volumes} volumes every {self.step_minutes:g} minutes from seed "
                 f"{self.seed}: expected at least 1, 1, 0.5 and 0"
             )
-        unknown = [k for k in self.kinds if k not in KINDS]
-        if unknown or not self.kinds:
-            raise UsageError(f"unknown kind of weather {unknown}: choose from {', '.join(KINDS)}")
+        check_kinds(self.kinds)
 
     @property
     def times_s(self) -> NDArray[np.float64]:
@@ -141,7 +139,7 @@ def simulate_archive(
         A file cannot be written.
     """
     events = plan_files(plan, directory)
-    _refuse_strangers(events, directory)
+    refuse_strangers({path for e in events for path in (*e.volumes, e.truth)}, directory)
     radar, total = plan.scanner, plan.events * plan.volumes
     clutter = draw_clutter(radar, plan.seed)
     done = 0
@@ -172,10 +170,10 @@ def _stamp(time: np.datetime64) -> str:
     return np.datetime_as_string(time, unit="s").replace("-", "").replace(":", "").replace("T", "_")
 
 
-def _refuse_strangers(events: list[SimulatedEvent], directory: Path) -> None:
+def refuse_strangers(ours: set[Path], directory: Path) -> None:
+    """Raise InputError where a folder to write into holds NetCDF files that are not ``ours``."""
     if directory.exists() and not directory.is_dir():
         raise OutputError(f"{directory} is a file: give the name of a folder to write the archive into")
-    ours = {path for e in events for path in (*e.volumes, e.truth)}
     found = {p for p in directory.rglob("*.nc") if not p.name.startswith(".")}
     strangers = sorted(found - ours)
     if strangers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +37,14 @@ def draw_scene(kind: str, seed: int | np.random.SeedSequence, duration_s: float)
     if kind not in KINDS:
         raise UsageError(f"there is no kind of weather called {kind!r}: choose from {', '.join(KINDS)}")
     return KINDS[kind](np.random.default_rng(seed), duration_s)
+
+
+def check_kinds(kinds: Iterable[str]) -> None:
+    """Raise UsageError unless all are kinds of weather, and there is one."""
+    names = list(kinds)
+    unknown = [k for k in names if k not in KINDS]
+    if unknown or not names:
+        raise UsageError(f"unknown kind of weather {unknown}: choose from {', '.join(KINDS)}")
 
 
 def draw_cells_scene(rng: Rng, duration_s: float) -> Scene:
@@ -188,3 +196,6 @@ KINDS: dict[str, Callable[[Rng, float], Scene]] = {
     "stratiform": draw_stratiform_scene,
     "dry": draw_dry_scene,
 }
+
+MIX = {"cells": 0.35, "line": 0.35, "stratiform": 0.25, "dry": 0.05}
+"""Shares of the kinds in a corpus for training."""
