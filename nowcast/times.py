@@ -29,6 +29,15 @@ def breaks(times: Times, at_least: np.timedelta64 = np.timedelta64(0, "ns")) -> 
     return np.flatnonzero(np.diff(times) > max(LARGEST_GAP * nominal_step(times), at_least)) + 1
 
 
+def event_numbers(starts: Times, ends: Times) -> Positions:
+    """Number of the event, from 0, of each of the stretches of time at one place, given in order of their starts.
+
+    One that starts more than ``EVENT_GAP`` after the end of all before it starts a new event.
+    """
+    until = np.maximum.accumulate(ends)
+    return np.concatenate([[0], np.cumsum(starts[1:] - until[:-1] > EVENT_GAP)]).astype(np.int64)[: len(starts)]
+
+
 def match_tolerance(step: np.timedelta64) -> np.timedelta64:
     """How far a time may lie from the one that it stands for, among times so far apart."""
     return min(MATCH_SHARE * step, MATCH_LIMIT)

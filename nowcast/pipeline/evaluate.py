@@ -19,7 +19,7 @@ from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import Case, check_methods, forecast_by, usable_methods
 from nowcast.radar.quality import QualityConfig
-from nowcast.times import MATCH_SHARE, nominal_step
+from nowcast.times import MATCH_SHARE, event_numbers, nominal_step
 from nowcast.types import Bool, Float32, Forecast, Progress, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
 
@@ -146,7 +146,8 @@ def hindcast(
     model = _load_model(request.model) if "gaumamba" in methods else None
     initial = initial_indices(archive, request.frames, request.leads, request.every)
     leads = lead_times(archive, request.leads)
-    tallies = {name: Tally(request.leads, archive.grid, request.tally) for name in methods}
+    event_of = event_numbers(archive.times[initial - request.frames + 1], archive.times[initial + request.leads])
+    by_event: dict[str, dict[int, Tally]] = {name: {} for name in methods}
     failures: dict[np.datetime64, str] = {}
     for done, index in enumerate(initial):
         past = _past(archive, index, request.frames)
@@ -160,20 +161,20 @@ def hindcast(
             failures[past.times[-1]] = str(error) if isinstance(error, NowcastError) else repr(error)
             forecasts = {}
         for name, values in forecasts.items():
+            new = Tally(request.leads, archive.grid, request.tally)
+            tally = by_event[name].setdefault(int(event_of[done]), new)
             for lead in range(request.leads):
-                tallies[name].add(
-                    lead, values[:, lead].mean(axis=0), archive.reflectivity[index + 1 + lead], scored[lead]
-                )
+                tally.add(lead, values[:, lead], archive.reflectivity[index + 1 + lead], scored[lead])
             if request.keep_forecasts is not None:
                 _keep(values, name, past, seen, leads, request, history)
         if progress is not None:
             progress(done + 1, len(initial))
-    times = np.setdiff1d(archive.times[initial], list(failures))
-    if not len(times):
+    made = ~np.isin(archive.times[initial], list(failures))
+    if not made.any():
         raise InputError(f"the forecasts from all {len(initial)} initial times failed: {next(iter(failures.values()))}")
     covered = "voxels with a value at least once in the archive, which does not tell what was observed"
     scored_on = "observed voxels" if archive.coverage is None else covered
-    return Report(times, leads, tallies, scored_on, failures)
+    return Report(archive.times[initial][made], leads, event_of[made], by_event, scored_on, failures)
 
 
 def make_folder(folder: Path) -> None:

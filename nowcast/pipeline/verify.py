@@ -15,7 +15,7 @@ from nowcast.errors import InputError
 from nowcast.io.forecasts import is_forecast_file, read_forecast
 from nowcast.io.foreign_forecasts import read_foreign_forecast
 from nowcast.pipeline.inputs import list_inputs, load_sequence
-from nowcast.times import match_tolerance, nearest, nominal_step
+from nowcast.times import event_numbers, match_tolerance, nearest, nominal_step
 from nowcast.types import Bool, Forecast, GridSpec, Progress, Times, VolumeSequence
 from nowcast.units import iso_utc
 from nowcast.verify import Report, Tally, TallyConfig
@@ -57,7 +57,7 @@ def run_verification(request: VerifyRequest, *, progress: Progress | None = None
     """Score forecast files by method and lead time.
 
     Forecasts of the same initial time are scored on the same voxels: those that the radar observed at the valid time
-    and that all of these forecasts cover at that lead time. Of an ensemble the mean is scored.
+    and that all of these forecasts cover at that lead time.
 
     Raises
     ------
@@ -70,7 +70,9 @@ def run_verification(request: VerifyRequest, *, progress: Progress | None = None
     observed = _observations(request, grid, valid, progress)
     tolerance = match_tolerance(_step(leads, observed.times))
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    tallies = {name: Tally(len(leads), grid, request.tally) for name in names}
+    times = np.array(sorted(groups), "datetime64[ns]")
+    event_of = event_numbers(times, times + leads[-1])
+    by_event: dict[str, dict[int, Tally]] = {name: {} for name in names}
     missing: dict[np.datetime64, list[np.datetime64]] = {}
     for done, (init, group) in enumerate(sorted(groups.items())):
         lacking = [name for name in names if name not in group]
@@ -80,14 +82,19 @@ def run_verification(request: VerifyRequest, *, progress: Progress | None = None
                 ", ".join(lacking),
                 iso_utc(init, "m"),
             )
+        tallies = {
+            name: by_event[name].setdefault(int(event_of[done]), Tally(len(leads), grid, request.tally))
+            for name in group
+        }
         _score(group, observed, leads, tolerance, tallies, missing)
         if progress is not None:
             progress(done + 1, len(groups))
-    _tell_missing(missing, observed, any(tally.cases.any() for tally in tallies.values()))
+    _tell_missing(
+        missing, observed, any(tally.cases.any() for events in by_event.values() for tally in events.values())
+    )
     covered = "voxels with a value at least once among the observations, which do not tell what was observed"
     scored_on = "observed voxels" if observed.coverage is None else covered
-    times = np.array(sorted(groups), "datetime64[ns]")
-    return Verification(Report(times, leads, tallies, scored_on), missing)
+    return Verification(Report(times, leads, event_of, by_event, scored_on), missing)
 
 
 def forecast_files(given: Iterable[Path]) -> list[Path]:
@@ -190,8 +197,7 @@ def _score(
         if observed.coverage is not None:
             scored &= observed.coverage
         for name, j in at.items():
-            mean = forecasts[name].values[:, j].mean(axis=0)
-            tallies[name].add(i, mean, observed.reflectivity[k], scored)
+            tallies[name].add(i, forecasts[name].values[:, j], observed.reflectivity[k], scored)
 
 
 def _tell_missing(

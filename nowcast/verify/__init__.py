@@ -1,13 +1,15 @@
-"""How good a forecast was: contingency counts, errors and fractions skill by lead time and height."""
+"""How good a forecast was, by lead time, height and weather event: of one forecast and of an ensemble."""
 
 from nowcast.verify.categorical import csi, false_alarm_ratio, frequency_bias, probability_of_detection
 from nowcast.verify.continuous import mean_absolute_error, mean_error, root_mean_square_error
+from nowcast.verify.ensemble import EnsembleTally
 from nowcast.verify.fractions import fractions_skill, window_voxels
 from nowcast.verify.report import Report
 from nowcast.verify.tables import score_table, write_tables
 from nowcast.verify.tally import Tally, TallyConfig
 
 __all__ = [
+    "EnsembleTally",
     "Report",
     "Tally",
     "TallyConfig",

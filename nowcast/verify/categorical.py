@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scores.categorical import BasicContingencyManager
 
-Counts = NDArray[np.integer]
+Counts = NDArray[np.integer] | NDArray[np.floating]
 Scores = NDArray[np.float64]
 
 

@@ -1,9 +1,10 @@
-"""The scores of several methods side by side, as one answer."""
+"""The scores of several methods side by side, and what they rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,26 +12,13 @@ from numpy.typing import NDArray
 
 from nowcast import units
 from nowcast.errors import PartialFailure
-from nowcast.types import Times
-from nowcast.verify import categorical, continuous
-from nowcast.verify.tally import Tally
-
-CATEGORICAL = {
-    "csi": categorical.csi,
-    "pod": categorical.probability_of_detection,
-    "far": categorical.false_alarm_ratio,
-    "bias": categorical.frequency_bias,
-}
-CONTINUOUS = {
-    "mae_dbz": continuous.mean_absolute_error,
-    "rmse_dbz": continuous.root_mean_square_error,
-    "bias_dbz": continuous.mean_error,
-}
+from nowcast.types import GridSpec, Times
+from nowcast.verify.tally import Tally, TallyConfig
 
 
 @dataclass(frozen=True)
 class Report:
-    """Scores by method and lead time, and what they rest on.
+    """Scores by method, weather event and lead time.
 
     Attributes
     ----------
@@ -38,8 +26,10 @@ class Report:
         ``[I]`` times of the forecasts that were scored, UTC.
     lead_times
         ``[L]`` timedelta64[ns].
-    tallies
-        By name of method, all on the same voxels.
+    event_of
+        ``[I]`` int, the number of the event of each initial time; see :func:`nowcast.times.event_numbers`.
+    by_event
+        By name of method and number of event. Within an event all methods have the same voxels.
     scored_on
         Which voxels were scored, in words.
     failures
@@ -48,33 +38,62 @@ class Report:
 
     initial_times: Times
     lead_times: NDArray[np.timedelta64]
-    tallies: Mapping[str, Tally]
+    event_of: NDArray[np.int64]
+    by_event: Mapping[str, Mapping[int, Tally]]
     scored_on: str
     failures: Mapping[np.datetime64, str] = field(default_factory=dict)
+
+    @cached_property
+    def tallies(self) -> dict[str, Tally]:
+        """By name of method, all events together."""
+        totals = {}
+        for name, events in self.by_event.items():
+            totals[name] = Tally(len(self.lead_times), self.grid, self.config)
+            for tally in events.values():
+                totals[name].merge(tally)
+        return totals
+
+    @property
+    def events(self) -> list[int]:
+        """The numbers of the events that were scored."""
+        return sorted({number for events in self.by_event.values() for number in events})
+
+    def times_of(self, event: int) -> Times:
+        """The initial times of an event."""
+        return self.initial_times[self.event_of == event]
 
     @property
     def lead_minutes(self) -> list[float]:
         return [units.minutes(lead) for lead in self.lead_times]
 
     @property
+    def config(self) -> TallyConfig:
+        """What all methods were scored at."""
+        return self._any.config
+
+    @property
+    def grid(self) -> GridSpec:
+        return self._any.grid
+
+    @property
     def thresholds_dbz(self) -> tuple[float, ...]:
         """Thresholds of the categorical scores, the same for every method."""
-        return next(iter(self.tallies.values())).config.thresholds_dbz
+        return self.config.thresholds_dbz
 
     @property
     def heights_m(self) -> list[float]:
         """Heights of the levels."""
-        return [float(z) for z in next(iter(self.tallies.values())).grid.z]
+        return [float(z) for z in self.grid.z]
+
+    @property
+    def _any(self) -> Tally:
+        return next(tally for events in self.by_event.values() for tally in events.values())
 
     def answer(self) -> dict[str, Any]:
         """The JSON answer; a score that is not defined is NaN."""
-        return {
-            "initial_times": list(self.initial_times),
-            "lead_minutes": self.lead_minutes,
-            "scored_on": self.scored_on,
-            "methods": {name: _scores(tally) for name, tally in self.tallies.items()},
-            "failures": [{"initial_time": time, "reason": reason} for time, reason in self.failures.items()],
-        }
+        from nowcast.verify.answer import report_answer
+
+        return report_answer(self)
 
     def raise_failures(self) -> None:
         """Raise PartialFailure (exit code 4) where an initial time failed."""
@@ -82,30 +101,3 @@ class Report:
             first = next(iter(self.failures.values()))
             total = len(self.failures) + len(self.initial_times)
             raise PartialFailure(f"forecasts from {len(self.failures)} of {total} initial times failed: {first}")
-
-
-def _scores(tally: Tally) -> dict[str, Any]:
-    """All scores of a method, per lead time."""
-    keys = [f"{t:g}" for t in tally.config.thresholds_dbz]
-    counts, sums = tally.counts.sum(axis=1), tally.sums.sum(axis=1)
-    answer: dict[str, Any] = {name: score(sums).tolist() for name, score in CONTINUOUS.items()}
-    for name, of_counts in CATEGORICAL.items():
-        answer[name] = dict(zip(keys, of_counts(counts).T.tolist(), strict=True))
-    answer["counts"] = {key: counts[:, k].tolist() for k, key in enumerate(keys)}
-    widths = [f"{w / 1000:g}" for w in tally.window_m]
-    fss = tally.fss()
-    answer["fss"] = {
-        key: {width: fss[:, k, w].tolist() for w, width in enumerate(widths)} for k, key in enumerate(keys)
-    }
-    answer["fields"] = tally.cases.tolist()
-    answer["by_height"] = _by_height(tally, keys)
-    return answer
-
-
-def _by_height(tally: Tally, keys: list[str]) -> dict[str, Any]:
-    """Scores by level, all lead times together."""
-    counts, sums = tally.counts.sum(axis=0), tally.sums.sum(axis=0)
-    answer: dict[str, Any] = {"height_m": tally.grid.z.tolist()}
-    answer |= {name: score(sums).tolist() for name, score in CONTINUOUS.items()}
-    answer["csi"] = dict(zip(keys, categorical.csi(counts).T.tolist(), strict=True))
-    return answer

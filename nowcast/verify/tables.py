@@ -12,7 +12,8 @@ import numpy as np
 
 from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
-from nowcast.verify.report import CATEGORICAL, CONTINUOUS, Report
+from nowcast.verify.answer import CATEGORICAL, CONTINUOUS
+from nowcast.verify.report import Report
 
 SHORT_THRESHOLDS = (20.0, 35.0, 45.0)
 

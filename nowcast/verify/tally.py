@@ -12,8 +12,10 @@ from nowcast.errors import ConfigError, InputError
 from nowcast.types import Bool, Float32, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast.verify import categorical, continuous
+from nowcast.verify.ensemble import EnsembleTally
 from nowcast.verify.fractions import fractions_skill, window_voxels
 from nowcast.verify.kernels import count_levels, fraction_sums
+from nowcast.verify.structure import StructureTally
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class TallyConfig:
 class Tally:
     """Counts and sums of errors by lead time and level, pooled over the forecasts added.
 
+    Of an ensemble the mean is counted here, its members in ``ensemble`` and ``structure``.
+
     Attributes
     ----------
     counts
@@ -42,6 +46,10 @@ class Tally:
         ``[L, Z, K, W, 2]`` sums of the fractions skill score for W windows.
     cases
         ``[L]`` number of fields added.
+    structure
+        Power spectra and areas.
+    ensemble
+        Sums over the members, None where there was one.
     """
 
     def __init__(self, leads: int, grid: GridSpec, config: TallyConfig | None = None) -> None:
@@ -52,6 +60,8 @@ class Tally:
         self.sums = np.zeros((leads, nz, 4), np.float64)
         self.fractions = np.zeros((leads, nz, k, w, 2), np.float64)
         self.cases = np.zeros(leads, np.int64)
+        self.structure = StructureTally(leads, grid, self.config.thresholds_dbz)
+        self.ensemble: EnsembleTally | None = None
 
     @property
     def windows(self) -> NDArray[np.int64]:
@@ -70,33 +80,67 @@ class Tally:
         ----------
         lead
             Index of the lead time.
-        forecast, observed
-            ``[Z, Y, X]`` dBZ; limited to 0..80 first.
+        forecast
+            ``[Z, Y, X]`` dBZ, or the members ``[M, Z, Y, X]`` of an ensemble; limited to 0..80 first.
+        observed
+            ``[Z, Y, X]`` dBZ; limited likewise.
         scored
             ``[Z, Y, X]`` voxels that count: they must be the same for all methods that are compared.
 
         Raises
         ------
         InputError
-            A shape differs, or a voxel that counts has no value: not observed is not zero.
+            A shape differs, also the number of members from an earlier one, or a voxel that counts has no value: not
+            observed is not zero.
         """
-        for name, field in (("forecast", forecast), ("observed", observed), ("scored", scored)):
+        members = np.ascontiguousarray(forecast if forecast.ndim == 4 else forecast[None], np.float32)
+        for name, field in (("forecast", members[0]), ("observed", observed), ("scored", scored)):
             if field.shape != self.grid.shape:
                 raise InputError(f"{name} field has shape {field.shape}, the grid {self.grid.shape}")
-        thresholds = np.array(self.config.thresholds_dbz, np.float32)
-        fields = (
-            np.ascontiguousarray(forecast, np.float32),
-            np.ascontiguousarray(observed, np.float32),
-            np.ascontiguousarray(scored, np.bool_),
-        )
-        for name, field in (("forecast", fields[0]), ("observed", fields[1])):
-            if not np.isfinite(field[fields[2]]).all():
+        counted = np.ascontiguousarray(scored, np.bool_)
+        observation = np.ascontiguousarray(observed, np.float32)
+        for name, field in (*(("forecast", member) for member in members), ("observed", observation)):
+            if not np.isfinite(field[counted]).all():
                 raise InputError(f"the {name} field has no value at some of the voxels to be scored")
-        counts, sums = count_levels(*fields, thresholds, ECHO_FLOOR_DBZ, MAX_DBZ)
+        self._check_members(len(members))
+        self._count(lead, members.mean(axis=0), observation, counted)
+        self.structure.add(lead, members, observation, counted)
+        if len(members) > 1:
+            if self.ensemble is None:
+                self.ensemble = self._new_ensemble(len(members))
+            self.ensemble.add(lead, members, observation, counted)
+        self.cases[lead] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Add what another tally of the same lead times, grid and settings holds."""
+        if not other.cases.any():
+            return
+        self._check_members(1 if other.ensemble is None else other.ensemble.members)
+        for name in ("counts", "sums", "fractions", "cases"):
+            getattr(self, name)[...] += getattr(other, name)
+        self.structure.merge(other.structure)
+        if other.ensemble is not None:
+            self.ensemble = self.ensemble or self._new_ensemble(other.ensemble.members)
+            self.ensemble.merge(other.ensemble)
+
+    def _count(self, lead: int, forecast: Float32, observed: Float32, scored: Bool) -> None:
+        thresholds = np.array(self.config.thresholds_dbz, np.float32)
+        counts, sums = count_levels(forecast, observed, scored, thresholds, ECHO_FLOOR_DBZ, MAX_DBZ)
         self.counts[lead] += counts
         self.sums[lead] += sums
-        self.fractions[lead] += fraction_sums(*fields, thresholds, self.windows)
-        self.cases[lead] += 1
+        self.fractions[lead] += fraction_sums(forecast, observed, scored, thresholds, self.windows)
+
+    def _check_members(self, members: int) -> None:
+        """Raises InputError when an earlier forecast had another number of members."""
+        earlier = 1 if self.ensemble is None else self.ensemble.members
+        if self.cases.any() and members != earlier:
+            raise InputError(
+                f"a forecast has {members} members, an earlier one of the same method {earlier}: score ensembles of "
+                "one size together"
+            )
+
+    def _new_ensemble(self, members: int) -> EnsembleTally:
+        return EnsembleTally(len(self.cases), self.grid.shape[0], members, self.config.thresholds_dbz)
 
     def csi(self) -> NDArray[np.float64]:
         """``[L, K]`` critical success index by lead time and threshold, all levels together."""
@@ -109,3 +153,19 @@ class Tally:
     def fss(self) -> NDArray[np.float64]:
         """``[L, K, W]`` fractions skill score by lead time, threshold and window, all levels together."""
         return fractions_skill(self.fractions.sum(axis=1))
+
+    def rmse(self) -> NDArray[np.float64]:
+        """``[L]`` root mean square error by lead time, dBZ, all levels together."""
+        return continuous.root_mean_square_error(self.sums.sum(axis=1))
+
+    def spectrum(self) -> NDArray[np.float64]:
+        """``[L, 2, B]`` mean power spectrum by lead time, dBZ^2, forecast and observed."""
+        return self._mean(self.structure.power)
+
+    def area_km2(self) -> NDArray[np.float64]:
+        """``[L, K, 2]`` mean area by lead time where the column maximum reaches a threshold, forecast and observed."""
+        return self._mean(self.structure.area) / 1e6
+
+    def _mean(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        count = self.cases[:, None, None]
+        return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
