@@ -1,9 +1,10 @@
 """Convective cells: where each one is, and how it is built, through its life.
 
-A cell's life has the three stages every observer of thunderstorms describes. It *grows*: the first echo appears aloft,
-intensifies within minutes, the top rises and rain reaches the ground. It is *mature*: a reflectivity core in the lower
-middle troposphere, the top at its highest. It *decays*: the core descends, reflectivity falls, the top sinks. So the
-vertical structure tells, minutes ahead, what the low levels will do.
+A cell's life has the three stages every observer of thunderstorms describes (Byers and Braham 1949). It *grows*: the
+first echo appears aloft, intensifies within minutes, core and top rise, and rain reaches the ground. It is *mature*: a
+reflectivity core in the lower middle troposphere, the top at its highest; towards the end both begin to sink. It
+*decays*: the core falls to the ground, reflectivity collapses, the top sinks. So the vertical structure tells, minutes
+ahead, what the low levels will do.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ FIRST_ECHO_DB = -40.0
 """How far below its later peak a cell's reflectivity is when it starts."""
 END_DB = -45.0
 """The same when it ends."""
+STAGES = np.array([0.0, 0.75, 1.0, 1.3, 1.6, 2.0, 2.65, 3.0])
+"""Life in units of its stages: 0 first echo, 1 mature, 2 decay begins, 3 end. Below, at these, with weights 0 to 1:"""
+YOUNG = np.array([1.0, 0.8, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
+RISEN = np.array([0.0, 1.0, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0])
+FALLEN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.4, 1.0, 1.0])
+"""how far the core is where the first echo was, has been carried up, and has come down to the ground; the descent
+begins before reflectivity falls."""
+CORE_RISE = 0.09
+"""How far the updraught carries the core up, as a share of the top's height."""
+PULSE_S = 1080.0
 UPDRAUGHT_MS = 25.0
 """Echo above 3 km leans with the wind as if it had risen from there at this speed."""
 
@@ -47,6 +58,8 @@ class Cells:
         20 dB, geometric mean of the two half axes.
     axis_ratio, orientation_rad
         Long over short half axis, and direction of the long one, counter-clockwise from east.
+    overhang_m
+        Height of the lowest echo when mature: 0 where rain reaches the ground.
     anvil_dbz, anvil_floor_m
         Reflectivity of the anvil that the cell leaves behind (0 for none), and height down to which it falls out.
     storm
@@ -65,6 +78,7 @@ class Cells:
     radius_m: Float64
     axis_ratio: Float64
     orientation_rad: Float64
+    overhang_m: Float64
     anvil_dbz: Float64
     anvil_floor_m: Float64
     storm: NDArray[np.int64]
@@ -134,29 +148,35 @@ def cell_state(cells: Cells, flow: SteeringFlow, t_s: ArrayLike) -> CellState:
     steering = flow.steering
     way = steering.drift(np.zeros_like(t), cells.start_s, t) + cells.propagation_ms * age[:, None]
     velocity = steering.wind_ms[0] + steering.trend_ms2[0] * t[:, None] + cells.propagation_ms
+    stage = np.clip(age / cells.growth_s, 0, 1) + np.clip((age - cells.growth_s) / cells.mature_s, 0, 1) + decayed
+    young, risen, fallen = (np.interp(stage, STAGES, weight) for weight in (YOUNG, RISEN, FALLEN))
     first_m = np.clip(0.55 * cells.top_m, 2000, 6500)
-    first_core_m, core_m = np.clip(0.5 * cells.top_m, 1500, 6500), np.clip(0.33 * cells.top_m, 1200, 4500)
-    descent = np.clip(1.5 * decayed, 0, 1)
+    first_core_m, core_m = np.clip(0.48 * cells.top_m, 1500, 6000), np.clip(0.3 * cells.top_m, 1200, 4200)
+    pulse_db, pulse_m = _pulse(cells, age)
+    core = (
+        core_m + (first_core_m - core_m) * young + CORE_RISE * cells.top_m * risen - (core_m - 1000) * fallen + pulse_m
+    )
     return CellState(
         x_m=cells.x_m + way[:, 0],
         y_m=cells.y_m + way[:, 1],
         u_ms=velocity[:, 0],
         v_ms=velocity[:, 1],
-        peak_dbz=cells.peak_dbz + FIRST_ECHO_DB * (1 - grown) + END_DB * decayed**1.7 + _pulse(cells, age),
-        core_m=first_core_m + (core_m - first_core_m) * grown - (core_m - 1000) * descent,
-        top_m=first_m + (cells.top_m - first_m) * grown - 0.35 * cells.top_m * decayed,
-        base_m=0.3 * cells.top_m * np.clip(1 - grown / 0.8, 0, 1),
+        peak_dbz=cells.peak_dbz + FIRST_ECHO_DB * (1 - grown) + END_DB * decayed**1.7 + pulse_db,
+        core_m=np.maximum(core, 1.3 * cells.overhang_m),
+        top_m=first_m + (cells.top_m - first_m) * grown - cells.top_m * (0.25 * decayed + 0.1 * fallen),
+        base_m=np.maximum(0.3 * cells.top_m * np.clip(1 - grown / 0.8, 0, 1), cells.overhang_m),
         radius_m=cells.radius_m * (0.6 + 0.4 * grown) * (1 + 0.2 * decayed),
         age_s=age,
         alive=(age >= 0) & (t < cells.end_s),
     )
 
 
-def _pulse(cells: Cells, age_s: Float64) -> Float64:
-    """Long-lived cells pulse every 18 minutes while mature, dB."""
+def _pulse(cells: Cells, age_s: Float64) -> tuple[Float64, Float64]:
+    """Long-lived cells pulse while mature, dB, and a quarter of a pulse ahead of that their core rises and sinks, m."""
     within = np.clip((age_s - cells.growth_s) / cells.mature_s, 0, 1)
-    strength = 3.0 * np.clip(cells.mature_s / 3600 - 0.3, 0, 1)
-    return strength * np.sin(np.pi * within) * np.sin(2 * np.pi * (age_s - cells.growth_s) / 1080)
+    strength = np.clip(cells.mature_s / 3600 - 0.3, 0, 1) * np.sin(np.pi * within)
+    phase = 2 * np.pi * (age_s - cells.growth_s) / PULSE_S
+    return 3.0 * strength * np.sin(phase), 900.0 * strength * np.cos(phase)
 
 
 def axis_profile(state: CellState, z_m: Float64) -> Float64:
@@ -169,7 +189,7 @@ def axis_profile(state: CellState, z_m: Float64) -> Float64:
     above = np.maximum(z_m - core, 0) / np.maximum(top - core, 500)
     below = np.maximum(core - z_m, 0) / 1000
     hanging = np.maximum(base - z_m, 0) / 1000
-    return peak - np.maximum(peak - TOP_DBZ, 8.0) * above**1.3 - 0.5 * below - 12.0 * hanging
+    return peak - np.maximum(peak - TOP_DBZ, 8.0) * above**1.1 - 0.5 * below - 12.0 * hanging
 
 
 def axis_lean(state: CellState, flow: SteeringFlow, z_m: Float64, t_s: float) -> Float64:

@@ -21,6 +21,9 @@ Rng = np.random.Generator
 
 FLOW_LEVELS_M = np.array([0.0, 1500.0, 3000.0, 6000.0, 9000.0, 12000.0, 16000.0])
 
+STORM_ARC = 1.2
+"""By how much vigour changes from the first and last to the middle cells of a storm."""
+
 
 @dataclass(frozen=True)
 class Climate:
@@ -30,9 +33,9 @@ class Climate:
     into the one number that moves peak, top, size and lifetime together: strong cells are tall, wide and long-lived.
     """
 
-    peak_dbz: tuple[float, float] = (45.0, 5.0)
+    peak_dbz: tuple[float, float] = (44.0, 4.6)
     top_m: tuple[float, float] = (12300.0, 3000.0)
-    radius_m: float = 4000.0
+    radius_m: float = 3700.0
     growth_s: float = 840.0
     mature_s: float = 900.0
     decay_s: float = 1500.0
@@ -93,9 +96,10 @@ def draw_cells(
         propagation_ms=propagation_ms + rng.normal(0, 0.8, (n, 2)),
         peak_dbz=np.clip(climate.peak_dbz[0] + climate.peak_dbz[1] * v, 25, 66),
         top_m=np.clip(top, 4000, 18500),
-        radius_m=climate.radius_m * np.exp(0.25 * v + 0.3 * size_noise),
+        radius_m=climate.radius_m * np.exp(0.25 * v + 0.35 * size_noise),
         axis_ratio=1 + rng.gamma(2.0, 0.25, n),
         orientation_rad=heading_rad + rng.normal(0, 0.6, n),
+        overhang_m=np.zeros(n),
         anvil_dbz=np.where(anvil_dbz > 0, np.maximum(anvil_dbz + 4.5 * v, 8.0), 0.0),
         anvil_floor_m=floor,
         storm=storm,
@@ -120,7 +124,10 @@ def draw_storms(
     count = np.minimum(rng.geometric(1 / climate.cells_a_storm, len(start_s)), 12)
     storm = np.repeat(np.arange(len(start_s)), count)
     number = np.arange(len(storm)) - np.repeat(np.cumsum(count) - count, count)
-    vigour, drift_ms = rng.standard_normal(len(start_s)), rng.normal(0, 1.2, (len(start_s), 2))
+    drift_ms = rng.normal(0, 1.2, (len(start_s), 2))
+    # A storm grows and decays as its cells do, over their succession.
+    arc = STORM_ARC * (np.sin(np.pi * (number + 0.5) / count[storm]) - 0.8) * (count[storm] > 2)
+    vigour = rng.standard_normal(len(start_s))[storm] + arc
     shear = flow.wind(6000.0, 0.0) - flow.wind(500.0, 0.0)
     shear_heading = float(np.arctan2(shear[1], shear[0]))
     side = shear_heading + rng.choice([-1.0, 1.0], len(start_s), p=[0.7, 0.3]) * rng.uniform(0.5, 1.8, len(start_s))
@@ -137,7 +144,7 @@ def draw_storms(
         x_m[storm] + steered[:, 0] + flank * np.cos(side[storm]) + jitter[:, 0],
         y_m[storm] + steered[:, 1] + flank * np.sin(side[storm]) + jitter[:, 1],
         storm=storm.astype(np.int64),
-        vigour=vigour[storm],
+        vigour=vigour,
         propagation_ms=drift_ms[storm],
         anvil_dbz=anvil_dbz,
         heading_rad=shear_heading,

@@ -30,6 +30,7 @@ BIN_M = 4000.0
 FAINT_DBZ = np.float32(-10.0)
 """What is fainter is no echo at all."""
 FAINT_Z = np.float32(dbz_to_linear(float(FAINT_DBZ)))
+DAMPED = np.float32(0.4)
 DB_TO_LOG = np.float32(np.log(10.0) / 10.0)
 
 
@@ -177,7 +178,8 @@ def points_linear_z(s: Snapshot, x_m: Float32, y_m: Float32, z_m: Float32, out: 
             total += _on_sheet(sheet, table, px, py, level, a, extent, to_map)
         if total > FAINT_Z:
             rough = _roughness(noise, slot, origin, weight, x, y, z * to_noise_level, to_noise)
-            out[p] = total * np.exp(DB_TO_LOG * rough)
+            # Breakup of drops limits how far rain exceeds its mean, nothing how far it falls short.
+            out[p] = total * np.exp(DB_TO_LOG * (rough - DAMPED * max(rough, np.float32(0.0))))
 
 
 @kernel(fastmath=True)

@@ -46,7 +46,7 @@ def best_correlation(first: Float, second: Float) -> float:
 def check_like_real_storms(volumes: VolumeSequence) -> None:
     low, high, composite = level(volumes, 3000), level(volumes, 8000), volumes.filled().max(1)
     echo = low[low > 5]
-    assert 12 < np.median(echo) < 30
+    assert 9 < np.median(echo) < 30
     assert 44 < np.percentile(echo, 99) < 60
     assert 0.02 < (high > 35).mean() / (low > 35).mean() < 0.7
     core = low > 40

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from nowcast.errors import InputError, UsageError
 from nowcast.simulate import KINDS, Roughness, Scene, draw_scene, reflectivity
 from nowcast.simulate.cells import Cells, axis_profile, cell_state
+from nowcast.simulate.climate import Climate
 from nowcast.simulate.field import take_snapshot
 from nowcast.simulate.flow import SteeringFlow
 from nowcast.simulate.kernels import EDGE_DB, FAINT_DBZ, LEVEL_M, points_linear_z
 from nowcast.simulate.noise import Renewal, power_law_noise
+from nowcast.simulate.outflow import set_off
 from nowcast.units import dbz_to_linear, linear_to_dbz
 
 Float64 = NDArray[np.float64]
@@ -36,6 +38,7 @@ def some_cells(**changes: object) -> Cells:
         "radius_m": np.array([5e3, 4e3]),
         "axis_ratio": np.array([1.0, 1.8]),
         "orientation_rad": np.array([0.0, 0.7]),
+        "overhang_m": 0 * two,
         "anvil_dbz": 0 * two,
         "anvil_floor_m": 0 * two,
         "storm": np.array([0, 1]),
@@ -63,12 +66,12 @@ def test_steering_is_the_mean_of_its_layer() -> None:
 
 def test_a_mature_cell_moves_exactly_with_its_stated_velocity() -> None:
     scene = plain_scene(some_cells().select([0]))
-    state = scene.cell_state(900.0)
+    state = scene.cell_state(1100.0)  # the core stays where it is from 1050 to 1400 s
     rng = np.random.default_rng(1)
     x, y = state.x_m + rng.uniform(-8e3, 8e3, 500), state.y_m + rng.uniform(-8e3, 8e3, 500)
-    z, later = rng.uniform(0, 13e3, 500), 700.0
-    before = reflectivity(scene, x, y, z, 900.0)
-    after = reflectivity(scene, x + later * state.u_ms, y + later * state.v_ms, z, 900.0 + later)
+    z, later = rng.uniform(0, 13e3, 500), 280.0
+    before = reflectivity(scene, x, y, z, 1100.0)
+    after = reflectivity(scene, x + later * state.u_ms, y + later * state.v_ms, z, 1100.0 + later)
     assert before.max() > 40
     # Positions are float32: a millimetre in 20 km, times 10 dB per km at the edge.
     np.testing.assert_allclose(after, before, atol=0.05)
@@ -138,6 +141,76 @@ def test_echo_appears_aloft_reaches_the_ground_and_the_core_descends() -> None:
     tops = [s.top_m[0] for s in states]
     assert tops[0] < tops[1] > tops[2]
     assert mature.max() > old.max()
+
+
+def test_the_height_of_the_echo_foretells_growth_and_decay() -> None:
+    """Of cells that are as strong as each other, those with high echo will grow and those with low echo decay."""
+    heights, changes = [], []
+    for kind, seed in (("single", 1), ("single", 2), ("multicell", 3), ("cells", 4)):
+        scene = draw_scene(kind, seed, 7200.0)
+        for t in (1000.0, 3000.0, 5000.0):
+            now, later = scene.cell_state(t), scene.cell_state(t + 600.0)
+            for c in np.flatnonzero(now.alive & (np.hypot(now.x_m, now.y_m) < 150e3)):
+                before, after = (column(scene, s.x_m[c], s.y_m[c], at) for s, at in ((now, t), (later, t + 600.0)))
+                if 35 < before.max() < 48:
+                    echo = np.maximum(before - 15, 0)
+                    heights.append((echo * COLUMN_Z).sum() / echo.sum())
+                    changes.append(after.max() - before.max())
+    assert len(heights) > 150
+    assert np.corrcoef(heights, changes)[0, 1] > 0.35  # 7 standard errors from none
+    low, high = np.quantile(heights, [0.25, 0.75])
+    growth = [np.array(changes)[w].mean() for w in (np.array(heights) < low, np.array(heights) > high)]
+    assert growth[1] > growth[0] + 6
+
+
+COLUMN_Z: Float64 = np.arange(500.0, 15e3, 500.0)[:, None, None]
+
+
+def column(scene: Scene, x_m: float, y_m: float, t_s: float) -> NDArray[np.float32]:
+    """Reflectivity within 3 km of a place."""
+    aside = np.arange(-3000.0, 3001.0, 1000.0)
+    return reflectivity(scene, x_m + aside, y_m + aside[:, None], COLUMN_Z, t_s)
+
+
+def test_supercells_turn_right_of_the_mean_wind() -> None:
+    for seed in range(4):
+        scene = draw_scene("supercell", seed, 7200.0)
+        long = np.flatnonzero(
+            (scene.cells.mature_s > 3600) & (scene.cells.peak_dbz > 52) & (scene.cells.decay_s == 2400)
+        )
+        assert len(long)
+        mean = scene.flow.wind(np.linspace(0, 6000, 61), 0.0).mean(0)
+        shear = scene.flow.wind(5750.0, 0.0) - scene.flow.wind(250.0, 0.0)
+        motion = scene.flow.steering.wind_ms[0] + scene.cells.propagation_ms[long]
+        across = shear[0] * (motion - mean)[:, 1] - shear[1] * (motion - mean)[:, 0]
+        # Negative is right of the shear, by 7.5 m/s; a splitting storm's left mover goes the other way.
+        aside = across / np.hypot(*shear)
+        np.testing.assert_allclose(np.abs(aside), 7.5, atol=0.3)
+        assert (aside < 0).sum() > (aside > 0).sum()
+
+
+def test_supercells_overhang_their_inflow() -> None:
+    scene = replace(draw_scene("supercell", 1, 7200.0), roughness=Roughness.none())
+    part = int(np.flatnonzero(scene.cells.overhang_m > 0)[0])
+    t = float(scene.cells.start_s[part] + 3000.0)
+    state = scene.cell_state(t)
+    aloft, low = (reflectivity(scene, state.x_m[part], state.y_m[part], z, t) for z in (6000.0, 1500.0))
+    assert aloft > 40
+    assert low < aloft - 10
+
+
+def test_outflow_sets_off_cells_around_strong_cells_only() -> None:
+    rng = np.random.default_rng(0)
+    strong = Cells.join([some_cells(peak_dbz=np.full(2, 56.0)).select([0])] * 200)
+    flow = SteeringFlow.uniform(12.0, -5.0)
+    offspring = set_off(rng, Climate(cells_a_storm=1.0), flow, strong, share=0.5, generations=1)
+    assert 100 < len(offspring) < 300
+    begin = strong.start_s[0] + strong.growth_s[0]
+    assert offspring.start_s.min() > begin
+    front = cell_state(strong.select(np.zeros(len(offspring), int)), flow, offspring.start_s)
+    away = np.hypot(offspring.x_m - front.x_m, offspring.y_m - front.y_m)
+    assert 6e3 < np.median(away) < 25e3
+    assert len(set_off(rng, Climate(), flow, replace(strong, peak_dbz=strong.peak_dbz - 20), share=0.5)) == 0
 
 
 def test_cells_exist_between_first_echo_and_end() -> None:
