@@ -299,6 +299,12 @@ class GaussianSequence:
             ids=self.ids[rows],
         )
 
+    def join(self, others: GaussianSequence) -> GaussianSequence:
+        """These Gaussians and then the others, of the same times and channels."""
+        names = ("means", "log_scales", "quats", "intensities", "velocities")
+        joined: dict[str, Any] = {name: _joined([getattr(self, name), getattr(others, name)], dim=1) for name in names}
+        return replace(self, **joined, ids=_joined([self.ids, others.ids]))
+
     def with_channels(self, names: Sequence[str]) -> GaussianSequence:
         """The same Gaussians in the named channels, reflectivity first; without amplitude in those not here."""
         if tuple(names) == self.channels:

@@ -18,6 +18,7 @@ from nowcast.cli.options import (
     Json,
     Leads,
     LevelsOption,
+    Psnr,
     SiteOption,
     SpacingOption,
     given,
@@ -48,6 +49,7 @@ def evaluate(
     members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of the ensembles.")] = 1,
     frames: Frames = None,
     gaussians: Gaussians = None,
+    psnr: Psnr = None,
     keep_forecasts: Annotated[
         bool, typer.Option("--keep-forecasts", help="Write each forecast to DIR/forecasts/METHOD/.")
     ] = False,
@@ -66,7 +68,7 @@ def evaluate(
     from nowcast.errors import UsageError
     from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive, make_folder
 
-    settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
+    settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
     request = EvaluateRequest(
         source=source,
         fit=settings.fit,

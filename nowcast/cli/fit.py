@@ -17,6 +17,7 @@ from nowcast.cli.options import (
     Input,
     Json,
     LevelsOption,
+    Psnr,
     SiteOption,
     SpacingOption,
     given,
@@ -30,6 +31,7 @@ def fit(
     source: Input,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Gaussian file to write.")],
     gaussians: Gaussians = None,
+    psnr: Psnr = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Volumes fitted together in each sequence. [4]")] = None,
     future: Annotated[int | None, typer.Option(min=0, help="Later volumes to keep as training targets. [0]")] = None,
     every: Annotated[
@@ -68,7 +70,7 @@ def fit(
 
     if export is not None:
         check_export(export)
-    settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
+    settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
     with progress_bar("Fitting Gaussians") as progress:
         report = fit_archive(
             source,

@@ -19,6 +19,7 @@ from nowcast.cli.options import (
     Json,
     Leads,
     LevelsOption,
+    Psnr,
     SiteOption,
     SpacingOption,
     given,
@@ -41,6 +42,7 @@ def forecast(
     ] = "none",
     frames: Frames = None,
     gaussians: Gaussians = None,
+    psnr: Psnr = None,
     pictures: Annotated[bool, typer.Option(help="Also draw the forecast into FILE.png.")] = True,
     state: Annotated[
         Path | None,
@@ -62,7 +64,7 @@ def forecast(
     from nowcast.pipeline.forecast import ForecastRequest, run_forecast
     from nowcast.units import iso_utc
 
-    settings = load_settings(config, gaussians=gaussians, spacing=spacing, extent=extent, levels=levels)
+    settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
     request = ForecastRequest(
         source=source,
         fit=settings.fit,

@@ -56,7 +56,27 @@ LevelsOption = Annotated[
 Frames = Annotated[
     int | None, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from. [4]")
 ]
-Gaussians = Annotated[int | None, typer.Option("--gaussians", min=1, max=200_000, help="Number of Gaussians. [2048]")]
+AUTO = "auto"
+AUTO_GAUSSIANS = 8192
+AUTO_PSNR_DB = 40.0
+MOST_GAUSSIANS = 200_000
+Gaussians = Annotated[
+    str | None,
+    typer.Option(
+        "--gaussians",
+        metavar="N|auto",
+        help=f"Number of Gaussians; auto takes what --psnr asks for, at most {AUTO_GAUSSIANS}. [2048]",
+    ),
+]
+Psnr = Annotated[
+    float | None,
+    typer.Option(
+        "--psnr",
+        metavar="DB",
+        help="Draw each volume with this peak signal-to-noise ratio and no more Gaussians than it takes. "
+        f"[{AUTO_PSNR_DB:g} with --gaussians auto]",
+    ),
+]
 ChannelsOption = Annotated[
     str | None,
     typer.Option(
@@ -115,7 +135,8 @@ def parse_time(text: str | None, option: str = "--at") -> np.datetime64 | None:
 def load_settings(
     file: Path | None,
     *,
-    gaussians: int | None = None,
+    gaussians: str | None = None,
+    psnr: float | None = None,
     spacing: float | None = None,
     extent: float | None = None,
     levels: str | None = None,
@@ -125,8 +146,25 @@ def load_settings(
     from nowcast.pipeline.settings import Settings
 
     settings = Settings() if file is None else load_config(file, Settings)
-    fit = replace(settings.fit, **given(gaussians=gaussians))
+    fit = replace(settings.fit, **budget(gaussians, psnr))
     return replace(settings, fit=fit, grid=grid_config(settings.grid, spacing, extent, levels))
+
+
+def budget(gaussians: str | None, psnr_db: float | None) -> dict[str, Any]:
+    """What ``--gaussians`` and ``--psnr`` say of the fit; raises typer.BadParameter when they are no numbers."""
+    if psnr_db is not None and not 10 <= psnr_db <= 100:
+        raise typer.BadParameter(f"expected dB within 10..100 such as 40, got {psnr_db:g}", param_hint="--psnr")
+    if gaussians in (None, AUTO):
+        wanted = AUTO_PSNR_DB if psnr_db is None else psnr_db
+        return {} if gaussians is None and psnr_db is None else {"gaussians": AUTO_GAUSSIANS, "psnr_db": wanted}
+    try:
+        number = int(gaussians)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MOST_GAUSSIANS:
+        hint = f"expected a number within 1..{MOST_GAUSSIANS} or auto, got {gaussians!r}"
+        raise typer.BadParameter(hint, param_hint="--gaussians")
+    return {"gaussians": number} | given(psnr_db=psnr_db)
 
 
 def grid_config(base: GridConfig, spacing: float | None, extent: float | None, levels: str | None) -> GridConfig:

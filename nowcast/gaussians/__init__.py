@@ -6,6 +6,7 @@ from nowcast.gaussians.fit import extend_fit, fit_sequence
 from nowcast.gaussians.measures import coherence_voxels, compressed_bytes, equal_error_bytes
 from nowcast.gaussians.order import morton_order
 from nowcast.gaussians.quality import reconstruction_scores, render
+from nowcast.gaussians.sequences import with_idle
 from nowcast.gaussians.warm import continue_fit, why_not_continue
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "reconstruction_scores",
     "render",
     "why_not_continue",
+    "with_idle",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from nowcast.checks import check_numbers
@@ -40,6 +41,9 @@ class FitConfig:
     ----------
     gaussians
         Number of Gaussians, N.
+    psnr_db
+        Where given, a volume gets as many Gaussians as it takes to draw it with this peak signal-to-noise ratio, dB
+        with dBZ/70 as the scale, and ``gaussians`` is the most there may be.
     reserve
         Share of them kept back from the newest volume for echo that only the earlier volumes hold.
     first_share
@@ -88,6 +92,7 @@ class FitConfig:
     """
 
     gaussians: int = 2048
+    psnr_db: float | None = None
     reserve: float = 0.1
     first_share: float = 0.2
     rounds: int = 6
@@ -126,6 +131,8 @@ class FitConfig:
             not_negative=("carving_dbz", "amplitude_cost", "strong_weight", "noise_dbz", "rounds", *_STEPS),
             share=("reserve", "first_share", "renewed", "plateau"),
         )
+        if self.psnr_db is not None and not 0 < self.psnr_db < math.inf:
+            raise ConfigError(f"fit psnr_db is {self.psnr_db}: expected a positive number of dB, such as 40")
         low, high = self.strong_dbz
         if not low < high:
             raise ConfigError(f"fit strong_dbz is {self.strong_dbz}: expected two rising reflectivities")

@@ -12,13 +12,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from nowcast.channels import scales_of
 from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.flow import HISTORY, drift
 from nowcast.gaussians.passes import Fitter
-from nowcast.gaussians.state import State
-from nowcast.types import Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
+from nowcast.gaussians.sequences import by_importance, sequence_of, state_of
+from nowcast.types import GaussianSequence, Progress, VolumeSequence
 
 
 def fit_sequence(
@@ -40,15 +39,19 @@ def fit_sequence(
     Returns
     -------
     GaussianSequence
-        Ids are 0..N-1. The flow in ``velocities`` comes at each time from the volumes up to and including it, and is 0
-        at the first; heights are held. Depends on nothing but the arguments, to the bit.
+        Most important first, see :func:`~nowcast.gaussians.sequences.by_importance`: a prefix is a coarser volume. Ids
+        are 0..N-1, N being ``config.gaussians``, or what it takes where ``config.psnr_db`` says how well to draw. The
+        flow in ``velocities`` comes at each time from the volumes up to and including it, and is 0 at the first;
+        heights are held. Depends on nothing but the arguments, to the bit.
     """
     config = config or FitConfig()
     held = volumes.with_channels(_held(volumes))
     fitter = Fitter(held, config, progress or _silent)
     states = fitter.run()
     moving = [np.zeros_like(states[0].means), *map(drift, states[1:], fitter.motions[1:])]
-    return sequence_of(states, moving, held, torch.arange(config.gaussians)).with_channels(volumes.channels)
+    fitted = sequence_of(states, moving, held, torch.arange(len(states[0]))).with_channels(volumes.channels)
+    ordered = by_importance(fitted, config)
+    return replace(ordered, ids=torch.arange(len(ordered.ids)))
 
 
 def _held(volumes: VolumeSequence) -> list[str]:
@@ -103,38 +106,6 @@ def extend_fit(
     moving = [drift(state, motion) for state, motion in zip(later, fitter.motions[known:], strict=True)]
     after = volumes.select(slice(fitted, None))
     return sequence.concat(sequence_of(later, moving, after, sequence.ids))
-
-
-def sequence_of(
-    states: list[State], moving: list[Float32], volumes: VolumeSequence, ids: torch.Tensor
-) -> GaussianSequence:
-    """The states as the type that leaves the fit: physical units, torch."""
-
-    def stacked(arrays: list[Float32]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(arrays))
-
-    return GaussianSequence(
-        means=stacked([s.means for s in states]),
-        log_scales=stacked([s.log_scales for s in states]),
-        quats=stacked([s.quats for s in states]),
-        intensities=stacked([s.intensities * scales_of(volumes.channels) for s in states]),
-        velocities=stacked(moving),
-        ids=ids,
-        times=volumes.times,
-        grid=volumes.grid,
-        channels=volumes.channels,
-    )
-
-
-def state_of(gaussians: GaussianSet, channels: tuple[str, ...]) -> State:
-    """The inner form of a set of Gaussians."""
-    quats = gaussians.quats / gaussians.quats.norm(dim=1, keepdim=True)
-    return State(
-        gaussians.means.numpy().copy(),
-        gaussians.log_scales.numpy().copy(),
-        quats.numpy(),
-        np.asarray(gaussians.intensities.numpy() / scales_of(channels), np.float32),
-    )
 
 
 def _silent(done: int, total: int) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from nowcast.gaussians.coherence import neighbour_average
 from nowcast.gaussians.quality import peak_signal_to_noise
-from nowcast.types import Bool, Float32, GaussianSequence, GaussianSet
+from nowcast.io.gaussians import steps_of
+from nowcast.types import REFLECTIVITY, Bool, Float32, GaussianSequence, GaussianSet, GridSpec
 from nowcast.units import MAX_DBZ
 
 ZLIB_LEVEL = 2
@@ -44,11 +45,13 @@ def coherence_voxels(sequence: GaussianSequence) -> float:
     return math.sqrt(total / weight) if weight > 0 else math.nan
 
 
-def compressed_bytes(gaussians: GaussianSet) -> int:
-    """Bytes that the active Gaussians take as in a Gaussian file, float32 and compressed: what draws reflectivity."""
+def compressed_bytes(gaussians: GaussianSet, grid: GridSpec) -> int:
+    """Bytes that the active Gaussians take in a Gaussian file, packed and compressed: what draws reflectivity."""
     kept = gaussians.take(gaussians.active)
-    parts = (kept.means, kept.log_scales, kept.quats, kept.intensities[:, :1])
-    return sum(_compressed(part.numpy().astype(np.float32)) for part in parts)
+    steps = steps_of(grid, (REFLECTIVITY,))
+    parts = {"means": kept.means, "log_scales": kept.log_scales, "quats": kept.quats}
+    parts["intensities"] = kept.intensities[:, :1]
+    return sum(_compressed((part / steps[name]).round().numpy().astype(np.int32)) for name, part in parts.items())
 
 
 def equal_error_bytes(reflectivity: Float32, mask: Bool, psnr_db: float) -> int | None:

@@ -10,14 +10,16 @@ import numpy as np
 from nowcast import units
 from nowcast.channels import amplitude_limits, to_model
 from nowcast.gaussians.amplitudes import solve_amplitudes
+from nowcast.gaussians.budget import Budget
 from nowcast.gaussians.coherence import CoherenceTerm
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.energy import DensityTerm
 from nowcast.gaussians.flow import aligned, carry, filled_in, motions
 from nowcast.gaussians.optimise import Result, minimise
+from nowcast.gaussians.quality import peak_signal_to_noise
 from nowcast.gaussians.seed import idle_gaussians, seeds_on_echo, seeds_on_residual
 from nowcast.gaussians.state import Limits, State, volume_in_voxels
-from nowcast.gaussians.terms import AmplitudeTerm, ImageTerm, Term
+from nowcast.gaussians.terms import AmplitudeTerm, ImageLinear, ImageTerm, Term
 from nowcast.motion import MotionField
 from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
@@ -36,6 +38,7 @@ class Fitter:
         self.flow = filled_in(self.motions, volumes) if first == 1 else self.motions
         self.steps_s = [units.seconds(step) for step in np.diff(volumes.times)]
         self.rng = np.random.default_rng(config.seed)
+        self.budget = Budget(config)
         self.states = [State.empty(len(volumes.channels))] * len(volumes)
 
     def _take_channels(self, channels: tuple[str, ...]) -> None:
@@ -52,6 +55,7 @@ class Fitter:
         newest, count = self._newest_observed(), len(self.images)
         total = count + newest + (count if len(channels) > 1 else 0)
         self._from_scratch(newest)
+        self.in_all = self.budget.in_all(len(self.states[newest]))
         self.progress(1, total)
         for t in range(newest - 1, -1, -1):
             self._backward(t, newest)
@@ -62,8 +66,10 @@ class Fitter:
         if len(channels) > 1:
             self._take_channels(channels)
             self._all_together(lambda t: self.progress(newest + count + t + 1, total))
-        idle = idle_gaussians(self.config.gaussians - len(self.states[0]), self.limits.least.size, self.grid)
-        return [state.join(idle) for state in self.states]
+        return [state.join(self._idle(self.budget.idle(len(state)))) for state in self.states]
+
+    def _idle(self, count: int) -> State:
+        return idle_gaussians(count, self.limits.least.size, self.grid)
 
     def _all_together(self, done: Callable[[int], None]) -> None:
         """Give what reflectivity placed amplitudes in the other channels, then fit all channels, oldest time first."""
@@ -94,14 +100,30 @@ class Fitter:
         """Fit one volume with nothing to start from."""
         config, image = self.config, self.images[t]
         count = config.gaussians - (int(config.reserve * config.gaussians) if t > 0 else 0)
-        first = max(1, round(config.first_share * count))
-        seeds = seeds_on_echo(image.target, image.root_weight, self.grid, first, self.rng)
+        seeds = seeds_on_echo(image.target, image.root_weight, self.grid, self.budget.first(count), self.rng)
         result = self._minimise(t, seeds, config.seed_steps)
-        for k in range(config.rounds):
-            room = (count - len(result.state)) // (config.rounds - k)
-            seeds = self._seeds(t, result, room)
-            result = self._minimise(t, result.state.join(seeds), config.round_steps)
+        result, _ = self._with_seeds(t, result, count, config.rounds, config.round_steps)
         self.states[t] = self._minimise(t, result.state, config.polish_steps).state
+
+    def _with_seeds(
+        self, t: int, result: Result, count: int, rounds: int, steps: int, reference: State | None = None
+    ) -> tuple[Result, State | None]:
+        """Add Gaussians where the residual is largest, round by round, until they are ``count`` or draw well enough."""
+        for left in self.budget.rounds(rounds):
+            room = self.budget.room(len(result.state), count, left, self._psnr(t, result))
+            if room == 0:
+                break
+            seeds = self._seeds(t, result, room)
+            reference = None if reference is None else reference.join(seeds)
+            result = self._minimise(t, result.state.join(seeds), self.budget.steps(steps), reference)
+        return result, reference
+
+    def _psnr(self, t: int, result: Result) -> float:
+        """Of the observed reflectivity, dB."""
+        image, drawn = self.images[t], result.linears[0]
+        assert isinstance(drawn, ImageLinear)
+        error = units.clip_dbz(units.model_to_dbz(drawn.field[0])) - units.model_to_dbz(image.target[0])
+        return peak_signal_to_noise(error[image.root_weight[0] > 0])
 
     def _backward(self, t: int, newest: int) -> None:
         """Fit volume ``t`` with the Gaussians of the one after it, and give it some of its own."""
@@ -109,7 +131,9 @@ class Fitter:
         after = self.states[t + 1]
         reference = self._carried(after, t, self.flow[t + 1], -self.steps_s[t])
         result = self._minimise(t, reference, config.backward_steps, reference)
-        seeds = self._seeds(t, result, (config.gaussians - len(after)) // (t + 1))
+        have = len(after)
+        share = (self.in_all - have) // (t + 1)
+        seeds = self._seeds(t, result, self.budget.room(have, have + share, 1, self._psnr(t, result)))
         if len(seeds):
             result = self._minimise(t, result.state.join(seeds), config.round_steps, reference.join(seeds))
             self._add_idle(seeds, t, newest)
@@ -142,16 +166,13 @@ class Fitter:
             return reference, np.ones(len(before), np.bool_)
         going_on = self._strongest(self._minimise(t, reference, config.renewal_steps, reference).state, t)
         state, reference = reference.take(going_on), reference.take(going_on)
-        result = self._minimise(t, state, config.renewal_steps, reference)
-        for k in range(config.renewal_rounds):
-            room = (config.gaussians - len(result.state)) // (config.renewal_rounds - k)
-            seeds = self._seeds(t, result, room)
-            reference = reference.join(seeds)
-            result = self._minimise(t, result.state.join(seeds), config.renewal_steps, reference)
+        start = self._minimise(t, state, config.renewal_steps, reference)
+        count, rounds, steps = config.gaussians, config.renewal_rounds, config.renewal_steps
+        result, held_to = self._with_seeds(t, start, count, rounds, steps, reference)
         softer = replace(config, stiffness=config.renewal_stiffness, plateau=config.renewal_plateau)
-        state = self._minimise(t, result.state, config.renewal_polish, reference, softer).state
+        state = self._minimise(t, result.state, config.renewal_polish, held_to, softer).state
         state = self._with_best_amplitudes(t, state)
-        idle = idle_gaussians(config.gaussians - len(state), self.limits.least.size, self.grid)
+        idle = self._idle(config.gaussians - len(state))
         rows = np.concatenate([np.flatnonzero(going_on), np.flatnonzero(~going_on)])
         return state.join(idle).take(np.argsort(rows)), going_on
 

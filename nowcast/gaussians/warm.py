@@ -13,9 +13,9 @@ import torch
 
 from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
-from nowcast.gaussians.fit import sequence_of, state_of
 from nowcast.gaussians.flow import carry, drift
 from nowcast.gaussians.passes import Fitter
+from nowcast.gaussians.sequences import by_importance, sequence_of, state_of, with_idle
 from nowcast.gaussians.state import State
 from nowcast.motion import MotionField
 from nowcast.types import Bool, GaussianSequence, VolumeSequence
@@ -40,8 +40,11 @@ def why_not_continue(previous: GaussianSequence, volumes: VolumeSequence, config
     known = volumes.times[: len(volumes) - fresh]
     if not previous.grid.matches(volumes.grid):
         return "it is on another grid"
-    if previous.channels != volumes.channels or previous.means.shape[1] != config.gaussians:
-        return "it has other channels or another number of Gaussians"
+    count = previous.means.shape[1]
+    if previous.channels != volumes.channels:
+        return "it has other channels"
+    if count > config.gaussians or (config.psnr_db is None and count < config.gaussians):
+        return f"it has another number of Gaussians, {count}"
     if volumes.times[-1] < previous.times[-1]:
         return "it is of a later time"
     if fresh > MOST_NEW:
@@ -68,8 +71,8 @@ def continue_fit(
     Returns
     -------
     GaussianSequence
-        The times of ``volumes``. Gaussians that went on keep their id; renewed ones get an id of their own and are idle
-        at the times before. Depends on nothing but the arguments, to the bit.
+        The times of ``volumes``, most important Gaussians first. Those that went on keep their id; renewed ones get an
+        id of their own and are idle at the times before. Depends on nothing but the arguments, to the bit.
 
     Raises
     ------
@@ -84,6 +87,7 @@ def continue_fit(
     if len(at) == len(volumes) and at[-1] - at[0] == len(at) - 1:
         return previous.select(slice(at[0], at[-1] + 1))
     fitter = Fitter(volumes, config, lambda done, total: None, first=len(at))
+    previous = with_idle(previous, config.gaussians)
     states = [state_of(previous.at(t), previous.channels) for t in at]
     moving = [previous.velocities[t].numpy().copy() for t in at]
     ids = previous.ids.numpy().copy()
@@ -96,7 +100,7 @@ def continue_fit(
             velocity[~kept] = drift(state.take(~kept), motion)
         moving.append(drift(newest, motion))
         ids[~kept] = ids.max() + 1 + np.arange((~kept).sum())
-    return sequence_of(states, moving, volumes, torch.from_numpy(ids))
+    return by_importance(sequence_of(states, moving, volumes, torch.from_numpy(ids)), config)
 
 
 def _backdated(

@@ -1,20 +1,26 @@
-"""Gaussian files: fitted windows as NetCDF-4, dims ``(sequence, time, gaussian, ...)``."""
+"""Gaussian files: fitted windows as NetCDF-4, dims ``(sequence, time, gaussian, ...)``.
+
+Parameters are stored as whole multiples of a step (CF packing, which every reader undoes) that costs a few hundredths
+of a dB of PSNR at 45 dB, and takes less than half the room of floats.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nowcast.channels import CHANNELS
+from nowcast.channels import CHANNELS, scales_of
 from nowcast.errors import InputError
 from nowcast.io import cf
-from nowcast.types import REFLECTIVITY, FittedWindow, GaussianSequence, VolumeSequence
+from nowcast.types import REFLECTIVITY, FittedWindow, GaussianSequence, GridSpec, VolumeSequence
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
 KIND = "gaussians"
 _PARAMETERS = {
@@ -28,10 +34,43 @@ _PARAMETERS = {
     "velocities": ("xyz", "m s-1", "motion of the echo around each Gaussian"),
     "intensities": ("channel", "dBZ", "amplitudes in each channel's unit (channel_unit), from its value at rest"),
 }
+_POSITION = 0.01  # of the smallest spacing of the grid
+_LOG_SCALE = 0.01
+_QUATERNION = 0.005
+_VELOCITY_MS = 0.01
+_AMPLITUDE = 1.0 / 700.0  # of a channel's scale: 0.1 dBZ
 
 
-def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, history: str = "") -> None:
+def steps_of(grid: GridSpec, channels: Sequence[str]) -> dict[str, float]:
+    """The step of each parameter in a Gaussian file, in its unit."""
+    return {
+        "means": _POSITION * min(grid.spacing_m),
+        "log_scales": _LOG_SCALE,
+        "quats": _QUATERNION,
+        "velocities": _VELOCITY_MS,
+        "intensities": _AMPLITUDE * float(scales_of(channels).min()),
+    }
+
+
+def as_stored(gaussians: GaussianSequence) -> GaussianSequence:
+    """The Gaussians as a Gaussian file holds them. What has an amplitude keeps one, of a step at least."""
+    steps, codes = steps_of(gaussians.grid, gaussians.channels), _codes(gaussians)
+    stored: dict[str, Any] = {name: (code.double() * steps[name]).float() for name, code in codes.items()}
+    return replace(gaussians, **stored)
+
+
+def _codes(gaussians: GaussianSequence) -> dict[str, Tensor]:
+    """The parameters in steps, int32."""
+    steps = steps_of(gaussians.grid, gaussians.channels)
+    codes = {name: (getattr(gaussians, name).double() / step).round() for name, step in steps.items()}
+    codes["intensities"] = codes["intensities"].where(codes["intensities"] != 0, gaussians.intensities.sign())
+    return {name: code.int() for name, code in codes.items()}
+
+
+def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, exact: bool = False, history: str = "") -> None:
     """Write fitted windows of one grid, length and Gaussian count to one file, compressed and atomically.
+
+    The Gaussians are stored as :func:`as_stored` has them or, ``exact``, to the bit.
 
     Raises
     ------
@@ -44,13 +83,17 @@ def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, history:
 
     _check_alike(windows)
     first = windows[0].gaussians
+    steps = steps_of(first.grid, first.channels)
+    coded = [(w, {} if exact else _codes(w.gaussians)) for w in windows]
     variables: dict[str, Any] = {cf.GRID_MAPPING: cf.grid_mapping(first.grid)}
     encoding: dict[str, dict[str, Any]] = {"time": {"units": cf.TIME_UNITS, "dtype": "float64"}}
     for name, (width, unit, text) in _PARAMETERS.items():
-        values = np.stack([getattr(w.gaussians, name).numpy() for w in windows])
+        values = np.stack([getattr(w.gaussians, name) if exact else codes[name] for w, codes in coded])
         dims = ("sequence", "time_index", "gaussian", width)
         variables[name] = (dims, values, {"units": unit, "long_name": text})
         encoding[name] = {"zlib": True, "complevel": 2, "shuffle": True, "chunksizes": (1, *values.shape[1:])}
+        if not exact:
+            variables[name][2]["scale_factor"] = steps[name]
     if len(first.channels) > 1:
         del variables["intensities"][2]["units"]  # the channels have different ones
     ids = np.stack([w.gaussians.ids.numpy() for w in windows])

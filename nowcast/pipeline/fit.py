@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nowcast.errors import InputError, NowcastError, OutputError
-from nowcast.gaussians import FitConfig
+from nowcast.gaussians import FitConfig, with_idle
 from nowcast.io.gaussians import write_windows
 from nowcast.pipeline.channels import tell_left_out
 from nowcast.pipeline.cluster import Outcome, cluster
@@ -132,7 +133,7 @@ def fit_archive(
     good = [plan for plan in plans if parts.has(plan)]
     if not good:
         raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {next(iter(failures.values()))}")
-    windows = _without_empty([parts.window(plan) for plan in good])
+    windows = _alike(_without_empty([parts.window(plan) for plan in good]))
     write_windows(windows, out, history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in good)
     parts.remove()
@@ -147,6 +148,12 @@ def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
     tell_left_out(name for name, some in zip(channels, drawn, strict=True) if not some)
     kept = [name for name, some in zip(channels, drawn, strict=True) if some]
     return [window.with_channels(kept) for window in windows]
+
+
+def _alike(windows: list[FittedWindow]) -> list[FittedWindow]:
+    """The windows with as many Gaussians as the one that has most: one file holds them all."""
+    most = max(len(window.gaussians.ids) for window in windows)
+    return [replace(window, gaussians=with_idle(window.gaussians, most)) for window in windows]
 
 
 def _of_channels(record: dict[str, Any], channels: tuple[str, ...]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from nowcast.gaussians import (
     reconstruction_scores,
 )
 from nowcast.io.atomic import file_digest
+from nowcast.io.gaussians import as_stored
 from nowcast.io.volumes import is_volume_file, read_volumes
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, load_sequence
@@ -79,6 +80,7 @@ class FitJob:
         fitted = fit_sequence(volumes.select(slice(0, inputs)), self.config)
         if self.future:
             fitted = extend_fit(fitted, volumes, self.config)
+        fitted = as_stored(fitted)
         seconds = time.perf_counter() - start
         scores = reconstruction_scores(fitted, volumes)
         dense = zip(volumes.reflectivity, volumes.mask, scores["psnr_db"], strict=True)
@@ -86,9 +88,9 @@ class FitJob:
             "times": [iso_utc(t) for t in volumes.times],
             "inputs": inputs,
             "event": plan.event,
-            "gaussians": self.config.gaussians,
+            "gaussians": len(fitted.ids),
             **scores,
-            "volume_bytes": [compressed_bytes(fitted.at(t)) for t in range(len(fitted))],
+            "volume_bytes": [compressed_bytes(fitted.at(t), fitted.grid) for t in range(len(fitted))],
             "equal_error_bytes": [equal_error_bytes(*volume) for volume in dense],
             "coherence_voxels": coherence_voxels(fitted),
             "seconds": round(seconds, 3),

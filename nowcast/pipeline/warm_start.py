@@ -45,7 +45,7 @@ def read_state(path: Path, stamp: str, volumes: VolumeSequence, config: FitConfi
 def write_state(fitted: GaussianSequence, path: Path, stamp: str, *, history: str = "") -> None:
     """Keep a fit for the next cycle. A failure is a warning: the next cycle then fits from nothing."""
     try:
-        write_windows([FittedWindow(fitted, len(fitted), stamp)], path, history=history)
+        write_windows([FittedWindow(fitted, len(fitted), stamp)], path, exact=True, history=history)
     except OutputError as error:
         logger.warning("%s; the next cycle will fit from nothing", error)
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from nowcast.cli.options import AUTO_GAUSSIANS
 from nowcast.gaussians import (
     FitConfig,
     coherence_voxels,
@@ -32,7 +33,9 @@ from nowcast.gaussians import (
     fit_sequence,
     reconstruction_scores,
 )
+from nowcast.io.gaussians import as_stored
 from nowcast.pipeline.inputs import load_sequence
+from nowcast.radar import Site
 from nowcast.radar.gridding import GridConfig
 from nowcast.simulate import draw_scene, simulate_volumes
 from nowcast.types import GridSpec, VolumeSequence
@@ -43,6 +46,7 @@ from machine import machine
 PACKAGES = ("torch", "numpy", "numba", "scipy", "arm-pyart", "xarray")
 SHAPE = (29, 117, 117)
 
+BRISBANE = Site(-27.608, 152.539, 372.0)
 GRIDDED = "cpol_20051113_morning_grid"
 POLAR = "brisbane_20051127_odim"
 NEXRAD = "single_volumes/KLBB20160601_150025_V06"
@@ -74,30 +78,31 @@ def timed(run: Callable[[], Any], repeats: int) -> tuple[list[float], Any]:
     return seconds, result
 
 
-def bench_fit(name: str, windows: list[VolumeSequence], gaussians: int) -> Case:
-    """The causal fit of each window of four volumes: seconds, and the quality of the newest volume."""
-    config = FitConfig(gaussians=gaussians)
+def bench_fit(name: str, windows: list[VolumeSequence], config: FitConfig) -> Case:
+    """The causal fit of each window of four volumes: seconds, and the quality of the newest volume as it is stored."""
     fit_sequence(windows[0].select(slice(-1, None)), FitConfig(gaussians=64))  # compiles the kernels
     seconds: list[float] = []
     psnr: list[float] = []
     csi: dict[str, list[float]] = {"35": [], "45": []}
-    coherence, sizes, dense = [], [], []
+    coherence, numbers, sizes, dense = [], [], [], []
     for window in windows:
         took, fitted = timed(lambda window=window: fit_sequence(window, config), 1)  # type: ignore[misc]
         seconds += took
-        newest = slice(-1, None)
+        newest, fitted = slice(-1, None), as_stored(fitted)
+        numbers.append(len(fitted.ids))
         scores = reconstruction_scores(fitted.select(newest), window.select(newest))
         psnr.append(float(scores["psnr_db"][-1]))
         coherence.append(coherence_voxels(fitted))
-        sizes.append(compressed_bytes(fitted.at(-1)) / 1e3)
+        sizes.append(compressed_bytes(fitted.at(-1), fitted.grid) / 1e3)
         dense.append(equal_error_bytes(window.reflectivity[-1], window.mask[-1], psnr[-1]) or math.nan)
         for threshold, values in csi.items():
             values.append(float(scores["csi"][threshold]))
-    facts = {"psnr_db": statistics.median(psnr), "worst_psnr_db": min(psnr)}
+    facts = {"gaussians": statistics.median(numbers), "psnr_db": statistics.median(psnr), "worst_psnr_db": min(psnr)}
     facts |= {f"csi{threshold}": float(np.nanmedian(values)) for threshold, values in csi.items()}
     facts |= {"coherence_voxels": float(np.nanmedian(coherence)), "volume_kb": statistics.median(sizes)}
     facts["equal_error_kb"] = float(np.nanmedian(dense)) / 1e3
-    return Case(f"fit {name} 4x{'x'.join(map(str, SHAPE))} N={gaussians}", seconds, facts)
+    asked = f"N={config.gaussians}" if config.psnr_db is None else f"{config.psnr_db:g} dB"
+    return Case(f"fit {name} 4x{'x'.join(map(str, SHAPE))} {asked}", seconds, facts)
 
 
 def bench_warm_start(name: str, archive: VolumeSequence, gaussians: int, first: int, cycles: int) -> list[Case]:
@@ -119,10 +124,10 @@ def bench_warm_start(name: str, archive: VolumeSequence, gaussians: int, first: 
     return [Case(f"warm start {name} N={gaussians}", warm, facts), Case(f"cold fits of the same {name}", cold, {})]
 
 
-def windows_of(folder: Path, every: int = 4) -> list[VolumeSequence]:
+def windows_of(folder: Path, first: int = 0, every: int = 4, site: Site | None = None) -> list[VolumeSequence]:
     """Four successive volumes, from every so many places of an archive."""
-    volumes = load_sequence(folder)
-    return [volumes.select(slice(i, i + 4)) for i in range(0, len(volumes) - 3, every)]
+    volumes = load_sequence(folder, site=site)
+    return [volumes.select(slice(i, i + 4)) for i in range(first, len(volumes) - 3, every)]
 
 
 def bench_grid(path: Path, repeats: int) -> Case:
@@ -182,19 +187,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     simulated = [simulated_volumes()] * options.repeats
-    cases = [bench_fit("simulated", simulated, n) for n in (2048, 4096)]
+    by_content = [FitConfig(gaussians=AUTO_GAUSSIANS, psnr_db=target) for target in (35.0, 40.0, 45.0)]
+    cases = [bench_fit("simulated", simulated, FitConfig(gaussians=n)) for n in (2048, 4096)]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "nowcast", "simulate", "-o", f"{folder}/archive", "--events", "1"]
         subprocess.run([*command, "--volumes", "4"], check=True, capture_output=True)
         event = next(p.parent for p in sorted(Path(folder, "archive").rglob("*.nc")) if "truth" not in str(p))
         cases += bench_cycle("simulated", event, options.repeats)
     if options.data and (gridded := options.data / GRIDDED).is_dir():
-        cases += [bench_fit("CPOL", windows_of(gridded), n) for n in (256, 512, 1024, 2048, 4096)]
+        fixed = [FitConfig(gaussians=n) for n in (256, 512, 1024, 2048, 4096)]
+        cases += [bench_fit("CPOL", windows_of(gridded), config) for config in (*fixed, *by_content)]
         cases += bench_warm_start("CPOL", load_sequence(gridded), 2048, first=8, cycles=24)
     if options.data and (nexrad := options.data / NEXRAD).is_file():
         cases.append(bench_grid(nexrad, options.repeats))
     if options.data and (polar := options.data / POLAR).is_dir():
-        cases += bench_cycle("Brisbane", polar, options.repeats, "--site=-27.608,152.539,372")
+        wet = windows_of(polar, first=12, site=BRISBANE)
+        cases += [bench_fit("Brisbane", wet, config) for config in by_content]
+        cases += bench_cycle("Brisbane", polar, options.repeats, f"--site={BRISBANE.lat},{BRISBANE.lon},{BRISBANE.alt}")
     for case in cases:
         print(case.line)
     options.out.mkdir(parents=True, exist_ok=True)

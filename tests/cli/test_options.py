@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import helpers
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
 from nowcast.cli import app
-from nowcast.cli.options import load_settings
+from nowcast.cli.options import AUTO_GAUSSIANS, AUTO_PSNR_DB, load_settings
 from nowcast.errors import ConfigError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.volumes import write_volumes
@@ -44,8 +47,22 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(file: Path) ->
     settings = load_settings(file, extent=80000.0)
     assert settings.grid == GridConfig(spacing_m=4000.0, extent_m=80000.0, top_m=12000.0)
     assert (settings.fit.gaussians, settings.fit.motion.max_ms, settings.fit.rounds) == (99, 40.0, FitConfig().rounds)
-    settings = load_settings(file, gaussians=7, spacing=5000.0, levels="500,9000,250")
+    settings = load_settings(file, gaussians="7", spacing=5000.0, levels="500,9000,250")
     assert settings.grid == GridConfig(5000.0, 145000.0, 500.0, 9000.0, 250.0) and settings.fit.gaussians == 7
+
+
+def test_the_number_of_gaussians_may_follow_the_content(file: Path) -> None:
+    def budget(**options: Any) -> tuple[int, float | None]:
+        fit = load_settings(file, **options).fit
+        return fit.gaussians, fit.psnr_db
+
+    assert budget() == (99, None)
+    assert budget(gaussians="auto") == (AUTO_GAUSSIANS, AUTO_PSNR_DB)
+    assert budget(psnr=35.0) == budget(gaussians="auto", psnr=35.0) == (AUTO_GAUSSIANS, 35.0)
+    assert budget(gaussians="500", psnr=35.0) == (500, 35.0)
+    for bad in ({"gaussians": "many"}, {"gaussians": "0"}, {"psnr": 0.0}):
+        with pytest.raises(typer.BadParameter):
+            load_settings(file, **bad)  # type: ignore[arg-type]
 
 
 def test_a_bad_option_is_a_usage_error_and_a_bad_file_none(file: Path) -> None:
@@ -85,7 +102,7 @@ def test_help_tells_the_true_defaults(command: str) -> None:
     assert f"[{grid.spacing_m:g}]" in text and f"[{grid.extent_m:g}]" in text and f"[{levels}]" in text
     if command == "grid":
         return
-    assert f"Number of Gaussians. [{fit.gaussians}]" in text
+    assert re.search(rf"Number of Gaussians;[^\[]*\[{fit.gaussians}\]", text)
     requests = {"forecast": ForecastRequest, "evaluate": EvaluateRequest}
     if command == "fit":
         defaults = {name: p.default for name, p in inspect.signature(fit_archive).parameters.items()}

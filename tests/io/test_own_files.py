@@ -12,10 +12,11 @@ import pytest
 import torch
 import xarray as xr
 
+from nowcast.channels import scales_of
 from nowcast.errors import InputError, OutputError
 from nowcast.io.atomic import atomic_path, atomic_write_text
 from nowcast.io.forecasts import is_forecast_file, read_forecast, write_forecast
-from nowcast.io.gaussians import read_windows, write_windows
+from nowcast.io.gaussians import as_stored, read_windows, steps_of, write_windows
 from nowcast.io.volumes import is_volume_file, read_volumes, write_volumes
 from nowcast.types import FittedWindow, Forecast, GaussianSequence, VolumeSequence
 
@@ -66,7 +67,8 @@ def test_windows_of_several_channels_round_trip(tmp_path: Path) -> None:
     write_windows([FittedWindow(gaussians, 2, "storm", seq)], tmp_path / "g.nc")
     [back] = read_windows(tmp_path / "g.nc")
     assert back.gaussians.channels == seq.channels
-    assert torch.equal(back.gaussians.intensities, gaussians.intensities)
+    steps = scales_of(seq.channels).min() / 700
+    torch.testing.assert_close(back.gaussians.intensities, gaussians.intensities, atol=0.51 * steps, rtol=0)
     assert back.volumes is not None
     np.testing.assert_allclose(back.volumes.values, seq.values, atol=0.0051)
     with xr.open_dataset(tmp_path / "g.nc") as file:
@@ -114,15 +116,28 @@ def _window(seed: int, with_volumes: bool) -> FittedWindow:
 
 
 @pytest.mark.parametrize("with_volumes", [True, False])
-def test_gaussian_windows_round_trip_bit_for_bit(tmp_path: Path, with_volumes: bool) -> None:
+@pytest.mark.parametrize("exact", [True, False])
+def test_gaussian_windows_round_trip(tmp_path: Path, with_volumes: bool, exact: bool) -> None:
     windows = [_window(s, with_volumes) for s in (1, 2)]
-    write_windows(windows, tmp_path / "g.nc")
+    write_windows(windows, tmp_path / "g.nc", exact=exact)
     back = read_windows(tmp_path / "g.nc")
     for old, new in zip(windows, back, strict=True):
+        expected = old.gaussians if exact else as_stored(old.gaussians)
         for name in ("means", "log_scales", "quats", "intensities", "velocities", "ids"):
-            assert torch.equal(getattr(old.gaussians, name), getattr(new.gaussians, name)), name
+            assert torch.equal(getattr(expected, name), getattr(new.gaussians, name)), name
         assert (new.event, new.inputs) == (old.event, old.inputs)
         assert (new.volumes is not None) == with_volumes
+
+
+def test_what_is_stored_is_near_and_stays_as_it_is_when_stored_again() -> None:
+    gaussians = _window(1, False).gaussians
+    gaussians.intensities[0, 0] = 0.001
+    stored = as_stored(gaussians)
+    for name, step in steps_of(gaussians.grid, gaussians.channels).items():
+        error = (getattr(stored, name) - getattr(gaussians, name)).abs().max()
+        assert error <= (1.0 if name == "intensities" else 0.501) * step, name
+        assert torch.equal(getattr(as_stored(stored), name), getattr(stored, name)), name
+    assert torch.equal(stored.intensities != 0, gaussians.intensities != 0)
 
 
 def test_gaussian_windows_keep_the_coverage_of_their_volumes(tmp_path: Path) -> None:
