@@ -44,7 +44,8 @@ def steps(
 
     STEPS (Bowler et al. 2006, doi:10.1256/qj.04.100; Seed et al. 2013, doi:10.1002/wrcr.20536) as pysteps (Pulkkinen
     et al. 2019, doi:10.5194/gmd-12-4185-2019) has it: 5 cascade levels in dBZ, autoregression of order 2,
-    nonparametric noise, perturbed motion, incremental mask, probability matching. Levels know nothing of each other.
+    nonparametric noise, perturbed motion, incremental mask, probability matching. Levels
+    share the random numbers, so that a column varies as one, and otherwise know nothing of each other.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def _steps_of_a_level(
                 precip_thr=ECHO_DBZ,
                 kmperpixel=dx / 1000.0,
                 timestep=step_s / 60.0,
-                seed=seed + level,
+                seed=seed,
             )
         return np.nan_to_num(found, nan=0.0).astype(np.float32)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from nowcast.verify import Report
 
 
+OUTPUT_HELP = "Folder for the report (report.html), pictures and tables; or the page itself. [none written]"
+
+
 def evaluate(
     source: Input,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for tables and plots. [none written]")
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR|FILE.html", help=OUTPUT_HELP)] = None,
     every: Annotated[int, typer.Option(min=1, help="Only every so many-th volume is an initial time.")] = 1,
     leads: Leads = None,
     methods: Annotated[
@@ -66,7 +67,7 @@ def evaluate(
     Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
     """
     from nowcast.errors import UsageError
-    from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive, make_folder
+    from nowcast.pipeline.evaluate import EvaluateRequest, folder_of, hindcast, load_archive, make_folder
 
     settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
     request = EvaluateRequest(
@@ -76,7 +77,7 @@ def evaluate(
         every=every,
         model=model,
         members=members,
-        keep_forecasts=output / "forecasts" if output is not None and keep_forecasts else None,
+        keep_forecasts=folder_of(output) / "forecasts" if output is not None and keep_forecasts else None,
         grid=settings.grid,
         quality=settings.quality,
         tally=settings.tally,
@@ -93,19 +94,21 @@ def evaluate(
         archive = load_archive(request, progress=progress)
     with progress_bar("Forecasting") as progress:
         report = hindcast(archive, request, history=command_line(), progress=progress)
-    publish(report, output, as_json)
+    publish(report, output, source.name, as_json)
     report.raise_failures()
 
 
-def publish(report: Report, folder: Path | None, as_json: bool) -> None:
-    """Write a report's tables and pictures where a folder is given, and print it."""
+def publish(report: Report, output: Path | None, title: str, as_json: bool, **more: Any) -> None:
+    """Write a report where a place is given, and print it; ``more`` goes into the JSON answer."""
     from nowcast.pipeline.evaluate import score_table, write_report
+    from nowcast.verify.summary import verdict
 
-    paths = write_report(report, folder) if folder is not None else []
+    paths = write_report(report, output, title) if output is not None else []
     if as_json:
-        print_json({**report.answer(), "outputs": [str(path) for path in paths]})
+        print_json({**report.answer(), **more, "outputs": [str(path) for path in paths]})
         return
     print_result(score_table(report))
-    print_note(f"Scored on {report.scored_on}.")
+    print_result(verdict(report))
+    print_note(f"Scored on {report.scored_on}. {report.answer()['confidence']['note']}")
     for path in paths:
         print_result(str(path))

@@ -114,7 +114,7 @@ def _evaluate(event: Path, model: Path, folder: Path, stages: _Stages) -> tuple[
     with stages.run("evaluate", event, "--leads", LEADS, *options, "-o", folder / "scores") as progress:
         request = EvaluateRequest(event, FIT, leads=LEADS, model=model, grid=GRID)
         report = run_evaluation(request, progress=progress)
-        paths = write_report(report, folder / "scores")
+        paths = write_report(report, folder / "scores", event.name)
     return report, [path for path in paths if path.suffix == ".png"]
 
 

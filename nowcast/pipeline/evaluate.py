@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nowcast import units
 from nowcast.baselines import has_pysteps
 from nowcast.errors import InputError, NowcastError, OutputError, UsageError
+from nowcast.io.atomic import atomic_write_text
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
@@ -25,6 +26,7 @@ from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
 
 __all__ = [
     "EvaluateRequest",
+    "folder_of",
     "hindcast",
     "initial_indices",
     "load_archive",
@@ -177,8 +179,14 @@ def hindcast(
     return Report(archive.times[initial][made], leads, event_of[made], by_event, scored_on, failures)
 
 
-def make_folder(folder: Path) -> None:
+def folder_of(output: Path) -> Path:
+    """The folder that results will go to: the output itself, or that of the page that it names."""
+    return output.parent if _is_page(output) else output
+
+
+def make_folder(output: Path) -> None:
     """Make the folder that results will go to, before the long work; raises OutputError when that cannot be."""
+    folder = folder_of(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -188,15 +196,25 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"cannot write to the folder {folder}: permission denied; choose another with -o")
 
 
-def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write a report's tables and pictures into a folder; returns their paths. Raises OutputError when that fails."""
-    from nowcast.plot import save_figure
-    from nowcast.plot.scores import plot_by_height, plot_by_lead
+def write_report(report: Report, output: Path, title: str = "forecasts") -> list[Path]:
+    """Write a report's page, pictures and tables into a folder; returns their paths, the page first.
 
-    paths = write_tables(report, folder)
-    paths.append(save_figure(plot_by_lead(report), folder / "scores.png"))
-    paths.append(save_figure(plot_by_height(report), folder / "by_height.png"))
-    return paths
+    A name that ends in ``.html`` is that of the page: the tables stand beside it under its name, and there are no
+    picture files. Raises OutputError when something cannot be written.
+    """
+    from nowcast.plot import save_figure
+    from nowcast.plot.score_page import pictures_of, score_page
+
+    is_page, folder = _is_page(output), folder_of(output)
+    page = output if is_page else output / "report.html"
+    atomic_write_text(page, score_page(report, title))
+    pictures = [] if is_page else pictures_of(report)
+    drawn = [save_figure(picture.draw(report), folder / f"{picture.key}.png") for picture in pictures]
+    return [page, *drawn, *write_tables(report, folder, f"{page.stem}-" if is_page else "")]
+
+
+def _is_page(output: Path) -> bool:
+    return output.suffix.lower() in (".html", ".htm")
 
 
 def initial_indices(archive: VolumeSequence, frames: int, leads: int, every: int = 1) -> NDArray[np.int64]:

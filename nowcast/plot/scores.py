@@ -1,99 +1,93 @@
-"""Scores by lead time and by height."""
+"""Scores by lead time, by height and by scale."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nowcast import units
-from nowcast.plot.style import TEXT_SIZE, TITLE_SIZE
-from nowcast.verify import Report, csi, mean_absolute_error
-
-# Okabe and Ito's colours, which colour-blind eyes tell apart; the markers help in print.
-STYLES = {
-    "persistence": ("#000000", "o"),
-    "extrapolation": ("#e69f00", "s"),
-    "extrapolation-levels": ("#009e73", "^"),
-    "advection": ("#0072b2", "D"),
-    "gaumamba": ("#d55e00", "*"),
-}
-OTHER_STYLES = (("#cc79a7", "v"), ("#56b4e9", "P"), ("#999999", "X"))
-HEIGHT_THRESHOLDS = (20.0, 35.0, 45.0)
+from nowcast.plot.curves import (
+    draw_band,
+    draw_curves,
+    finish,
+    lead_axis,
+    make_panels,
+    shown_thresholds,
+    styles_of,
+)
+from nowcast.plot.style import TEXT_SIZE
+from nowcast.verify import Report, csi, frequency_bias, mean_absolute_error, mean_error
+from nowcast.verify.answer import intervals
 
 
 def plot_by_lead(report: Report) -> Figure:
-    """CSI by lead time, a panel for each threshold, and the mean absolute error; one line per method."""
+    """CSI by lead time, a panel for each threshold, then the errors; one line per method, with intervals if any."""
     thresholds = report.thresholds_dbz
-    figure, panels = _panels(len(thresholds) + 1)
+    figure, panels = make_panels(len(thresholds) + 4, columns=3)
+    csi_panels, (mae, rmse, bias, area) = panels[: len(thresholds)], panels[len(thresholds) :]
     for k, threshold in enumerate(thresholds):
         curves = {name: tally.csi()[:, k] for name, tally in report.tallies.items()}
-        _draw(panels[k], report.lead_minutes, curves, f"CSI at {threshold:g} dBZ")
-        panels[k].set_ylim(0, None)
-    errors = {name: tally.mae() for name, tally in report.tallies.items()}
-    _draw(panels[-1], report.lead_minutes, errors, "mean absolute error [dBZ]")
-    for panel in panels:
-        panel.set_xlabel("lead time [min]")
-        panel.set_xlim(0, None)
-    _finish(figure, panels[0], report)
-    return figure
+        _by_lead(csi_panels[k], report, curves, f"CSI at {threshold:g} dBZ")
+        csi_panels[k].set_ylim(0, None)
+    tallies = report.tallies.items()
+    _by_lead(mae, report, {name: tally.mae() for name, tally in tallies}, "mean absolute error [dBZ]")
+    _by_lead(rmse, report, {name: tally.rmse() for name, tally in tallies}, "root mean square error [dBZ]")
+    means = {name: mean_error(tally.sums.sum(axis=1)) for name, tally in tallies}
+    _by_lead(bias, report, means, "bias [dBZ]")
+    shown = 35.0 if 35.0 in thresholds else thresholds[-1]
+    at = thresholds.index(shown)
+    ratios = {name: frequency_bias(tally.counts.sum(axis=1)[:, at]) for name, tally in tallies}
+    _by_lead(area, report, ratios, f"frequency bias at {shown:g} dBZ")
+    area.axhline(1.0, color="0.5", lw=0.8)
+    bias.axhline(0.0, color="0.5", lw=0.8)
+    for name, (colour, _) in styles_of(report.tallies).items():
+        bounds = intervals(report, name)
+        if bounds:
+            draw_band(mae, report.lead_minutes, bounds["mae_dbz"], colour)
+            for k, panel in enumerate(csi_panels):
+                draw_band(panel, report.lead_minutes, bounds["csi"][:, k], colour)
+    return finish(figure, panels, report)
+
+
+def _by_lead(panel: Axes, report: Report, curves: Mapping[str, np.ndarray], title: str) -> None:
+    draw_curves(panel, report.lead_minutes, curves, title, all_names=report.tallies)
+    lead_axis(panel)
 
 
 def plot_by_height(report: Report) -> Figure:
-    """The same by height, all lead times together."""
-    thresholds = [t for t in HEIGHT_THRESHOLDS if t in report.thresholds_dbz] or list(report.thresholds_dbz[:3])
-    figure, panels = _panels(len(thresholds) + 1)
-    height_km = np.array(report.heights_m) / 1000.0
+    """CSI and mean absolute error by height, all lead times together."""
+    thresholds = shown_thresholds(report)
+    figure, panels = make_panels(len(thresholds) + 1)
     for panel, threshold in zip(panels, thresholds, strict=False):
         k = report.thresholds_dbz.index(threshold)
-        for name, tally in report.tallies.items():
-            _line(panel, name, csi(tally.counts[:, :, k].sum(axis=0)), height_km, report)
-        panel.set_title(f"CSI at {threshold:g} dBZ", fontsize=TEXT_SIZE)
-    for name, tally in report.tallies.items():
-        _line(panels[-1], name, mean_absolute_error(tally.sums.sum(axis=0)), height_km, report)
-    panels[-1].set_title("mean absolute error [dBZ]", fontsize=TEXT_SIZE)
-    for panel in panels:
-        panel.set_ylabel("height [km]")
-        panel.set_xlim(0, None)
-        panel.grid(alpha=0.3)
-    _finish(figure, panels[0], report)
-    return figure
+        curves = {name: csi(tally.counts[:, :, k].sum(axis=0)) for name, tally in report.tallies.items()}
+        _by_height(panel, report, curves, f"CSI at {threshold:g} dBZ")
+    errors = {name: mean_absolute_error(tally.sums.sum(axis=0)) for name, tally in report.tallies.items()}
+    _by_height(panels[-1], report, errors, "mean absolute error [dBZ]")
+    return finish(figure, panels, report)
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    columns = count if count <= 4 else 3
-    rows = -(-count // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.7), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for spare in axes[count:]:
-        spare.remove()
-    return figure, axes[:count]
-
-
-def _draw(panel: Axes, minutes: list[float], curves: dict[str, np.ndarray], title: str) -> None:
-    for name, (colour, marker) in _styles(curves).items():
-        panel.plot(minutes, curves[name], color=colour, marker=marker, ms=5, lw=1.6, label=name)
+def _by_height(panel: Axes, report: Report, curves: Mapping[str, np.ndarray], title: str) -> None:
+    height_km = np.array(report.heights_m) / 1000.0
+    for name, (colour, marker) in styles_of(report.tallies).items():
+        panel.plot(curves[name], height_km, color=colour, marker=marker, ms=3, lw=1.4, label=name)
     panel.set_title(title, fontsize=TEXT_SIZE)
-    panel.grid(alpha=0.3)
+    panel.set_ylabel("height [km]")
+    panel.set_xlim(0, None)
 
 
-def _line(panel: Axes, name: str, values: np.ndarray, height_km: np.ndarray, report: Report) -> None:
-    colour, marker = _styles(report.tallies)[name]
-    panel.plot(values, height_km, color=colour, marker=marker, ms=3, lw=1.4, label=name)
-
-
-def _styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    other = [n for n in names if n not in STYLES]
-    spare = {n: OTHER_STYLES[i % len(OTHER_STYLES)] for i, n in enumerate(other)}
-    return {n: STYLES.get(n) or spare[n] for n in names}
-
-
-def _finish(figure: Figure, panel: Axes, report: Report) -> None:
-    handles, labels = panel.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=TEXT_SIZE
-    )
-    first, last = (units.iso_utc(report.initial_times[i], "m") for i in (0, -1))
-    figure.suptitle(f"{len(report.initial_times)} initial times, {first} to {last}", fontsize=TITLE_SIZE)
+def plot_by_scale(report: Report) -> Figure:
+    """Fractions skill score by lead time: a row for each threshold, a column for each width of the window."""
+    thresholds, tally = shown_thresholds(report), next(iter(report.tallies.values()))
+    figure, panels = make_panels(len(thresholds) * len(tally.window_m), columns=len(tally.window_m), height=2.5)
+    skill = {name: each.fss() for name, each in report.tallies.items()}
+    for i, threshold in enumerate(thresholds):
+        k = report.thresholds_dbz.index(threshold)
+        for w, width in enumerate(tally.window_m):
+            panel = panels[i * len(tally.window_m) + w]
+            curves = {name: fss[:, k, w] for name, fss in skill.items()}
+            _by_lead(panel, report, curves, f"FSS at {threshold:g} dBZ within {width / 1000:g} km")
+            panel.set_ylim(0, 1)
+    return finish(figure, panels, report)

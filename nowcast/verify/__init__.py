@@ -5,7 +5,8 @@ from nowcast.verify.continuous import mean_absolute_error, mean_error, root_mean
 from nowcast.verify.ensemble import EnsembleTally
 from nowcast.verify.fractions import fractions_skill, window_voxels
 from nowcast.verify.report import Report
-from nowcast.verify.tables import score_table, write_tables
+from nowcast.verify.summary import score_table
+from nowcast.verify.tables import write_tables
 from nowcast.verify.tally import Tally, TallyConfig
 
 __all__ = [

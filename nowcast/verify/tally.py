@@ -158,6 +158,13 @@ class Tally:
         """``[L]`` root mean square error by lead time, dBZ, all levels together."""
         return continuous.root_mean_square_error(self.sums.sum(axis=1))
 
+    def spread_skill(self) -> NDArray[np.float64]:
+        """``[L]`` spread of the members over the error of their mean, best 1; NaN without members or without error."""
+        error = self.rmse()
+        if self.ensemble is None:
+            return np.full_like(error, np.nan)
+        return np.where(error > 0, self.ensemble.spread() / np.where(error > 0, error, 1.0), np.nan)
+
     def spectrum(self) -> NDArray[np.float64]:
         """``[L, 2, B]`` mean power spectrum by lead time, dBZ^2, forecast and observed."""
         return self._mean(self.structure.power)

@@ -78,10 +78,13 @@ def test_answer_and_files(archive: Path, tmp_path: Path) -> None:
     assert len(scores["by_height"]["mae_dbz"]) == GRID.shape[0]
 
     paths = write_report(report, tmp_path / "out")
-    assert {p.name for p in paths} == {"scores.csv", "errors.csv", "by_height.csv", "scores.json"} | {
-        "scores.png",
-        "by_height.png",
+    assert paths[0].name == "report.html"
+    tables = {
+        "scores.json",
+        *(f"{n}.csv" for n in ("scores", "errors", "by_height", "by_scale", "by_event", "spectra")),
     }
+    pictures = {f"{n}.png" for n in ("scores", "by_height", "by_scale", "spectra", "areas")}
+    assert {p.name for p in paths} == {"report.html"} | tables | pictures
     assert all(p.stat().st_size > 0 for p in paths)
     assert not list((tmp_path / "out").glob(".*"))
     with (tmp_path / "out" / "scores.csv").open() as file:
