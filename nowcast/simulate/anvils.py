@@ -71,7 +71,7 @@ def puffs_of(cells: Cells, flow: SteeringFlow) -> Puffs:
     strength = np.clip((own.top_m - 6000) / 9000, 0.1, 1.0)
     return Puffs(
         start_s=start,
-        life_s=1800.0 + 4800.0 * strength,
+        life_s=1800.0 + 3600.0 * strength,
         x_m=state.x_m + lean[:, 0],
         y_m=state.y_m + lean[:, 1],
         height_m=height,
@@ -99,7 +99,7 @@ def puff_profile(puffs: Puffs, z_m: Float64, t_s: float, melting_m: float) -> Fl
     """Reflectivity ``[P, L]`` in dBZ on the puffs' axes."""
     age = (t_s - puffs.start_s)[:, None]
     height, depth, life = puffs.height_m[:, None], puffs.depth_m[:, None], puffs.life_s[:, None]
-    fade = -30.0 * np.clip(1 - age / 600.0, 0, 1) - 6.0 * age / 3600 - 30.0 * np.clip(3 * age / life - 2, 0, 1) ** 2
+    fade = -30.0 * np.clip(1 - age / 600.0, 0, 1) - 9.0 * age / 3600 - 30.0 * np.clip(3 * age / life - 2, 0, 1) ** 2
     base = np.maximum(height - 1500.0 - FALL_MS * age, puffs.floor_m[:, None])
     above, under = np.maximum(z_m - height, 0) / depth, np.maximum(base - z_m, 0) / 1000
     ice = puffs.dbz[:, None] + fade - 14.0 * above**2 - 18.0 * under

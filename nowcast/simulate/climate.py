@@ -31,6 +31,8 @@ class Climate:
 
     A storm's vigour and a cell's own, both standard normal, are mixed (``storm_share`` of the variance is the storm's)
     into the one number that moves peak, top, size and lifetime together: strong cells are tall, wide and long-lived.
+    ``shallow_share`` of them are congestus that the stable layer near the 0 degree level stops
+    (doi:10.1175/1520-0442(1999)012<2397:TCOTC>2.0.CO;2).
     """
 
     peak_dbz: tuple[float, float] = (44.0, 4.6)
@@ -40,6 +42,7 @@ class Climate:
     mature_s: float = 900.0
     decay_s: float = 1500.0
     storm_share: float = 0.5
+    shallow_share: float = 0.2
     cells_a_storm: float = 4.0
     renewal_s: float = 780.0
     flank_m: float = 4500.0
@@ -83,8 +86,10 @@ def draw_cells(
     """Draw what is left to chance for cells of known place and time; ``vigour [C]`` is that of their storms."""
     n, share = len(start_s), climate.storm_share
     v = np.sqrt(share) * vigour + np.sqrt(1 - share) * rng.standard_normal(n)
-    top_noise, size_noise, *stage_noise = rng.standard_normal((5, n))
-    top = climate.top_m[0] + climate.top_m[1] * (0.85 * v + 0.5 * top_noise)
+    top_noise, size_noise, anvil_noise, *stage_noise = rng.standard_normal((6, n))
+    top = climate.top_m[0] + climate.top_m[1] * (0.8 * v + 0.65 * top_noise)
+    shallow = rng.random(n) < climate.shallow_share
+    top = np.where(shallow, np.minimum(top, 6200.0 + 900.0 * top_noise), top)
     floor = rng.choice([0.0, 4800.0, 5500.0], n, p=[0.2, 0.4, 0.4]) if anvil_floor_m is None else anvil_floor_m
     return Cells(
         start_s=start_s,
@@ -94,13 +99,13 @@ def draw_cells(
         x_m=x_m,
         y_m=y_m,
         propagation_ms=propagation_ms + rng.normal(0, 0.8, (n, 2)),
-        peak_dbz=np.clip(climate.peak_dbz[0] + climate.peak_dbz[1] * v, 25, 66),
+        peak_dbz=np.clip(climate.peak_dbz[0] + climate.peak_dbz[1] * v - 3.0 * shallow, 25, 66),
         top_m=np.clip(top, 4000, 18500),
         radius_m=climate.radius_m * np.exp(0.25 * v + 0.35 * size_noise),
         axis_ratio=1 + rng.gamma(2.0, 0.25, n),
         orientation_rad=heading_rad + rng.normal(0, 0.6, n),
         overhang_m=np.zeros(n),
-        anvil_dbz=np.where(anvil_dbz > 0, np.maximum(anvil_dbz + 4.5 * v, 8.0), 0.0),
+        anvil_dbz=np.where(anvil_dbz > 0, np.maximum(anvil_dbz + 4.5 * v + 3.0 * anvil_noise, 8.0), 0.0),
         anvil_floor_m=floor,
         storm=storm,
     )

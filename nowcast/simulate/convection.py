@@ -68,15 +68,16 @@ def clustered(
 ) -> tuple[Float64, Float64, Float64]:
     """Time and place of first cells: a Poisson process around some centres that drift slower than the flow.
 
-    The centres wax and wane: each is busiest at a time of its own, for two hours or so.
+    The day has its prime, and each centre is busiest at a time of its own near it, for an hour or two.
     """
     span = SPIN_UP_S + duration_s
     number = max(3, int(rng.poisson(storms_per_hour * span / 3600)))
     centres = int(rng.integers(3, 8))
     place, width = rng.uniform(-140e3, 140e3, (centres, 2)), rng.uniform(10e3, 40e3, centres)
-    busiest = rng.uniform(-SPIN_UP_S, duration_s, centres)
+    prime = rng.uniform(-0.5 * SPIN_UP_S, duration_s + 2000.0)
+    busiest = prime + rng.normal(0, 2500.0, centres)
     owner = rng.choice(centres, number, p=rng.dirichlet(np.full(centres, 1.5)))
-    start = busiest[owner] + rng.normal(0, 3000.0, number)
+    start = busiest[owner] + rng.normal(0, 2500.0, number)
     alone = rng.random(number) < 0.2
     start = np.where(
         alone | (start < -SPIN_UP_S) | (start > duration_s), rng.uniform(-SPIN_UP_S, duration_s, number), start

@@ -53,11 +53,11 @@ def draw_line_scene(rng: Rng, duration_s: float) -> Scene:
         bow_m=rng.uniform(0, 25e3),
         middle_s=rng.uniform(0.2, 0.8) * duration_s,
         prime_s=rng.uniform(-0.5, 1.5) * duration_s,
-        life_s=rng.uniform(4000, 12000),
+        life_s=rng.uniform(3500, 9000),
     )
     if rng.random() < 0.6:
         flow = _slower_aloft(flow, line)
-    anvil = float(rng.normal(23.5, 3.5))
+    anvil = float(rng.normal(21.5, 4.0))
     cells = _line_cells(rng, line, duration_s, anvil)
     start, x, y = clustered(rng, duration_s, storms_per_hour=3.0, flow=flow)
     others = [

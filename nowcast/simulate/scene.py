@@ -33,7 +33,7 @@ class Roughness:
 
     @staticmethod
     def draw(rng: np.random.Generator, noise_db: float = 4.8, warp_m: float = 2200.0) -> Roughness:
-        return Roughness(noise_db, warp_m, Renewal.draw(rng, 540.0, 1e6), Renewal.draw(rng, 2400.0, 1e6))
+        return Roughness(noise_db, warp_m, Renewal.draw(rng, 660.0, 1e6), Renewal.draw(rng, 2400.0, 1e6))
 
     @staticmethod
     def none() -> Roughness:
