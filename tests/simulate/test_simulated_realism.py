@@ -63,7 +63,7 @@ def test_simulated_storms_are_like_real_ones(kind: str) -> None:
 @pytest.mark.parametrize("archive", ARCHIVES)
 def test_real_storms_keep_the_same_bounds(archive: str) -> None:
     volumes = load_sequence(real_data(archive), grid=GRID, site=ARCHIVES[archive])
-    check_like_real_storms(storm_statistics([volumes], every=4))
+    check_like_real_storms(storm_statistics([volumes], every=2))
 
 
 def test_statistics_are_drawn_beside_each_other() -> None:
