@@ -103,9 +103,9 @@ class FitConfig:
     forward_steps: int = 12
     last_steps: int = 20
     amplitude_steps: int = 10
-    renewed: float = 0.6
+    renewed: float = 0.85
     renewal_rounds: int = 6
-    renewal_steps: int = 4
+    renewal_steps: int = 6
     renewal_polish: int = 50
     renewal_plateau: float = 0.001
     renewal_stiffness: Stiffness = field(default_factory=lambda: Stiffness(0.04, 0.1, 0.0, 0.0))
