@@ -33,7 +33,7 @@ class LossConfig:
     softness_dbz: float = 3.0
     csi: float = 1.0
     area: float = 0.2
-    mae: float = 0.1
+    mae: float = 1.0
     parameters: float = 0.02
 
     def __post_init__(self) -> None:

@@ -76,15 +76,22 @@ class Example:
             if observed is None:
                 continue
             values, mask = observed
-            field = render_reflectivity(forecast[lead], self.window.gaussians.grid)[mask]
-            csi, area = threshold_losses(field, values[mask], config)
+            field = render_reflectivity(forecast[lead], self.window.gaussians.grid)
+            wet = _with_echo(field, values, mask)
+            csi, area = threshold_losses(*wet, config)
             total["csi"], total["area"] = total["csi"] + csi, total["area"] + area
-            total["mae"] = total["mae"] + relative_mae(field, values[mask])
+            total["mae"] = total["mae"] + relative_mae(*wet)
             if scores is not None:
-                scores.add(field, values[mask])
+                scores.add(field[mask], values[mask])
         terms = {name: value / len(leads) for name, value in total.items()}
         weighted = [getattr(config, name) * value for name, value in terms.items()]
         return {"loss": torch.stack(weighted).sum(), **terms}
+
+
+def _with_echo(forecast: Tensor, observed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """``[V]`` dBZ of both at the masked voxels where either has echo: the others count nothing in the losses."""
+    (where,) = torch.nonzero((mask & ((forecast > 0) | (observed > 0))).reshape(-1), as_tuple=True)
+    return forecast.reshape(-1).index_select(0, where), observed.reshape(-1).index_select(0, where)
 
 
 def examples(windows: Sequence[FittedWindow]) -> list[Example]:
