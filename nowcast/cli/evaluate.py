@@ -101,6 +101,7 @@ def evaluate(
 def publish(report: Report, output: Path | None, title: str, as_json: bool, **more: Any) -> None:
     """Write a report where a place is given, and print it; ``more`` goes into the JSON answer."""
     from nowcast.pipeline.evaluate import score_table, write_report
+    from nowcast.verify import bootstrap
     from nowcast.verify.summary import verdict
 
     paths = write_report(report, output, title) if output is not None else []
@@ -109,6 +110,6 @@ def publish(report: Report, output: Path | None, title: str, as_json: bool, **mo
         return
     print_result(score_table(report))
     print_result(verdict(report))
-    print_note(f"Scored on {report.scored_on}. {report.answer()['confidence']['note']}")
+    print_note(f"Scored on {report.scored_on}. {bootstrap.note(len(report.events))}")
     for path in paths:
         print_result(str(path))

@@ -84,6 +84,11 @@ def lead_axis(panel: Axes) -> None:
     panel.set_xlim(0, None)
 
 
+def from_zero(panel: Axes) -> None:
+    """The vertical axis starts at 0 and ends above the highest marker."""
+    panel.set_ylim(0, 1.05 * panel.get_ylim()[1])
+
+
 def finish(figure: Figure, panels: list[Axes], report: Report) -> Figure:
     """A legend of all curves below, and above it which forecasts the picture is about."""
     entries: dict[str, Artist] = {}

@@ -10,6 +10,7 @@ from nowcast.plot.curves import (
     draw_band,
     draw_curves,
     finish,
+    from_zero,
     lead_axis,
     make_panels,
     shown_leads,
@@ -18,7 +19,7 @@ from nowcast.plot.curves import (
 )
 from nowcast.plot.style import TEXT_SIZE
 from nowcast.verify import EnsembleTally, Report
-from nowcast.verify.answer import intervals
+from nowcast.verify.confidence import intervals
 from nowcast.verify.ensemble import observed_share
 
 LEAST_VOXELS = 50
@@ -54,7 +55,7 @@ def plot_spread(report: Report) -> Figure:
     panels[2].axhline(1.0, color="0.5", lw=0.8)
     for panel in panels:
         lead_axis(panel)
-        panel.set_ylim(0, None)
+        from_zero(panel)
     return finish(figure, panels, report)
 
 

@@ -91,6 +91,7 @@ def score_page(report: Report, title: str) -> str:
 def inline_svg(figure: Figure, key: str, label: str) -> Markup:
     """A figure as SVG to stand within a page: transparent, its black the page's ink, its ids its own."""
     text = io.StringIO()
+    figure.suptitle("")  # the page has said it
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": key}):
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
@@ -101,7 +102,7 @@ def inline_svg(figure: Figure, key: str, label: str) -> Markup:
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{key}-", svg)
     svg = svg.replace(INK, "currentColor")
-    return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+    return Markup(svg.replace("<svg", f'<svg role="img" fill="currentColor" aria-label="{label}"', 1))
 
 
 def _period(report: Report) -> str:
@@ -132,9 +133,7 @@ def _row(report: Report, name: str, columns: list[Column]) -> dict[str, Any]:
 def _cell(score: Score | None, digits: int, best: bool) -> dict[str, Any]:
     if score is None:
         return {"mean": "", "interval": "", "best": False}
-    bounds = score.interval
-    told = bounds is not None and bool(np.isfinite(bounds).all())
-    interval = f"{bounds[0]:.{digits}f} to {bounds[1]:.{digits}f}" if bounds is not None and told else ""
+    interval = "" if score.interval is None else " to ".join(_number(bound, digits) for bound in score.interval)
     return {"mean": _number(score.mean, digits), "interval": interval, "best": best}
 
 
@@ -151,7 +150,7 @@ def _event(report: Report, event: int) -> dict[str, Any]:
     tallies = {name: events.get(event) for name, events in report.by_event.items()}
     csi = {name: Score(t.csi()[:, k]) for name, t in tallies.items() if t is not None}
     mae = {name: Score(t.mae()) for name, t in tallies.items() if t is not None}
-    best = Column("", 0, csi, 1.0).best
+    best = Column("CSI", "", 3, csi, 1.0).best
     return {
         "name": f"{iso_utc(times[0], 'm')} to {iso_utc(times[-1], 'm')}",
         "count": len(times),

@@ -12,6 +12,7 @@ from nowcast.plot.curves import (
     draw_band,
     draw_curves,
     finish,
+    from_zero,
     lead_axis,
     make_panels,
     shown_thresholds,
@@ -19,7 +20,7 @@ from nowcast.plot.curves import (
 )
 from nowcast.plot.style import TEXT_SIZE
 from nowcast.verify import Report, csi, frequency_bias, mean_absolute_error, mean_error
-from nowcast.verify.answer import intervals
+from nowcast.verify.confidence import intervals
 
 
 def plot_by_lead(report: Report) -> Figure:
@@ -30,7 +31,7 @@ def plot_by_lead(report: Report) -> Figure:
     for k, threshold in enumerate(thresholds):
         curves = {name: tally.csi()[:, k] for name, tally in report.tallies.items()}
         _by_lead(csi_panels[k], report, curves, f"CSI at {threshold:g} dBZ")
-        csi_panels[k].set_ylim(0, None)
+        from_zero(csi_panels[k])
     tallies = report.tallies.items()
     _by_lead(mae, report, {name: tally.mae() for name, tally in tallies}, "mean absolute error [dBZ]")
     _by_lead(rmse, report, {name: tally.rmse() for name, tally in tallies}, "root mean square error [dBZ]")

@@ -12,6 +12,7 @@ from nowcast.plot.curves import (
     INK,
     draw_curves,
     finish,
+    from_zero,
     lead_axis,
     make_panels,
     shown_leads,
@@ -60,7 +61,7 @@ def plot_areas(report: Report) -> Figure:
         curves = {name: area[:, k, 0] for name, area in areas.items()}
         draw_curves(panel, report.lead_minutes, curves, f"area above {threshold:g} dBZ [km²]", all_names=areas)
         lead_axis(panel)
-        panel.set_ylim(0, None)
+        from_zero(panel)
     return finish(figure, panels, report)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nowcast.verify import bootstrap, categorical, continuous, ensemble
+from nowcast.verify.confidence import intervals
 from nowcast.verify.ensemble import EnsembleTally
 from nowcast.verify.report import Report
 from nowcast.verify.structure import wavelengths_m
+from nowcast.verify.summary import best_methods
 from nowcast.verify.tally import Tally
 
 Array = NDArray[np.float64]
@@ -45,39 +47,10 @@ def report_answer(report: Report) -> dict[str, Any]:
             "draws": bootstrap.DRAWS,
             "note": bootstrap.note(len(report.events)),
         },
+        "best": [asdict(best) for best in best_methods(report)],
         "methods": {name: _scores(tally) | _over_events(report, name) for name, tally in report.tallies.items()},
         "failures": [{"initial_time": time, "reason": reason} for time, reason in report.failures.items()],
     }
-
-
-def intervals(report: Report, method: str) -> dict[str, Array]:
-    """Bounds of MAE ``[L, 2]``, CSI ``[L, K, 2]`` and, of an ensemble, CRPS ``[L, 2]``; empty with one event.
-
-    A method that has no forecast in one of the events is left out: its resamples would be those of fewer events.
-    """
-    tallies = list(report.by_event[method].values())
-    if len(report.events) < 2 or len(tallies) < len(report.events):
-        return {}
-    return {name: bootstrap.interval(score) for name, score in _resampled(tallies)}
-
-
-def mean_over_leads(report: Report, method: str) -> dict[str, Array]:
-    """The same for means over the lead times: MAE and CRPS ``[2]``, CSI ``[K, 2]``."""
-    tallies = list(report.by_event[method].values())
-    if len(report.events) < 2 or len(tallies) < len(report.events):
-        return {}
-    return {name: bootstrap.interval(score.mean(axis=1)) for name, score in _resampled(tallies)}
-
-
-def _resampled(tallies: list[Tally]) -> Iterator[tuple[str, Array]]:
-    sums = bootstrap.resampled(np.stack([tally.sums.sum(axis=1) for tally in tallies]))
-    yield "mae_dbz", continuous.mean_absolute_error(sums)
-    counts = bootstrap.resampled(np.stack([tally.counts.sum(axis=1) for tally in tallies]))
-    yield "csi", categorical.csi(counts)
-    members = [tally.ensemble for tally in tallies if tally.ensemble is not None]
-    if len(members) == len(tallies):
-        sums = bootstrap.resampled(np.stack([each.sums.sum(axis=1) for each in members]))
-        yield "crps", ensemble.crps(sums, members[0].members)
 
 
 def _over_events(report: Report, method: str) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
 from nowcast.units import iso_utc
 from nowcast.verify import ensemble
-from nowcast.verify.answer import CATEGORICAL, CONTINUOUS, intervals
+from nowcast.verify.answer import CATEGORICAL, CONTINUOUS
+from nowcast.verify.confidence import intervals
 from nowcast.verify.ensemble import EnsembleTally
 from nowcast.verify.report import Report
 from nowcast.verify.structure import wavelengths_m

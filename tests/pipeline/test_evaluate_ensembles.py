@@ -100,6 +100,11 @@ def test_events_are_told_apart_and_give_intervals(tmp_path: Path) -> None:
             assert high == pytest.approx(max(e[lead] for e in of_event))
         low, high = method["intervals"]["csi"]["20"][0]
         assert low <= method["csi"]["20"][0] <= high
+    best = {entry["score"]: entry for entry in answer["best"]}["MAE"]
+    means = {name: np.mean(method["mae_dbz"]) for name, method in answer["methods"].items()}
+    assert (best["method"], best["next_method"]) == ("extrapolation", "persistence")
+    assert best["difference"] == pytest.approx(means["extrapolation"] - means["persistence"])
+    assert best["interval"][0] <= best["difference"] <= best["interval"][1] < 0
     single = hindcast(cells(), request(tmp_path, "persistence")).answer()
     assert "intervals" not in single["methods"]["persistence"] and "no interval" in single["confidence"]["note"]
 
