@@ -25,8 +25,9 @@ from nowcast.gaussians import (
 from nowcast.io.atomic import file_digest
 from nowcast.io.gaussians import as_stored
 from nowcast.io.volumes import is_volume_file, read_volumes
+from nowcast.pipeline.failed_scans import ECHO_DBZ, without_failed_scans
 from nowcast.pipeline.fit_plan import Plan
-from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, load_sequence
+from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, list_inputs, load_sequence
 from nowcast.radar import Site
 from nowcast.radar.quality import QualityConfig
 from nowcast.types import REFLECTIVITY, FittedWindow, VolumeSequence
@@ -58,7 +59,10 @@ class FitJob:
     channels: tuple[str, ...] = (REFLECTIVITY,)
 
     def __post_init__(self) -> None:
-        self.whole = read_volumes(self.source, self.channels) if is_volume_file(self.source) else None
+        self.times = list_inputs(self.source)
+        self.whole = None
+        if is_volume_file(self.source):
+            self.whole = without_failed_scans(read_volumes(self.source, self.channels))
         self.cache = VolumeCache(self.frames + self.future + 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -113,9 +117,14 @@ class FitJob:
 
     def _load(self, plan: Plan) -> VolumeSequence:
         if self.whole is not None:
-            return self.whole.select(np.flatnonzero(np.isin(self.whole.times, plan.times)))
+            chosen = self.whole.select(np.flatnonzero(np.isin(self.whole.times, plan.times)))
+            failed = np.setdiff1d(plan.times, chosen.times)
+            if len(failed):
+                raise BrokenVolumes(list(failed))
+            return chosen
         try:
-            volumes = self._newest(plan.times[-1], len(plan.times))
+            volumes = self._newest(plan.times[-1], self._volumes_over(plan))
+            volumes = volumes.select(np.flatnonzero(np.isin(volumes.times, plan.times)))
             missing = np.setdiff1d(plan.times, volumes.times)
         except NoneUsable:
             missing = plan.times
@@ -125,6 +134,10 @@ class FitJob:
         if broken:
             raise BrokenVolumes(broken)
         raise InputError(f"{len(missing)} of {len(plan.times)} volumes of {plan.name} do not go with its newest one")
+
+    def _volumes_over(self, plan: Plan) -> int:
+        """How many volumes the source has from the first time of a window to its last: some may be planned around."""
+        return int(((self.times >= plan.times[0]) & (self.times <= plan.times[-1])).sum())
 
     def _newest(self, at: np.datetime64, frames: int) -> VolumeSequence:
         return load_sequence(
@@ -140,9 +153,10 @@ class FitJob:
         )
 
     def _usable(self, time: np.datetime64) -> bool:
-        """Whether the volume of a time can be used where it is the only one."""
+        """Whether the volume of a time can be used where it is the only one, and is no failed scan."""
         try:
-            return bool(self._newest(time, 1).times[-1] == time)
+            alone = self._newest(time, 1)
+            return bool(alone.times[-1] == time and (alone.reflectivity > ECHO_DBZ).any())
         except NoneUsable:
             return False
 

@@ -206,6 +206,27 @@ def blank_out(path: Path) -> None:
             del file[sweep]["data1"]
 
 
+@pytest.mark.parametrize("gridded", [True, False])
+def test_failed_scans_are_planned_around(polar: Path, tmp_path: Path, gridded: bool) -> None:
+    """A volume that lost all echo at once is no weather: the windows go over it, and nothing has failed."""
+    source: Path = polar
+    if gridded:
+        volumes = moving_cells(GRID, steps=8)
+        volumes.values[4] = 0.0
+        source = tmp_path / "storm.nc"
+        write_volumes(volumes, source)
+        seen = volumes.times
+    else:
+        write_odim(polar_volume(storm(peak=0.0), rays=90, gates=60, time=START + 40 * MINUTE), polar / "4.h5")
+        seen = list_inputs(polar)
+    options = {"config": FEW, "frames": 2, "every": 1, "grid": COARSE}
+    report = fit_archive(source, tmp_path / "f.nc", **options)  # type: ignore[arg-type]
+    assert not report.failures
+    windows = read_windows(tmp_path / "f.nc")
+    expected = np.delete(seen, 4)
+    assert [list(w.gaussians.times) for w in windows] == [list(expected[i : i + 2]) for i in range(6)]
+
+
 def test_each_volume_is_gridded_once_and_a_window_is_as_if_it_were_alone(
     polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
