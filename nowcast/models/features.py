@@ -26,15 +26,12 @@ NEIGHBOURS = (16, 64)
 HISTORY = 3
 """Frames that the changes are taken over: the newest and the two before it."""
 
-LEAD_SCALE_S = 1800.0
-"""The lead time enters as ``1 - exp(-lead / 30 min)``, so that long roll-outs stay near what training saw."""
-
 _VECTORS = 3  # of velocity
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The Gaussians at one time as the model meets them, observed or forecast.
+    """The observed Gaussians at one time as the model meets them.
 
     Attributes
     ----------
@@ -43,7 +40,7 @@ class Frame:
     velocities
         ``[N, 3]`` m/s as (x, y, z).
     time_s
-        Seconds since the newest observed volume; past frames are negative.
+        Seconds since the newest frame; earlier ones are negative.
     base_m
         Altitude of the grid's z = 0 above mean sea level, metres.
     """
@@ -88,7 +85,7 @@ def feature_count(channels: int) -> int:
     """Number of columns :func:`features` returns."""
     changing = _changing(channels)
     own = len(state_names(channels)) + (HISTORY - 1) * (changing + _VECTORS)
-    return own * (1 + len(NEIGHBOURS)) + 1
+    return own * (1 + len(NEIGHBOURS))
 
 
 def axes_3d(axes: Tensor) -> Tensor:
@@ -168,7 +165,7 @@ def features(history: Sequence[Snapshot]) -> Tensor:
 
     Columns: the state; its changes per 10 minutes since each of the two frames before, and by how much the Gaussian
     moved faster than its velocity said (10 m/s); the averages of all these over the nearest 16 and 64 active
-    Gaussians; the lead time. Changes that no frame tells of are 0.
+    Gaussians. Changes that no frame tells of are 0.
     """
     now = history[-1]
     channels = _channels(now.state.shape[1])
@@ -177,9 +174,7 @@ def features(history: Sequence[Snapshot]) -> Tensor:
         own.append(_changes(now, history[-1 - back] if back < len(history) else None, channels))
     columns = torch.cat(own, dim=-1)
     averages = [_neighbour_mean(columns, now.neighbours[:, :k]) for k in NEIGHBOURS]
-    lead = torch.tensor(max(now.time_s, 0.0) / LEAD_SCALE_S)
-    lead_column = (1 - torch.exp(-lead)).to(columns).expand(len(columns), 1)
-    return torch.cat([columns, *averages, lead_column], dim=-1)
+    return torch.cat([columns, *averages], dim=-1)
 
 
 def _changes(now: Snapshot, before: Snapshot | None, channels: int) -> Tensor:

@@ -2,7 +2,9 @@
 
 After STC-GS (arXiv 2502.14895). Tokens are Gaussians in Morton order, each layer pair reads them both ways and keeps
 a gated memory of the frame before. What differs: the answer is a set of rates, a *correction* to Lagrangian
-extrapolation, and the last layer starts at zero, so that an untrained model is exactly the extrapolation.
+extrapolation, and the last layer starts at zero, so that an untrained model is exactly the extrapolation. Forecast
+frames are not read again: one reading of the observed ones tells the rates at every lead time, which costs a fifth
+and cannot run away.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
@@ -23,6 +26,9 @@ from nowcast.models.memory import GatedPair
 from nowcast.models.ssd_block import SSDPair
 
 Memory = list[Tensor]
+
+LEAD_SCALES_S = (1800.0, 7200.0)
+"""The lead time enters as ``1 - exp(-lead / scale)``, so that long forecasts stay near what training saw."""
 
 _FEATURE_LIMIT = 5.0  # standard deviations; keeps an odd Gaussian from driving its neighbours
 
@@ -38,7 +44,7 @@ class ModelConfig:
     d_model
         Width of a token.
     pairs
-        Layer pairs, each a forward and a backward block.
+        Layer pairs, each a forward and a backward block; with 0 a Gaussian sees its neighbours' averages only.
     d_state, head_dim, expand, conv_width
         As in Mamba-2; ``expand * d_model`` is a multiple of ``head_dim``.
     max_growth_per_min
@@ -64,9 +70,9 @@ class ModelConfig:
     max_turn_deg_per_min: float = 1.0
 
     def __post_init__(self) -> None:
-        sizes = ("channels", "d_model", "pairs", "d_state", "head_dim", "expand", "conv_width")
+        sizes = ("channels", "d_model", "d_state", "head_dim", "expand", "conv_width")
         rates = ("max_growth_per_min", "max_stretch_per_min", "max_drift_ms", "max_turn_deg_per_min")
-        check_numbers(self, "model", positive=sizes, not_negative=rates)
+        check_numbers(self, "model", positive=sizes, not_negative=("pairs", *rates))
         if self.expand * self.d_model % self.head_dim:
             inner = f"expand * d_model = {self.expand * self.d_model}"
             raise ConfigError(f"model head_dim {self.head_dim} does not divide {inner}: change one of them")
@@ -125,6 +131,9 @@ class GauMamba(nn.Module):
                 for _ in range(c.pairs)
             )
             self.head_norm = nn.RMSNorm(c.d_model)
+            self.widen = nn.Linear(c.d_model, 2 * c.d_model)
+            self.lead = nn.Linear(len(LEAD_SCALES_S), 2 * c.d_model, bias=False)
+            self.narrow = nn.Linear(2 * c.d_model, c.d_model)
             self.head = nn.Linear(c.d_model, c.channels + 8)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -134,8 +143,8 @@ class GauMamba(nn.Module):
         self.feature_mean.copy_(mean)
         self.feature_std.copy_(std.clamp_min(1e-3))
 
-    def forward(self, history: Sequence[Snapshot], memory: Memory | None, axes: Tensor) -> tuple[Rates, Memory]:
-        """Read the newest frame and tell what follows.
+    def forward(self, history: Sequence[Snapshot], memory: Memory | None) -> tuple[Tensor, Memory]:
+        """Read the newest frame.
 
         Parameters
         ----------
@@ -143,12 +152,10 @@ class GauMamba(nn.Module):
             The last frames' descriptors, oldest first, the newest to be read.
         memory
             What this function gave for the frame before, None for the first.
-        axes
-            ``[2, 2]`` orthogonal, the horizontal axes in which ``history`` was described.
 
         Returns
         -------
-        Rates in grid axes from the newest frame on, and the memory for the next frame.
+        What :meth:`rates` goes by, ``[N, 2 d_model]``, and the memory for the next frame.
         """
         tokens = (features(history) - self.feature_mean) / self.feature_std
         x = self.encoder(tokens.clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT))
@@ -157,7 +164,16 @@ class GauMamba(nn.Module):
         for layer, pair in enumerate(self.pairs):
             x = pair(x, order, memory[layer] if memory is not None else None)
             kept.append(x)
-        return self._rates(self.head(self.head_norm(x)), axes), kept
+        return self.widen(self.head_norm(x)), kept
+
+    def rates(self, read: Tensor, lead_s: float, axes: Tensor) -> Rates:
+        """How the Gaussians depart from extrapolation ``lead_s`` after the newest frame, in grid axes.
+
+        ``axes`` are the ``[2, 2]`` orthogonal ones in which the frames were described.
+        """
+        lead = read.new_tensor([1 - math.exp(-lead_s / scale) for scale in LEAD_SCALES_S])
+        x = F.silu(self.narrow(F.silu(read + self.lead(lead))))
+        return self._rates(self.head(x), axes)
 
     def _rates(self, out: Tensor, axes: Tensor) -> Rates:
         """Bound the head's output ``[N, C + 8]`` and turn its vectors from the model's axes to the grid's."""

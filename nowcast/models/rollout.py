@@ -124,9 +124,6 @@ def unroll(
 ) -> list[GaussianSet]:
     """The forecast at every step, differentiable in the model's weights.
 
-    Gradients travel through the summed corrections and the memory; the forecast frames that are fed back count as
-    data, which keeps long roll-outs stable and cheap.
-
     Parameters
     ----------
     model, sequence
@@ -144,26 +141,27 @@ def unroll(
     kept = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0)).squeeze(1)  # active at any time
     if len(kept) == 0:
         return list(base)
-    sequence, parts = sequence.take(kept), [b.take(kept) for b in base]
     axes = torch.eye(2, dtype=sequence.means.dtype, device=sequence.means.device) if axes is None else axes
+    read = _read(model, sequence.take(kept), axes)
+    correction, start, out = Correction.none(base[0].take(kept)), 0.0, []
+    for whole, step in zip(base, steps, strict=True):
+        rates = model.rates(read, (start + step) / 2, axes)
+        correction, start = correction.advance(rates, (step - start) / 60), step
+        out.append(_put(whole, kept, correction.apply(whole.take(kept))))
+    return out
+
+
+def _read(model: GauMamba, sequence: GaussianSequence, axes: Tensor) -> Tensor:
+    """The model's reading of all frames; without memory only the newest is read, and those its changes are from."""
+    frames = observed_frames(sequence)
+    if not model.config.pairs:
+        return model([describe(frame, axes) for frame in frames[-HISTORY:]], None)[0]
     history: list[Snapshot] = []
     memory: Memory | None = None
-    for frame in observed_frames(sequence):
+    for frame in frames:
         history = [*history[1 - HISTORY :], describe(frame, axes)]
-        rates, memory = model(history, memory, axes)
-    previous, correction = sequence.at(-1), Correction.none(sequence.at(-1))
-    start, out = 0.0, []
-    for part, step in zip(parts, steps, strict=True):
-        correction = correction.advance(rates, (step - start) / 60)
-        now = correction.apply(part)
-        out.append(now)
-        if len(out) < len(parts):
-            velocities = (part.means - previous.means) / (step - start) + rates.drift
-            frame = Frame(now, velocities, step, sequence.grid.origin_alt)
-            history = [*history[1 - HISTORY :], describe(frame, axes)]
-            rates, memory = model(history, memory, axes)
-        previous, start = part, step
-    return [_put(whole, kept, part) for whole, part in zip(base, out, strict=True)]
+        read, memory = model(history, memory)
+    return read
 
 
 def observed_frames(sequence: GaussianSequence) -> list[Frame]:
