@@ -1,9 +1,13 @@
 """From what distributions the weather is drawn.
 
-The defaults describe warm-season convection of the tropics and the middle latitudes: tops of 5 to 18 km, cores of 35 to
-65 dBZ, cells of a few kilometres that live half an hour to an hour and follow each other within longer-lived storms,
-as radar studies of cells and their tracks have it (doi:10.1175/1520-0426(1993)010<0785:TTITAA>2.0.CO;2), with
-stratiform rain from 15 to 35 dBZ (doi:10.1175/1520-0450(1995)034<1978:CCOTDS>2.0.CO;2).
+The defaults describe warm-season convection of the tropics and the middle latitudes, as radar studies of cells and
+their tracks have it. Above 40 dBZ, single cells live some 25 minutes and storms of several cells 70; they move with
+some 8 m/s (Belgium, ten years: Goudenhoofdt and Delobbe 2013, J. Appl. Meteor. Climatol. 52; median duration 42 minutes
+and 7.7 m/s in the Prut basin: Burcea and others 2019). Heights are spread continuously, and higher for stronger cells
+(Darwin: May and Ballinger 2007, Mon. Wea. Rev. 135), with a second population of congestus that a stable layer at 5 km
+stops (Darwin, 17 years: doi:10.5194/acp-18-17687-2018). Cells follow each other within longer-lived storms
+(doi:10.1175/1520-0426(1993)010<0785:TTITAA>2.0.CO;2); stratiform rain has 15 to 35 dBZ
+(doi:10.1175/1520-0450(1995)034<1978:CCOTDS>2.0.CO;2).
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ Rng = np.random.Generator
 
 FLOW_LEVELS_M = np.array([0.0, 1500.0, 3000.0, 6000.0, 9000.0, 12000.0, 16000.0])
 
+BRIEF = 0.6
+"""Life of congestus relative to deeper cells."""
 STORM_ARC = 1.2
 """By how much vigour changes from the first and last to the middle cells of a storm."""
 
@@ -31,8 +37,7 @@ class Climate:
 
     A storm's vigour and a cell's own, both standard normal, are mixed (``storm_share`` of the variance is the storm's)
     into the one number that moves peak, top, size and lifetime together: strong cells are tall, wide and long-lived.
-    ``shallow_share`` of them are congestus that the stable layer near the 0 degree level stops
-    (doi:10.1175/1520-0442(1999)012<2397:TCOTC>2.0.CO;2).
+    ``shallow_share`` of them are congestus.
     """
 
     peak_dbz: tuple[float, float] = (44.0, 4.6)
@@ -91,11 +96,12 @@ def draw_cells(
     shallow = rng.random(n) < climate.shallow_share
     top = np.where(shallow, np.minimum(top, 6200.0 + 900.0 * top_noise), top)
     floor = rng.choice([0.0, 4800.0, 5500.0], n, p=[0.2, 0.4, 0.4]) if anvil_floor_m is None else anvil_floor_m
+    brief = np.where(shallow, BRIEF, 1.0)
     return Cells(
         start_s=start_s,
-        growth_s=climate.growth_s * np.exp(0.2 * stage_noise[0]),
-        mature_s=climate.mature_s * np.exp(0.5 * v + 0.3 * stage_noise[1]),
-        decay_s=climate.decay_s * np.exp(0.15 * v + 0.25 * stage_noise[2]),
+        growth_s=brief * climate.growth_s * np.exp(0.2 * stage_noise[0]),
+        mature_s=brief * climate.mature_s * np.exp(0.5 * v + 0.3 * stage_noise[1]),
+        decay_s=brief * climate.decay_s * np.exp(0.15 * v + 0.25 * stage_noise[2]),
         x_m=x_m,
         y_m=y_m,
         propagation_ms=propagation_ms + rng.normal(0, 0.8, (n, 2)),

@@ -1,8 +1,8 @@
 """Outflow: the cold air of strong cells runs out over the ground and sets off new storms at its front.
 
 The gust front leaves a cell when its core comes down and slows down as it spreads; where it lifts moist air, mostly on
-the side towards which the shear points, new cells appear within the hour, often several along its arc
-(doi:10.1175/1520-0493(1986)114<2516:IOCSAB>2.0.CO;2).
+the side towards which the shear points, new cells appear within the hour, often several along its arc (Wilson and
+Schreiber 1986, Mon. Wea. Rev. 114, 2516-2536).
 """
 
 from __future__ import annotations
