@@ -23,7 +23,7 @@ def demo(
     Example: nowcast demo -o nowcast-demo
     """
     from nowcast.pipeline.demo import run_demo
-    from nowcast.pipeline.evaluate import score_table
+    from nowcast.verify import score_table
 
     report = run_demo(output, seed=seed, say=print_note, progress_bar=progress_bar)
     if as_json:

@@ -67,7 +67,8 @@ def evaluate(
     Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
     """
     from nowcast.errors import UsageError
-    from nowcast.pipeline.evaluate import EvaluateRequest, folder_of, hindcast, load_archive, make_folder
+    from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive
+    from nowcast.pipeline.report_files import folder_of, make_folder
 
     settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
     request = EvaluateRequest(
@@ -100,8 +101,8 @@ def evaluate(
 
 def publish(report: Report, output: Path | None, title: str, as_json: bool, **more: Any) -> None:
     """Write a report where a place is given, and print it; ``more`` goes into the JSON answer."""
-    from nowcast.pipeline.evaluate import score_table, write_report
-    from nowcast.verify import bootstrap
+    from nowcast.pipeline.report_files import write_report
+    from nowcast.verify import bootstrap, score_table
     from nowcast.verify.summary import verdict
 
     paths = write_report(report, output, title) if output is not None else []

@@ -32,7 +32,7 @@ def verify(
 
     Example: nowcast verify forecast.nc --obs archive/ -o scores/
     """
-    from nowcast.pipeline.evaluate import make_folder
+    from nowcast.pipeline.report_files import make_folder
     from nowcast.pipeline.verify import VerifyRequest, run_verification
 
     request = VerifyRequest(tuple(forecasts), obs, site=parse_site(site), clutter=clutter)

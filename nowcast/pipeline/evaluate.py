@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,7 @@ from numpy.typing import NDArray
 
 from nowcast import units
 from nowcast.baselines import has_pysteps
-from nowcast.errors import InputError, NowcastError, OutputError, UsageError
-from nowcast.io.atomic import atomic_write_text
+from nowcast.errors import InputError, NowcastError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
@@ -22,19 +20,7 @@ from nowcast.pipeline.methods import Case, check_methods, forecast_by, usable_me
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import MATCH_SHARE, event_numbers, nominal_step
 from nowcast.types import Bool, Float32, Forecast, Progress, VolumeSequence
-from nowcast.verify import Report, Tally, TallyConfig, score_table, write_tables
-
-__all__ = [
-    "EvaluateRequest",
-    "folder_of",
-    "hindcast",
-    "initial_indices",
-    "load_archive",
-    "make_folder",
-    "run_evaluation",
-    "score_table",
-    "write_report",
-]
+from nowcast.verify import Report, Tally, TallyConfig
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
@@ -153,7 +139,9 @@ def hindcast(
     failures: dict[np.datetime64, str] = {}
     for done, index in enumerate(initial):
         past = _past(archive, index, request.frames)
-        case = Case(past, request.fit, model, members=request.members, seed=request.seed + int(index))
+        # By the time, so that a forecast does not depend on where the archive starts.
+        seed = request.seed + int(past.times[-1].astype("datetime64[m]").astype(np.int64))
+        case = Case(past, request.fit, model, members=request.members, seed=seed)
         seen = observed_now(past)
         scored = _scored(archive, index, request.leads, seen)
         try:
@@ -177,44 +165,6 @@ def hindcast(
     covered = "voxels with a value at least once in the archive, which does not tell what was observed"
     scored_on = "observed voxels" if archive.coverage is None else covered
     return Report(archive.times[initial][made], leads, event_of[made], by_event, scored_on, failures)
-
-
-def folder_of(output: Path) -> Path:
-    """The folder that results will go to: the output itself, or that of the page that it names."""
-    return output.parent if _is_page(output) else output
-
-
-def make_folder(output: Path) -> None:
-    """Make the folder that results will go to, before the long work; raises OutputError when that cannot be."""
-    folder = folder_of(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "a file is in its place" if folder.is_file() else error.strerror
-        raise OutputError(f"cannot make the folder {folder}: {reason}; choose another with -o") from error
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"cannot write to the folder {folder}: permission denied; choose another with -o")
-
-
-def write_report(report: Report, output: Path, title: str = "forecasts") -> list[Path]:
-    """Write a report's page, pictures and tables into a folder; returns their paths, the page first.
-
-    A name that ends in ``.html`` is that of the page: the tables stand beside it under its name, and there are no
-    picture files. Raises OutputError when something cannot be written.
-    """
-    from nowcast.plot import save_figure
-    from nowcast.plot.score_page import pictures_of, score_page
-
-    is_page, folder = _is_page(output), folder_of(output)
-    page = output if is_page else output / "report.html"
-    atomic_write_text(page, score_page(report, title))
-    pictures = [] if is_page else pictures_of(report)
-    drawn = [save_figure(picture.draw(report), folder / f"{picture.key}.png") for picture in pictures]
-    return [page, *drawn, *write_tables(report, folder, f"{page.stem}-" if is_page else "")]
-
-
-def _is_page(output: Path) -> bool:
-    return output.suffix.lower() in (".html", ".htm")
 
 
 def initial_indices(archive: VolumeSequence, frames: int, leads: int, every: int = 1) -> NDArray[np.int64]:

@@ -25,11 +25,10 @@ from nowcast.pipeline.evaluate import (
     EvaluateRequest,
     hindcast,
     initial_indices,
-    make_folder,
     run_evaluation,
-    write_report,
 )
 from nowcast.pipeline.methods import Case
+from nowcast.pipeline.report_files import make_folder, write_report
 from nowcast.pipeline.verify import VerifyRequest, run_verification
 from nowcast.types import VolumeSequence
 

@@ -17,8 +17,9 @@ from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline import methods
-from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, run_evaluation, write_report
+from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, run_evaluation
 from nowcast.pipeline.methods import Case
+from nowcast.pipeline.report_files import write_report
 from nowcast.pipeline.verify import VerifyRequest, run_verification
 from nowcast.types import VolumeSequence
 
