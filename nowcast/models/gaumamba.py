@@ -23,6 +23,7 @@ from nowcast.errors import ConfigError
 from nowcast.gaussians import morton_order
 from nowcast.models.features import Snapshot, axes_3d, feature_count, features
 from nowcast.models.memory import GatedPair
+from nowcast.models.noise import KINDS
 from nowcast.models.ssd_block import SSDPair
 
 Memory = list[Tensor]
@@ -30,6 +31,7 @@ Memory = list[Tensor]
 LEAD_SCALES_S = (1800.0, 7200.0)
 """The lead time enters as ``1 - exp(-lead / scale)``, so that long forecasts stay near what training saw."""
 
+_SPREAD_START = 0.1  # of the most that a rate may be: members must differ to learn by how much
 _FEATURE_LIMIT = 5.0  # standard deviations; keeps an odd Gaussian from driving its neighbours
 
 
@@ -92,12 +94,43 @@ class Rates:
         ``[N, 2]`` change of the logarithm of the horizontal and of the vertical extent, 1/min.
     turn
         ``[N, 3]`` rotation vector in grid axes, rad/min.
+    spread
+        How the members of an ensemble depart from these rates.
     """
 
     growth: Tensor
     drift: Tensor
     stretch: Tensor
     turn: Tensor
+    spread: Spread
+
+    def member(self, noise: Tensor) -> Rates:
+        """The rates of one member, given its noise ``[N, S, 3]`` of :class:`~nowcast.models.noise.NoiseFields`.
+
+        Gradients go to the spread alone: an ensemble is trained around the one forecast, which it does not change.
+        """
+        growth = self.spread.shift + (self.spread.growth * noise[..., 0]).sum(-1, keepdim=True)
+        drift = (self.spread.drift[..., None] * noise[..., 1:]).sum(-2)
+        return Rates(
+            growth=self.growth.detach() + growth,
+            drift=self.drift.detach() + F.pad(drift, (0, 1)),
+            stretch=self.stretch.detach(),
+            turn=self.turn.detach(),
+            spread=self.spread,
+        )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What of a Gaussian's rates is uncertain: the standard deviation by each of the S kinds of noise.
+
+    ``shift [N, C]`` 1/min is added to the growth of every member: the one forecast that scores best is not the mean of
+    what may come. ``growth [N, S]`` 1/min, ``drift [N, S]`` m/s in each horizontal direction.
+    """
+
+    shift: Tensor
+    growth: Tensor
+    drift: Tensor
 
 
 class GauMamba(nn.Module):
@@ -135,8 +168,12 @@ class GauMamba(nn.Module):
             self.lead = nn.Linear(len(LEAD_SCALES_S), 2 * c.d_model, bias=False)
             self.narrow = nn.Linear(2 * c.d_model, c.d_model)
             self.head = nn.Linear(c.d_model, c.channels + 8)
+            self.spread = nn.Linear(c.d_model, c.channels + 2 * len(KINDS))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.spread.weight)
+        nn.init.constant_(self.spread.bias, _SPREAD_START)
+        nn.init.zeros_(self.spread.bias[: c.channels])
 
     def normalise(self, mean: Tensor, std: Tensor) -> None:
         """Set the mean and standard deviation ``[F]`` of the features, taken from training data."""
@@ -173,9 +210,16 @@ class GauMamba(nn.Module):
         """
         lead = read.new_tensor([1 - math.exp(-lead_s / scale) for scale in LEAD_SCALES_S])
         x = F.silu(self.narrow(F.silu(read + self.lead(lead))))
-        return self._rates(self.head(x), axes)
+        # What is uncertain is learnt from what the forecast knows already, and does not change it.
+        return self._rates(self.head(x), self._spread(self.spread(x.detach())), axes)
 
-    def _rates(self, out: Tensor, axes: Tensor) -> Rates:
+    def _spread(self, out: Tensor) -> Spread:
+        """Bound the output ``[N, C + 2 S]`` of the spread's head."""
+        c = self.config
+        shift, growth, drift = torch.tanh(out).split((c.channels, len(KINDS), len(KINDS)), dim=-1)
+        return Spread(c.max_growth_per_min * shift, c.max_growth_per_min * growth, c.max_drift_ms * drift)
+
+    def _rates(self, out: Tensor, spread: Spread, axes: Tensor) -> Rates:
         """Bound the head's output ``[N, C + 8]`` and turn its vectors from the model's axes to the grid's."""
         c = self.config
         growth, drift, stretch, turn = torch.tanh(out).split((c.channels, 3, 2, 3), dim=-1)
@@ -187,6 +231,7 @@ class GauMamba(nn.Module):
             drift=c.max_drift_ms * drift @ full,
             stretch=c.max_stretch_per_min * stretch,
             turn=math.radians(c.max_turn_deg_per_min) * turn @ spin,
+            spread=spread,
         )
 
 

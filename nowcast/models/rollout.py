@@ -16,6 +16,7 @@ from nowcast.gaussians import advect
 from nowcast.gaussians.shape import quaternion_product
 from nowcast.models.features import HISTORY, Frame, Snapshot, describe
 from nowcast.models.gaumamba import GauMamba, Memory, Rates
+from nowcast.models.noise import NoiseFields
 from nowcast.motion import MAX_STEP_S
 from nowcast.types import GaussianSequence, GaussianSet
 from nowcast_kernels.voxelize import rotation_matrices
@@ -97,8 +98,26 @@ def roll_out(model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence
     """
     with torch.no_grad():
         steps = forecast_steps(lead_seconds)
-        sets = unroll(model, sequence, advect(sequence, steps), steps)
-    wanted = set(lead_seconds)
+        sets = unroll(model, sequence, advect(sequence, steps), steps).forecast()
+    return _at(lead_seconds, steps, sets)
+
+
+def roll_out_members(
+    model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence[float], members: int, seed: int = 0
+) -> list[list[GaussianSet]]:
+    """Forecast an ensemble: for each of ``members`` what :func:`roll_out` gives for its one forecast.
+
+    The model runs once. The members differ by noise, of ``seed``, on the rates at which it corrects the extrapolation,
+    as much of it as the model has learnt to be right for each Gaussian; no member is the one forecast itself.
+    """
+    with torch.no_grad():
+        steps = forecast_steps(lead_seconds)
+        unrolled = unroll(model, sequence, advect(sequence, steps), steps)
+        return [_at(lead_seconds, steps, sets) for sets in unrolled.members(members, seed)]
+
+
+def _at(leads: Sequence[float], steps: Sequence[float], sets: Sequence[GaussianSet]) -> list[GaussianSet]:
+    wanted = set(leads)
     return [gaussians for step, gaussians in zip(steps, sets, strict=True) if step in wanted]
 
 
@@ -115,13 +134,58 @@ def forecast_steps(lead_seconds: Sequence[float]) -> list[float]:
     return steps
 
 
+@dataclass(frozen=True)
+class Unrolled:
+    """A forecast at every step, and what it was made of.
+
+    Attributes
+    ----------
+    base
+        The extrapolation of all Gaussians to each step.
+    kept
+        ``[K]`` the Gaussians that are active at any observed time; the others are as in ``base``.
+    start
+        Those at the newest observed time.
+    rates
+        Theirs from the step before to each step; empty where there are none.
+    steps
+        Seconds after the last frame.
+    """
+
+    base: Sequence[GaussianSet]
+    kept: Tensor
+    start: GaussianSet
+    rates: Sequence[Rates]
+    steps: Sequence[float]
+
+    def forecast(self) -> list[GaussianSet]:
+        """All Gaussians at every step."""
+        return self._corrected(self.rates)
+
+    def members(self, count: int, seed: int) -> list[list[GaussianSet]]:
+        """The same for each of ``count`` members, with noise of ``seed``."""
+        noise = NoiseFields(self.start.means[:, :2] / 1e3, count, seed)
+        middles = [(before + step) / 120 for before, step in pairwise([0.0, *self.steps])]
+        drawn = [(rates, noise.at(minutes)) for rates, minutes in zip(self.rates, middles, strict=False)]
+        return [self._corrected([rates.member(fields[m]) for rates, fields in drawn]) for m in range(count)]
+
+    def _corrected(self, rates: Sequence[Rates]) -> list[GaussianSet]:
+        if not rates:
+            return list(self.base)
+        correction, out = Correction.none(self.start), []
+        for whole, rate, (before, step) in zip(self.base, rates, pairwise([0.0, *self.steps]), strict=True):
+            correction = correction.advance(rate, (step - before) / 60)
+            out.append(_put(whole, self.kept, correction.apply(whole.take(self.kept))))
+        return out
+
+
 def unroll(
     model: GauMamba,
     sequence: GaussianSequence,
     base: Sequence[GaussianSet],
     steps: Sequence[float],
     axes: Tensor | None = None,
-) -> list[GaussianSet]:
+) -> Unrolled:
     """The forecast at every step, differentiable in the model's weights.
 
     Parameters
@@ -139,16 +203,13 @@ def unroll(
         expected = model.config.channels
         raise InputError(f"the model forecasts {expected} channels, the sequence has {len(sequence.channels)}")
     kept = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0)).squeeze(1)  # active at any time
+    start = sequence.at(-1).take(kept)
     if len(kept) == 0:
-        return list(base)
+        return Unrolled(base, kept, start, [], steps)
     axes = torch.eye(2, dtype=sequence.means.dtype, device=sequence.means.device) if axes is None else axes
     read = _read(model, sequence.take(kept), axes)
-    correction, start, out = Correction.none(base[0].take(kept)), 0.0, []
-    for whole, step in zip(base, steps, strict=True):
-        rates = model.rates(read, (start + step) / 2, axes)
-        correction, start = correction.advance(rates, (step - start) / 60), step
-        out.append(_put(whole, kept, correction.apply(whole.take(kept))))
-    return out
+    rates = [model.rates(read, (before + step) / 2, axes) for before, step in pairwise([0.0, *steps])]
+    return Unrolled(base, kept, start, rates, steps)
 
 
 def _read(model: GauMamba, sequence: GaussianSequence, axes: Tensor) -> Tensor:

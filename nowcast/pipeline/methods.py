@@ -79,12 +79,15 @@ def _advection(case: Case, lead_times: LeadTimes) -> Float32:
 
 def _gaumamba(case: Case, lead_times: LeadTimes) -> Float32:
     from nowcast.gaussians import render
-    from nowcast.models import roll_out
+    from nowcast.models import roll_out, roll_out_members
 
     if case.model is None:
         raise UsageError("method gaumamba needs a model: give --model PATH")
-    sets = roll_out(case.model, case.fitted, _lead_seconds(lead_times))
-    return np.stack([render(gaussians, case.volumes.grid)[0] for gaussians in sets])
+    leads, grid = _lead_seconds(lead_times), case.volumes.grid
+    if case.members == 1:
+        return np.stack([render(gaussians, grid)[0] for gaussians in roll_out(case.model, case.fitted, leads)])
+    ensemble = roll_out_members(case.model, case.fitted, leads, case.members, case.seed)
+    return np.stack([np.stack([render(gaussians, grid)[0] for gaussians in member]) for member in ensemble])
 
 
 _METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {

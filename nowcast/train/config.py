@@ -8,7 +8,7 @@ from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.models import ModelConfig
 
-LOSS_TERMS = ("csi", "area", "mae", "parameters")
+LOSS_TERMS = ("csi", "area", "mae", "parameters", "crps")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class LossConfig:
         Weight of the rendered absolute error, relative to the echo there is.
     parameters
         Weight of the Huber distance to the Gaussians fitted to the later volumes.
+    crps
+        Weight of the continuous ranked probability score of an ensemble, which its spread alone learns from.
+    members
+        Members that it is estimated from, at least 2.
     """
 
     thresholds_dbz: tuple[float, ...] = (20.0, 30.0, 35.0, 45.0)
@@ -35,11 +39,15 @@ class LossConfig:
     area: float = 0.2
     mae: float = 1.0
     parameters: float = 0.02
+    crps: float = 0.5
+    members: int = 2
 
     def __post_init__(self) -> None:
         check_numbers(self, "loss", positive=("thresholds_dbz", "softness_dbz"), not_negative=LOSS_TERMS)
         if not self.thresholds_dbz:
             raise ConfigError("loss thresholds_dbz is empty: expected at least one")
+        if self.members < 2:
+            raise ConfigError(f"loss members is {self.members}: expected at least 2, which the score compares")
         if not any(getattr(self, name) for name in LOSS_TERMS):
             raise ConfigError(f"loss weights {', '.join(LOSS_TERMS)}: expected not all 0")
 

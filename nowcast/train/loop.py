@@ -245,7 +245,8 @@ def _draw_losses(example: Example, model: GauMamba, config: TrainConfig, rng: np
     count = len(example.steps)
     leads = np.sort(rng.choice(count, min(count, config.leads_per_window), replace=False)).tolist()
     axes = _random_axes(rng) if config.turn_axes else None
-    return example.losses(example.forecast(model, leads[-1] + 1, axes), leads, config.loss)
+    seed = int(rng.integers(2**31))
+    return example.losses(example.forecast(model, leads[-1] + 1, axes), leads, config.loss, seed=seed)
 
 
 def _random_axes(rng: np.random.Generator) -> Tensor:

@@ -18,6 +18,7 @@ from nowcast.types import GaussianSet, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast_kernels.voxelize import voxelize
 
+_ALMOST = 0.95  # of the fair score, the rest of the one that counts every member for itself
 _FEW_VOXELS = 20.0  # a threshold that fewer voxels pass, seen or forecast, counts proportionally less
 
 # Differences that count as one in the parameter loss.
@@ -61,6 +62,48 @@ def relative_mae(forecast: Tensor, observed: Tensor) -> Tensor:
     """Sum of absolute errors over the sum of what is observed or, if that is more, forecast; 0 where both are dry."""
     echo = torch.maximum(observed.sum(), forecast.detach().sum())
     return (forecast - observed).abs().sum() / echo.clamp_min(1e-6)
+
+
+def almost_fair_crps(members: Tensor, observed: Tensor) -> Tensor:
+    """Continuous ranked probability score ``[V]`` in dBZ, almost fair (Lang et al. 2024, arXiv 2412.15832).
+
+    ``mean_j |x_j - y| - (1 - (1 - a) / M) / (2 M (M - 1)) sum_jk |x_j - x_k|`` with a = 0.95: the fair score, which
+    does not depend on the number of members, kept from leaving one of them free.
+
+    Parameters
+    ----------
+    members, observed
+        ``[M, V]`` and ``[V]`` dBZ at observed voxels; M is 2 at least.
+    """
+    count = len(members)
+    ordered = members.sort(dim=0).values
+    rank = torch.arange(count, dtype=members.dtype, device=members.device)[:, None]
+    apart = (2 * (2 * rank - count + 1) * ordered).sum(dim=0)  # of all ordered pairs
+    keep = (1 - (1 - _ALMOST) / count) / (2 * count * (count - 1))
+    return (members - observed).abs().mean(dim=0) - keep * apart
+
+
+def relative_crps(members: Tensor, observed: Tensor, mask: Tensor) -> Tensor:
+    """CRPS of the voxels and of the maxima over neighbourhoods of 5 x 5 columns, relative to the echo there is.
+
+    Without the maxima members may differ in how they blur; with them each needs cores as strong as there are.
+
+    Parameters
+    ----------
+    members, observed, mask
+        ``[M, Z, Y, X]`` and ``[Z, Y, X]`` dBZ, not below 0, and which voxels to compare.
+    """
+    both = torch.where(mask, torch.cat([members, observed[None]]), 0.0)
+    return torch.stack([_relative(both), _relative(F.max_pool2d(both, 5, stride=2))]).mean()
+
+
+def _relative(both: Tensor) -> Tensor:
+    """CRPS of ``both[:-1]`` against ``both[-1]``, summed over the sum of the echo."""
+    flat = both.flatten(1)
+    (where,) = torch.nonzero(flat.detach().amax(dim=0) > 0, as_tuple=True)
+    members, observed = flat[:-1].index_select(1, where), flat[-1].index_select(0, where)
+    echo = torch.maximum(observed.sum(), members.detach().mean(dim=0).sum())
+    return almost_fair_crps(members, observed).sum() / echo.clamp_min(1e-6)
 
 
 def parameter_loss(forecast: GaussianSet, target: GaussianSet) -> Tensor:

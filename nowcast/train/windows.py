@@ -16,9 +16,16 @@ from nowcast.errors import InputError
 from nowcast.gaussians import advect
 from nowcast.models import GauMamba
 from nowcast.models.features import HISTORY, describe, features
-from nowcast.models.rollout import observed_frames, unroll
+from nowcast.models.rollout import Unrolled, observed_frames, unroll
 from nowcast.train.config import LOSS_TERMS, LossConfig
-from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, threshold_losses
+from nowcast.train.losses import (
+    Scores,
+    parameter_loss,
+    relative_crps,
+    relative_mae,
+    render_reflectivity,
+    threshold_losses,
+)
 from nowcast.types import FittedWindow, GaussianSequence, GaussianSet
 
 logger = logging.getLogger(__name__)
@@ -56,18 +63,24 @@ class Example:
         mask = volumes.mask[t] if volumes.coverage is None else volumes.mask[t] & volumes.coverage
         return torch.from_numpy(np.nan_to_num(volumes.reflectivity[t])), torch.from_numpy(mask)
 
-    def forecast(self, model: GauMamba, leads: int, axes: Tensor | None = None) -> list[GaussianSet]:
+    def forecast(self, model: GauMamba, leads: int, axes: Tensor | None = None) -> Unrolled:
         """The model's forecast of the first ``leads`` later times, differentiable."""
         return unroll(model, self.inputs, self.base[:leads], self.steps[:leads], axes)
 
     def losses(
         self,
-        forecast: Sequence[GaussianSet],
+        unrolled: Unrolled,
         leads: Sequence[int],
         config: LossConfig,
         scores: Scores | None = None,
+        seed: int = 0,
     ) -> dict[str, Tensor]:
-        """Loss terms averaged over the given leads: ``LOSS_TERMS`` and their weighted sum ``loss``."""
+        """Loss terms averaged over the given leads: ``LOSS_TERMS`` and their weighted sum ``loss``.
+
+        ``seed`` is that of the members' noise.
+        """
+        forecast = unrolled.forecast()
+        members = unrolled.members(config.members, seed) if config.crps else []
         total = {name: torch.zeros(()) for name in LOSS_TERMS}
         for lead in leads:
             target = self.window.gaussians.at(self.window.inputs + lead)
@@ -81,6 +94,9 @@ class Example:
             csi, area = threshold_losses(*wet, config)
             total["csi"], total["area"] = total["csi"] + csi, total["area"] + area
             total["mae"] = total["mae"] + relative_mae(*wet)
+            if members:
+                fields = torch.stack([render_reflectivity(m[lead], self.window.gaussians.grid) for m in members])
+                total["crps"] = total["crps"] + relative_crps(fields, values, mask)
             if scores is not None:
                 scores.add(field[mask], values[mask])
         terms = {name: value / len(leads) for name, value in total.items()}

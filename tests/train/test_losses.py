@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nowcast.train.config import LossConfig
-from nowcast.train.losses import Scores, parameter_loss, relative_mae, render_reflectivity, threshold_losses
+from nowcast.train.losses import (
+    Scores,
+    almost_fair_crps,
+    parameter_loss,
+    relative_crps,
+    relative_mae,
+    render_reflectivity,
+    threshold_losses,
+)
 
 CONFIG = LossConfig()
 SHARP = LossConfig(thresholds_dbz=(35.0,), softness_dbz=0.01)
@@ -110,3 +118,30 @@ def test_scores_of_nothing_are_left_out():
     assert scores.summary() == {}
     scores.add(torch.zeros(3), torch.zeros(3))
     assert scores.summary() == {"mae_dbz": 0.0}
+
+
+def test_the_crps_is_that_of_all_pairs_and_fair() -> None:
+    rng = torch.Generator().manual_seed(0)
+    members, observed = 10 * torch.rand(5, 40, generator=rng), 10 * torch.rand(40, generator=rng)
+    pairs = (members[:, None] - members[None]).abs().sum(dim=(0, 1))
+    expected = (members - observed).abs().mean(dim=0) - (1 - 0.05 / 5) / (2 * 5 * 4) * pairs
+    torch.testing.assert_close(almost_fair_crps(members, observed), expected)
+    same = observed.expand(3, -1)
+    assert float(almost_fair_crps(same, observed).abs().max()) == 0.0
+    # Of draws from the truth's own distribution the expected score hardly depends on how many there are.
+    truth = torch.randn(200_000, generator=rng)
+    few, many = (almost_fair_crps(torch.randn(m, 200_000, generator=rng), truth).mean() for m in (2, 10))
+    assert float(few) == pytest.approx(float(many), rel=0.06)
+
+
+def test_the_crps_of_the_fields_counts_observed_voxels_and_nearness() -> None:
+    rng = torch.Generator().manual_seed(0)
+    observed = torch.zeros(2, 20, 20)
+    observed[:, 8:10, 8:10] = 50.0
+    mask = torch.ones(2, 20, 20, dtype=torch.bool)
+    perfect = observed.expand(2, -1, -1, -1)
+    assert float(relative_crps(perfect, observed, mask)) == 0.0
+    near, far = (torch.stack([observed.roll(by, dims=2), observed.roll(-by, dims=1)]) for by in (1, 5))
+    assert 0.1 < float(relative_crps(near, observed, mask)) < float(relative_crps(far, observed, mask))
+    mask[:] = False
+    assert float(relative_crps(50 * torch.rand(2, 2, 20, 20, generator=rng), observed, mask)) == 0.0
