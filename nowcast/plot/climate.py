@@ -43,5 +43,5 @@ def plot_climate(statistics: Mapping[str, StormStatistics]) -> Figure:
     axes[1, 1].invert_xaxis()
     for panel, what in zip(axes[1, 2:], ("correlation", "CSI at 35 dBZ"), strict=True):
         panel.set(title=f"{what} with extrapolation", xlabel="lead time, minutes", ylim=(0, 1))
-    axes[0, 0].legend(fontsize=TEXT_SIZE)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize=TEXT_SIZE)
     return figure

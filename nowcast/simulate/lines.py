@@ -52,7 +52,7 @@ def draw_line_scene(rng: Rng, duration_s: float) -> Scene:
         length_m=rng.uniform(110e3, 240e3),
         bow_m=rng.uniform(0, 25e3),
         middle_s=rng.uniform(0.2, 0.8) * duration_s,
-        prime_s=rng.uniform(-0.5, 1.5) * duration_s,
+        prime_s=rng.uniform(-0.3, 1.2) * duration_s,
         life_s=rng.uniform(3500, 9000),
     )
     if rng.random() < 0.6:
@@ -93,7 +93,7 @@ def _line_cells(rng: Rng, line: Line, duration_s: float, anvil_dbz: float) -> Ce
     start, site = _births(rng, sites, duration_s)
     place = along[site]
     whole = 1 - ((start - line.prime_s) / line.life_s) ** 2
-    strength = 0.4 + _waves(rng, place, start) + 1.2 * np.maximum(whole, -3) - 2.5 * (2 * place / line.length_m) ** 4
+    strength = -0.1 + _waves(rng, place, start) + 1.6 * np.maximum(whole, -3) - 2.5 * (2 * place / line.length_m) ** 4
     born = rng.random(len(start)) < 1 / (1 + np.exp(-2.0 * strength))
     start, place, strength, site = start[born], place[born], strength[born], site[born]
     front = line.speed_ms * (start - line.middle_s) - line.bow_m * (2 * place / line.length_m) ** 2
