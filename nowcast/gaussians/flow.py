@@ -19,13 +19,14 @@ HISTORY = 4
 def motions(volumes: VolumeSequence, config: MotionConfig, first: int = 1) -> list[MotionField]:
     """The motion at each time, from the volumes up to and including it; none before ``first``, which is at least 1.
 
-    Where nothing was observed, the motion is that of the time before.
+    Where nothing was observed, the motion is that of the time before. Still until there are two observed volumes.
     """
     filled, seen = volumes.filled(), observed_times(volumes)
     found = [MotionField.still(volumes.grid)] * first
     for t in range(first, len(volumes)):
         newest = np.flatnonzero(seen[: t + 1])[-HISTORY:]
-        if not seen[t] or len(newest) < 2:
+        known = not seen[t] and t > first  # nothing has come since
+        if known or len(newest) < 2:
             found.append(found[-1])
             continue
         some = filled[newest], volumes.times[newest], volumes.grid
