@@ -45,7 +45,7 @@ class Budget:
         if not psnr_db < self.config.psnr_db:  # nor where nothing was observed
             return 0
         times = min(2.0 ** ((self.config.psnr_db - psnr_db) / DB_A_DOUBLING), 2.0)
-        return min(math.ceil(have * (times - 1.0)), count - have)
+        return min(math.ceil(max(have, FEWEST) * (times - 1.0)), count - have)
 
     def in_all(self, newest: int) -> int:
         """How many all volumes may have together, given those of the newest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -110,13 +111,16 @@ class Fitter:
     ) -> tuple[Result, State | None]:
         """Add Gaussians where the residual is largest, round by round, until they are ``count`` or draw well enough."""
         for left in self.budget.rounds(rounds):
-            room = self.budget.room(len(result.state), count, left, self._psnr(t, result))
-            if room == 0:
+            seeds = self._seeds(t, result, self._room(t, result, count, left))
+            if len(seeds) == 0:
                 break
-            seeds = self._seeds(t, result, room)
             reference = None if reference is None else reference.join(seeds)
             result = self._minimise(t, result.state.join(seeds), self.budget.steps(steps), reference)
         return result, reference
+
+    def _room(self, t: int, result: Result, count: int, rounds: int) -> int:
+        psnr_db = self._psnr(t, result) if self.budget.by_content else math.nan
+        return self.budget.room(len(result.state), count, rounds, psnr_db)
 
     def _psnr(self, t: int, result: Result) -> float:
         """Of the observed reflectivity, dB."""
@@ -133,7 +137,7 @@ class Fitter:
         result = self._minimise(t, reference, config.backward_steps, reference)
         have = len(after)
         share = (self.in_all - have) // (t + 1)
-        seeds = self._seeds(t, result, self.budget.room(have, have + share, 1, self._psnr(t, result)))
+        seeds = self._seeds(t, result, self._room(t, result, have + share, 1))
         if len(seeds):
             result = self._minimise(t, result.state.join(seeds), config.round_steps, reference.join(seeds))
             self._add_idle(seeds, t, newest)
@@ -158,26 +162,29 @@ class Fitter:
     def renew(self, t: int) -> tuple[State, Bool]:
         """Fit volume ``t`` from the one before, those Gaussians renewed that draw least.
 
-        Returns the state, and ``[N]`` which Gaussians went on; the others are new, or idle where none was needed.
+        Returns the state, and ``[N]`` which Gaussians of the volume before go on. They come first in the state; the
+        others there are new, or idle where none was needed.
         """
         config, before = self.config, self.states[t - 1]
+        going_on = np.ones(len(before), np.bool_)
         reference = self._carried(before, t, self.flow[t], self.steps_s[t - 1])
         if not self.images[t].root_weight.any():
-            return reference, np.ones(len(before), np.bool_)
-        going_on = self._strongest(self._minimise(t, reference, config.renewal_steps, reference).state, t)
-        state, reference = reference.take(going_on), reference.take(going_on)
-        start = self._minimise(t, state, config.renewal_steps, reference)
+            return reference, going_on
+        drawing = (before.intensities != 0).any(axis=1)
+        moved = reference.take(drawing)
+        going_on[~drawing] = False
+        going_on[drawing] = self._strongest(self._minimise(t, moved, config.renewal_steps, moved).state, t)
+        reference = reference.take(going_on)
+        start = self._minimise(t, reference, config.renewal_steps, reference)
         count, rounds, steps = config.gaussians, config.renewal_rounds, config.renewal_steps
         result, held_to = self._with_seeds(t, start, count, rounds, steps, reference)
         softer = replace(config, stiffness=config.renewal_stiffness, plateau=config.renewal_plateau)
         state = self._minimise(t, result.state, config.renewal_polish, held_to, softer).state
         state = self._with_best_amplitudes(t, state)
-        idle = self._idle(config.gaussians - len(state))
-        rows = np.concatenate([np.flatnonzero(going_on), np.flatnonzero(~going_on)])
-        return state.join(idle).take(np.argsort(rows)), going_on
+        return state.join(self._idle(self.budget.idle(len(state)))), going_on
 
     def _strongest(self, state: State, t: int) -> Bool:
-        """``[N]`` the share of Gaussians that draw most; idle ones never, nor those that others must cancel.
+        """``[N]`` the share of Gaussians that draw most; never those that others must cancel.
 
         A single Gaussian nearly as strong as the strongest echo stands on others of the opposite sign. Carried from
         volume to volume such pairs grow, and slow the fit down.
@@ -195,6 +202,8 @@ class Fitter:
         return aligned(moved, self.images[t], self.grid, seconds, self.config.local_motion)
 
     def _seeds(self, t: int, result: Result, count: int) -> State:
+        if count == 0:
+            return State.empty(self.limits.least.size)
         residual = -result.linears[0].residual.reshape(self.images[t].target.shape)
         noise = units.dbz_to_model(self.config.noise_dbz)
         return seeds_on_residual(residual, self.grid, count, noise, self.rng)

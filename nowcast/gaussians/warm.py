@@ -15,11 +15,13 @@ from nowcast.errors import InputError
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.flow import carry, drift
 from nowcast.gaussians.passes import Fitter
-from nowcast.gaussians.sequences import by_importance, sequence_of, state_of, with_idle
+from nowcast.gaussians.sequences import by_importance, sequence_of, state_of
 from nowcast.gaussians.state import State
 from nowcast.motion import MotionField
-from nowcast.types import Bool, GaussianSequence, VolumeSequence
+from nowcast.types import GaussianSequence, VolumeSequence
 
+IDS_A_SECOND = 1 << 20
+"""More than there are Gaussians: an id tells when a Gaussian was new, and none is given twice."""
 MOST_NEW = 2
 """With more new volumes than this a fit from nothing is as quick."""
 
@@ -66,13 +68,14 @@ def continue_fit(
     volumes
         Some of the volumes it was fitted to, at least one, then the new ones, if any.
     config
-        Settings, with as many Gaussians as ``previous`` has.
+        Settings: as many Gaussians as ``previous`` has, or at least that many where the content sets their number.
 
     Returns
     -------
     GaussianSequence
-        The times of ``volumes``, most important Gaussians first. Those that went on keep their id; renewed ones get an
-        id of their own and are idle at the times before. Depends on nothing but the arguments, to the bit.
+        The times of ``volumes``, most important Gaussians first. Those that went on keep their id; renewed ones are
+        idle at the times before, and their id is one that no cycle before has used and none after will: it counts from
+        their first time. Depends on nothing but the arguments, to the bit.
 
     Raises
     ------
@@ -87,30 +90,32 @@ def continue_fit(
     if len(at) == len(volumes) and at[-1] - at[0] == len(at) - 1:
         return previous.select(slice(at[0], at[-1] + 1))
     fitter = Fitter(volumes, config, lambda done, total: None, first=len(at))
-    previous = with_idle(previous, config.gaussians)
     states = [state_of(previous.at(t), previous.channels) for t in at]
-    moving = [previous.velocities[t].numpy().copy() for t in at]
-    ids = previous.ids.numpy().copy()
+    moving = [previous.velocities[t].numpy() for t in at]
+    ids = previous.ids.numpy()
     for t in range(len(at), len(volumes)):
         fitter.states[:t] = states
-        newest, kept = fitter.renew(t)
-        motion, steps_s = fitter.motions[t], fitter.steps_s[:t]
-        states = [*_backdated(states, newest, ~kept, motion, steps_s), newest]
-        for velocity, state in zip(moving, states, strict=False):
-            velocity[~kept] = drift(state.take(~kept), motion)
+        newest, going_on = fitter.renew(t)
+        motion = fitter.motions[t]
+        new = newest.take(slice(int(going_on.sum()), None))
+        earlier = _backdated(new, motion, fitter.steps_s[:t])
+        states = [*(state.take(going_on).join(born) for state, born in zip(states, earlier, strict=True)), newest]
+        moving = [np.concatenate([v[going_on], drift(born, motion)]) for v, born in zip(moving, earlier, strict=True)]
         moving.append(drift(newest, motion))
-        ids[~kept] = ids.max() + 1 + np.arange((~kept).sum())
+        ids = np.concatenate([ids[going_on], _first_id(volumes.times[t]) + np.arange(len(new))])
     return by_importance(sequence_of(states, moving, volumes, torch.from_numpy(ids)), config)
 
 
-def _backdated(
-    states: list[State], newest: State, renewed: Bool, motion: MotionField, steps_s: list[float]
-) -> list[State]:
-    """The earlier states with the renewed Gaussians in their rows: idle, where the motion has them come from."""
-    born = newest.take(renewed)
-    born = replace(born, intensities=np.zeros_like(born.intensities))
+def _backdated(new: State, motion: MotionField, steps_s: list[float]) -> list[State]:
+    """New Gaussians at the earlier times, oldest first: idle, where the motion has them come from."""
+    idle = replace(new, intensities=np.zeros_like(new.intensities))
     found: list[State] = []
-    for state, step in zip(reversed(states), reversed(steps_s), strict=True):
-        born = replace(born, means=carry(born.means, motion, -step))
-        found.append(state.put(renewed, born))
+    for step in reversed(steps_s):
+        idle = replace(idle, means=carry(idle.means, motion, -step))
+        found.append(idle)
     return found[::-1]
+
+
+def _first_id(time: np.datetime64) -> int:
+    """From which the Gaussians count that are new at a time; above those of a fit from nothing."""
+    return int(time.astype("datetime64[s]").astype(np.int64)) * IDS_A_SECOND

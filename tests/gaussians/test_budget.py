@@ -46,6 +46,14 @@ def test_the_cap_holds_and_dry_volumes_take_nothing() -> None:
     assert len(fit_sequence(rough, FitConfig(gaussians=100, psnr_db=40.0)).ids) == 0
 
 
+def test_a_storm_that_is_over_is_drawn_where_it_was() -> None:
+    rough = textured(3.0)
+    rough.values[-1] = 0.0
+    fitted = fit_sequence(rough, FitConfig(gaussians=2000, psnr_db=30.0))
+    *wet, dry = reconstruction_scores(fitted, rough)["psnr_db"]
+    assert min(wet) > 25.0 and dry > 40.0
+
+
 def test_a_prefix_is_a_coarser_volume() -> None:
     volumes = textured(2.0)
     fitted = fit_sequence(volumes, FitConfig(gaussians=300))
