@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format type imports wheel bench check clean
+.PHONY: install demo train-default test lint format type imports wheel bench check clean
 
 install: $(STAMP)
 
@@ -17,6 +17,10 @@ $(STAMP): pyproject.toml
 
 demo: install
 	$(BIN)/nowcast demo
+
+# FITS: files of `nowcast fit ARCHIVE --future 6 --every 1` of real storms.
+train-default: install
+	$(BIN)/python tools/train_default.py --output build/default --fits $(FITS)
 
 test: install
 	$(BIN)/pytest --numprocesses auto --dist loadfile

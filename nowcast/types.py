@@ -281,7 +281,7 @@ class GaussianSequence:
         """The Gaussians of one time."""
         return GaussianSet(self.means[index], self.log_scales[index], self.quats[index], self.intensities[index])
 
-    def select(self, indices: slice) -> GaussianSequence:
+    def select(self, indices: slice | list[int]) -> GaussianSequence:
         """The Gaussians of some of the times."""
         names = ("means", "log_scales", "quats", "intensities", "velocities", "times")
         chosen: dict[str, Any] = {name: getattr(self, name)[indices] for name in names}

@@ -73,6 +73,8 @@ class TrainConfig:
         Fraction of the events (at least one) held out for scoring, and the most windows of them that are scored.
     turn_axes
         Show the model every window turned and mirrored at random.
+    dropped
+        Probability with which each observed frame but the newest is kept from the model.
     seed
         Of everything random.
     """
@@ -88,6 +90,7 @@ class TrainConfig:
     held_out: float = 0.2
     held_out_windows: int = 16
     turn_axes: bool = True
+    dropped: float = 0.1
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -99,7 +102,7 @@ class TrainConfig:
             "training",
             positive=(*counts, "learning_rate", "clip"),
             not_negative=("weight_decay", "seed"),
-            share=("warmup", "ema", "held_out"),
+            share=("warmup", "ema", "held_out", "dropped"),
         )
         if not 0 < self.held_out < 1 or self.ema == 1:
             raise ConfigError("training held_out and ema: expected a fraction between 0 and 1, and below 1")

@@ -241,12 +241,13 @@ def schedule(step: int, total: int, warmup: float) -> float:
 
 
 def _draw_losses(example: Example, model: GauMamba, config: TrainConfig, rng: np.random.Generator) -> dict[str, Tensor]:
-    """Loss terms of a window at some of its leads, seen along random axes."""
+    """Loss terms of a window at some of its leads, seen along random axes and with frames missing."""
     count = len(example.steps)
     leads = np.sort(rng.choice(count, min(count, config.leads_per_window), replace=False)).tolist()
     axes = _random_axes(rng) if config.turn_axes else None
-    seed = int(rng.integers(2**31))
-    return example.losses(example.forecast(model, leads[-1] + 1, axes), leads, config.loss, seed=seed)
+    earlier = np.flatnonzero(rng.random(example.window.inputs - 1) >= config.dropped)
+    forecast = example.forecast(model, leads[-1] + 1, axes, [*earlier.tolist(), example.window.inputs - 1])
+    return example.losses(forecast, leads, config.loss, seed=int(rng.integers(2**31)))
 
 
 def _random_axes(rng: np.random.Generator) -> Tensor:

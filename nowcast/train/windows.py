@@ -63,9 +63,12 @@ class Example:
         mask = volumes.mask[t] if volumes.coverage is None else volumes.mask[t] & volumes.coverage
         return torch.from_numpy(np.nan_to_num(volumes.reflectivity[t])), torch.from_numpy(mask)
 
-    def forecast(self, model: GauMamba, leads: int, axes: Tensor | None = None) -> Unrolled:
-        """The model's forecast of the first ``leads`` later times, differentiable."""
-        return unroll(model, self.inputs, self.base[:leads], self.steps[:leads], axes)
+    def forecast(
+        self, model: GauMamba, leads: int, axes: Tensor | None = None, frames: list[int] | None = None
+    ) -> Unrolled:
+        """The model's forecast of the first ``leads`` later times from some observed frames, differentiable."""
+        inputs = self.inputs if frames is None else self.inputs.select(frames)
+        return unroll(model, inputs, self.base[:leads], self.steps[:leads], axes)
 
     def losses(
         self,

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from gaussian_cases import window
+from gaussian_cases import lively, window
 from typer.testing import CliRunner
 
 from nowcast.cli import app
 from nowcast.errors import ConfigError, InputError
 from nowcast.io.gaussians import write_windows
-from nowcast.models import ModelConfig, load_checkpoint
+from nowcast.models import GauMamba, ModelConfig, load_checkpoint
 from nowcast.train import TrainConfig, read_log, train
 from nowcast.train.loop import schedule
 from nowcast.train.windows import Example, examples, feature_statistics
@@ -198,3 +198,13 @@ def test_the_command_draws_the_losses(windows, tmp_path):
 def test_senseless_settings_are_refused(bad):
     with pytest.raises(ConfigError, match=next(iter(bad))):
         TrainConfig(**bad)
+
+
+def test_frames_kept_from_the_model_change_the_correction_not_the_extrapolation(windows):
+    example = Example(windows[0])
+    untrained, trained = GauMamba(CONFIG.model), lively()
+    with torch.no_grad():
+        for one, base in zip(example.forecast(untrained, 3, frames=[0, 2]).forecast(), example.base, strict=True):
+            assert torch.equal(one.means, base.means)
+        whole, without = (example.forecast(trained, 1, frames=f).forecast()[0] for f in ([0, 1, 2], [0, 2]))
+    assert not torch.equal(whole.intensities, without.intensities)
