@@ -75,7 +75,7 @@ def extend_fit(
     volumes
         The volumes it was fitted to, then the later ones, on the same grid.
     config
-        Settings; the number of Gaussians is that of ``sequence``.
+        Settings; whatever they say, the number of Gaussians is that of ``sequence``.
 
     Returns
     -------
@@ -87,7 +87,6 @@ def extend_fit(
     InputError
         The grid, the channels or the first times differ.
     """
-    config = replace(config or FitConfig(), gaussians=sequence.means.shape[1])
     fitted = len(sequence)
     if not sequence.grid.matches(volumes.grid) or sequence.channels != volumes.channels:
         raise InputError("the volumes to go on with have another grid or other channels than the fit")
@@ -98,7 +97,7 @@ def extend_fit(
     first = max(fitted - HISTORY, 0)
     recent, known = volumes.select(slice(first, None)), fitted - first
     now, active = state_of(sequence.at(-1), sequence.channels), sequence.at(-1).active.numpy()
-    fitter = Fitter(recent, config, _silent, first=known)
+    fitter = Fitter(recent, config or FitConfig(), _silent, first=known)
     fitter.states = [now.take(active)] * len(recent)
     for t in range(known, len(recent)):
         fitter.forward(t, from_backward=False)

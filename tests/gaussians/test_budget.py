@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from helpers import moving_cells, small_grid
 
-from nowcast.gaussians import FitConfig, fit_sequence, reconstruction_scores, with_idle
+from nowcast.gaussians import FitConfig, extend_fit, fit_sequence, reconstruction_scores, with_idle
 from nowcast.gaussians.sequences import importance
 from nowcast.types import GaussianSequence, VolumeSequence
 
@@ -43,7 +43,10 @@ def test_the_cap_holds_and_dry_volumes_take_nothing() -> None:
     rough = textured(3.0)
     assert len(fit_sequence(rough, FitConfig(gaussians=100, psnr_db=60.0)).ids) <= 100
     rough.values[:] = 0.0
-    assert len(fit_sequence(rough, FitConfig(gaussians=100, psnr_db=40.0)).ids) == 0
+    config = FitConfig(gaussians=100, psnr_db=40.0)
+    nothing = fit_sequence(rough.select(slice(0, 2)), config)
+    assert len(nothing.ids) == 0
+    assert extend_fit(nothing, rough, config).means.shape == (3, 0, 3)
 
 
 def test_a_storm_that_is_over_is_drawn_where_it_was() -> None:
