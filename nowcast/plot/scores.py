@@ -76,6 +76,7 @@ def _by_height(panel: Axes, report: Report, curves: Mapping[str, np.ndarray], ti
         panel.plot(curves[name], height_km, color=colour, marker=marker, ms=3, lw=1.4, label=name)
     panel.set_title(title, fontsize=TEXT_SIZE)
     panel.set_ylabel("height [km]")
+    panel.set_ylim(0, 1.03 * height_km[-1])  # also where nothing reaches the threshold aloft
     panel.set_xlim(0, None)
 
 
