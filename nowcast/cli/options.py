@@ -146,16 +146,19 @@ def load_settings(
     from nowcast.pipeline.settings import Settings
 
     settings = Settings() if file is None else load_config(file, Settings)
-    fit = replace(settings.fit, **budget(gaussians, psnr))
+    fit = replace(settings.fit, **budget(gaussians, psnr, settings.fit.psnr_db or AUTO_PSNR_DB))
     return replace(settings, fit=fit, grid=grid_config(settings.grid, spacing, extent, levels))
 
 
-def budget(gaussians: str | None, psnr_db: float | None) -> dict[str, Any]:
-    """What ``--gaussians`` and ``--psnr`` say of the fit; raises typer.BadParameter when they are no numbers."""
+def budget(gaussians: str | None, psnr_db: float | None, auto_psnr_db: float) -> dict[str, Any]:
+    """What ``--gaussians`` and ``--psnr`` say of the fit; raises typer.BadParameter when they are no numbers.
+
+    ``auto_psnr_db`` is what ``auto`` alone asks for.
+    """
     if psnr_db is not None and not 10 <= psnr_db <= 100:
         raise typer.BadParameter(f"expected dB within 10..100 such as 40, got {psnr_db:g}", param_hint="--psnr")
     if gaussians in (None, AUTO):
-        wanted = AUTO_PSNR_DB if psnr_db is None else psnr_db
+        wanted = auto_psnr_db if psnr_db is None else psnr_db
         return {} if gaussians is None and psnr_db is None else {"gaussians": AUTO_GAUSSIANS, "psnr_db": wanted}
     try:
         number = int(gaussians)

@@ -60,6 +60,9 @@ def test_the_number_of_gaussians_may_follow_the_content(file: Path) -> None:
     assert budget(gaussians="auto") == (AUTO_GAUSSIANS, AUTO_PSNR_DB)
     assert budget(psnr=35.0) == budget(gaussians="auto", psnr=35.0) == (AUTO_GAUSSIANS, 35.0)
     assert budget(gaussians="500", psnr=35.0) == (500, 35.0)
+    file.write_text(file.read_text().replace("gaussians: 99", "psnr_db: 30.0"))
+    assert budget(gaussians="auto") == (AUTO_GAUSSIANS, 30.0)
+    assert budget(gaussians="auto", psnr=35.0) == (AUTO_GAUSSIANS, 35.0)
     for bad in ({"gaussians": "many"}, {"gaussians": "0"}, {"psnr": 0.0}):
         with pytest.raises(typer.BadParameter):
             load_settings(file, **bad)  # type: ignore[arg-type]
