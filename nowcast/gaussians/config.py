@@ -19,6 +19,9 @@ _STEPS = (
     "forward_steps",
     "last_steps",
     "amplitude_steps",
+    "renewal_rounds",
+    "renewal_steps",
+    "renewal_polish",
 )
 
 
@@ -56,7 +59,7 @@ class FitConfig:
     amplitude_steps
         Steps with which the amplitudes of other channels than reflectivity are solved for, given the shapes.
     renewed
-        Share of the Gaussians, those that draw least, that a warm start renews for a new volume.
+        Share of the Gaussians that draw anything, those that draw least, that a warm start renews for a new volume.
     renewal_rounds, renewal_steps, renewal_polish
         Rounds of seeding of a warm start, optimiser steps in each, and most steps at its end.
     renewal_plateau, renewal_stiffness
@@ -129,7 +132,7 @@ class FitConfig:
             "fit",
             positive=("gaussians", "least_scale_voxels", "largest_scale_m"),
             not_negative=("carving_dbz", "amplitude_cost", "strong_weight", "noise_dbz", "rounds", *_STEPS),
-            share=("reserve", "first_share", "renewed", "plateau"),
+            share=("reserve", "first_share", "renewed", "plateau", "renewal_plateau"),
         )
         if self.psnr_db is not None and not 0 < self.psnr_db < math.inf:
             raise ConfigError(f"fit psnr_db is {self.psnr_db}: expected a positive number of dB, such as 40")

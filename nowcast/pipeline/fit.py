@@ -137,7 +137,7 @@ def fit_archive(
     write_windows(windows, out, history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in good)
     parts.remove()
-    failed = tuple({"window": name, "reason": failures[name]} for name in sorted(failures))
+    failed = tuple({"window": plan.name, "reason": failures[plan.name]} for plan in plans if plan.name in failures)
     return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in good} - fitted))
 
 

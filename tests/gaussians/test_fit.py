@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,8 @@ def test_extension_refuses_what_does_not_follow() -> None:
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
-    for bad in ({"gaussians": 0}, {"reserve": 1.5}, {"strong_dbz": (40.0, 40.0)}, {"carving_dbz": -1.0}):
+    negative: tuple[dict[str, Any], ...] = ({"carving_dbz": -1.0}, {"renewal_steps": -1})
+    for bad in ({"gaussians": 0}, {"reserve": 1.5}, {"strong_dbz": (40.0, 40.0)}, *negative):
         with pytest.raises(ConfigError, match=next(iter(bad))):
             FitConfig(**bad)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from nowcast.gaussians import FitConfig
 from nowcast.io.gaussians import as_stored, read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline import cache
+from nowcast.pipeline.cluster import Outcome, fit_here
 from nowcast.pipeline.fit import fit_archive
-from nowcast.pipeline.fit_plan import plan_windows
+from nowcast.pipeline.fit_job import FitJob
+from nowcast.pipeline.fit_plan import Plan, plan_windows
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import PolarVolume
 from nowcast.types import GaussianSequence, VolumeSequence
@@ -156,6 +160,19 @@ def test_a_failing_window_is_recorded_and_the_others_are_done(tmp_path: Path, mo
     with pytest.raises(PartialFailure, match="1 of 4 windows"):
         report.raise_failures()
     assert "failed" in report.table()
+
+
+def test_a_window_that_failed_and_is_no_longer_planned_is_no_failure(
+    polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def oldest_first(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
+        return fit_here(job, plans[::-1])  # as a cluster may
+
+    monkeypatch.setattr("nowcast.pipeline.fit.cluster", lambda address: nullcontext(oldest_first))
+    blank_out(polar / "7.h5")
+    Counted(monkeypatch, 1, ValueError("bad luck"))
+    report = fit_archive(polar, tmp_path / "fit.nc", config=FEW, frames=2, grid=COARSE)
+    assert len(report.sequences) == 3 and not report.failures
 
 
 def test_no_good_window_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
