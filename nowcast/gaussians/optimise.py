@@ -73,7 +73,7 @@ def minimise(
     state
         Start.
     limits
-        Bounds of the log-scales.
+        Bounds of the log-scales and amplitudes.
     spacing_m
         Of the voxels ``(z, y, x)``.
     steps

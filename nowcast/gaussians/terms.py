@@ -55,21 +55,22 @@ class Term(Protocol):
 class ImageTerm:
     """The rendered field against the observed one.
 
+    The first channel is reflectivity, whose rendering is clipped to no echo from below and to the strongest echo from
+    above: a field beyond the clip is no error where the observation sits at it.
+
     Attributes
     ----------
     target
         ``[C, Z, Y, X]`` float32 in model scale, any value where the weight is 0.
     root_weight
         ``[C, Z, Y, X]`` float32, square root of each voxel's weight; 0 where not observed.
-    clipped
-        Number of first channels whose rendering is clipped to no echo from below and to the strongest echo from above:
-        a field beyond the clip is no error where the observation sits at it.
+    grid
+        The voxels.
     """
 
     target: Float32
     root_weight: Float32
     grid: VoxelGrid
-    clipped: int = 1
 
     def at(self, state: State) -> ImageLinear:
         """Render and compare."""
@@ -78,7 +79,7 @@ class ImageTerm:
         residual, free = np.empty_like(field), np.empty_like(field)
         ceiling = np.float32(dbz_to_model(MAX_DBZ))
         for c in range(len(field)):
-            low, high = (np.float32(0.0), ceiling) if c < self.clipped else (np.float32(-np.inf), np.float32(np.inf))
+            low, high = (np.float32(0.0), ceiling) if c == 0 else (np.float32(-np.inf), np.float32(np.inf))
             parts = (a[c].reshape(-1) for a in (field, self.target, self.root_weight, residual, free))
             _compare(low, high, *parts)
         return ImageLinear(state, plan, residual, free, field)

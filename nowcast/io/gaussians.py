@@ -1,7 +1,7 @@
 """Gaussian files: fitted windows as NetCDF-4, dims ``(sequence, time, gaussian, ...)``.
 
 Parameters are stored as whole multiples of a step (CF packing, which every reader undoes) that costs a few hundredths
-of a dB of PSNR at 45 dB, and takes less than half the room of floats.
+of a dB of PSNR up to 50 dB, and takes half the room of compressed floats. HDF5 adds some 45 kB to each file.
 """
 
 from __future__ import annotations
