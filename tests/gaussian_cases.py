@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,9 +74,9 @@ def window(event: str, *, seed: int, inputs: int = 3, future: int = 3, n: int = 
     return FittedWindow(gaussians, inputs, event, volumes)
 
 
-def lively(seed: int = 0) -> GauMamba:
+def lively(seed: int = 0, **config: Any) -> GauMamba:
     """A model with random weights everywhere, the last layer too."""
-    model = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16), seed=seed)
+    model = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16, **config), seed=seed)
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in model.head.parameters():

@@ -60,11 +60,11 @@ def main() -> None:
     """Parse, fit, train, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/default"))
-    parser.add_argument("--events", type=int, default=400)
+    parser.add_argument("--events", type=int, default=240)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--fits", type=Path, nargs="*", default=[], help="windows of real storms")
-    parser.add_argument("--repeat", type=int, default=2, help="how often each of them counts")
+    parser.add_argument("--repeat", type=int, default=3, help="how often each of them counts")
     parser.add_argument("--config", type=Path, default=Path(__file__).parents[1] / "configs" / "train-default.yaml")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

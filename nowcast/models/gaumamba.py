@@ -47,6 +47,10 @@ class ModelConfig:
         Width of a token.
     pairs
         Layer pairs, each a forward and a backward block; with 0 a Gaussian sees its neighbours' averages only.
+    memory
+        Whether a layer pair keeps a gated memory of the frame before; without, only the newest frame is read.
+    both_ways
+        Whether the second block of a pair reads the tokens backwards; otherwise both read them forwards.
     d_state, head_dim, expand, conv_width
         As in Mamba-2; ``expand * d_model`` is a multiple of ``head_dim``.
     max_growth_per_min
@@ -62,6 +66,8 @@ class ModelConfig:
     channels: int = 1
     d_model: int = 48
     pairs: int = 2
+    memory: bool = True
+    both_ways: bool = True
     d_state: int = 16
     head_dim: int = 32
     expand: int = 2
@@ -160,7 +166,7 @@ class GauMamba(nn.Module):
                 nn.Linear(width, 2 * c.d_model), nn.SiLU(), nn.Linear(2 * c.d_model, c.d_model)
             )
             self.pairs = nn.ModuleList(
-                GatedPair(SSDPair(c.d_model, c.d_state, c.head_dim, c.expand, c.conv_width), c.d_model)
+                GatedPair(SSDPair(c.d_model, c.d_state, c.head_dim, c.expand, c.conv_width, c.both_ways), c.d_model)
                 for _ in range(c.pairs)
             )
             self.head_norm = nn.RMSNorm(c.d_model)

@@ -213,9 +213,9 @@ def unroll(
 
 
 def _read(model: GauMamba, sequence: GaussianSequence, axes: Tensor) -> Tensor:
-    """The model's reading of all frames; without memory only the newest is read, and those its changes are from."""
+    """The model's reading of all frames; without memory the newest alone, and what changed until it."""
     frames = observed_frames(sequence)
-    if not model.config.pairs:
+    if not (model.config.pairs and model.config.memory):
         return model([describe(frame, axes) for frame in frames[-HISTORY:]], None)[0]
     history: list[Snapshot] = []
     memory: Memory | None = None

@@ -77,13 +77,21 @@ class SSDBlock(nn.Module):
 
 
 class SSDPair(nn.Module):
-    """A block that reads the tokens forwards, then one that reads them backwards: every token sees every other."""
+    """A block that reads the tokens forwards, then one that reads them backwards: every token sees every other.
 
-    def __init__(self, d_model: int, d_state: int, head_dim: int, expand: int, conv_width: int) -> None:
+    Without ``both_ways`` the second reads them forwards too: a token sees those before it.
+    """
+
+    def __init__(
+        self, d_model: int, d_state: int, head_dim: int, expand: int, conv_width: int, both_ways: bool = True
+    ) -> None:
         super().__init__()
+        self.both_ways = both_ways
         self.onward = SSDBlock(d_model, d_state, head_dim, expand, conv_width)
         self.backward_ = SSDBlock(d_model, d_state, head_dim, expand, conv_width)
 
     def forward(self, u: Tensor) -> Tensor:
         """Tokens ``[B, L, d_model]`` to tokens."""
+        if not self.both_ways:
+            return self.backward_(self.onward(u))
         return self.backward_(self.onward(u).flip(1)).flip(1)

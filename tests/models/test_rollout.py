@@ -146,6 +146,14 @@ def test_odd_lead_times_are_refused(leads):
         roll_out(GauMamba(), drifting(), leads)
 
 
+@pytest.mark.parametrize("changes", [{"pairs": 0}, {"memory": False}], ids=str)
+def test_without_memory_the_newest_changes_are_all_that_counts(changes):
+    sequence, model = drifting(count=5), lively(**changes)
+    older = replace(sequence, intensities=sequence.intensities.clone())
+    older.intensities[:2] *= 1.5
+    assert all(map(same, roll_out(model, sequence, LEADS), roll_out(model, older, LEADS)))
+
+
 def test_one_frame_is_enough():
     forecast = roll_out(lively(), drifting(count=1), LEADS)
     assert all(torch.isfinite(getattr(f, k)).all() for f in forecast for k in FIELDS)

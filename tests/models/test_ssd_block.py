@@ -28,6 +28,15 @@ def test_a_pair_sees_everything():
     assert (moved[:10] > 0).any() and (moved[11:] > 0).any()
 
 
+def test_a_pair_that_reads_one_way_sees_what_came_before_alone():
+    torch.manual_seed(0)
+    pair, u = SSDPair(**SIZE, both_ways=False), torch.randn(1, 20, 16)
+    changed = u.clone()
+    changed[:, 10] = 7.0
+    moved = (pair(u) - pair(changed)).abs().amax(dim=-1)[0]
+    assert not moved[:10].any() and (moved[11:] > 0).any()
+
+
 def test_backends_agree():
     torch.manual_seed(0)
     block, u = SSDBlock(**SIZE), torch.randn(1, 130, 16)
