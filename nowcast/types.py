@@ -378,6 +378,9 @@ class Forecast:
         ``"gaumamba"``, ``"advection"``, ``"extrapolation"``, ...
     provenance
         Facts for the file's global attributes: inputs, model, settings.
+    control
+        ``[L, Z, Y, X]`` the one best forecast that an ensemble was made around, like ``values``; None where there is
+        no ensemble, or nothing but its members.
     """
 
     init_time: np.datetime64
@@ -386,11 +389,15 @@ class Forecast:
     grid: GridSpec
     method: str
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    control: Float32 | None = None
 
     def __post_init__(self) -> None:
         leads, shape = len(self.lead_times), self.grid.shape
         ok = self.values.ndim == 5 and self.values.shape[1:] == (leads, *shape)
         _require(ok, f"forecast values have shape {self.values.shape}, not (members, {leads}, {shape})")
+        if self.control is not None:
+            ok = self.control.shape == (leads, *shape)
+            _require(ok, f"the control forecast has shape {self.control.shape}, not ({leads}, {shape})")
 
     @property
     def valid_times(self) -> Times:

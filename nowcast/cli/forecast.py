@@ -40,6 +40,8 @@ def forecast(
     model: Annotated[
         str, typer.Option(metavar="PATH|none", help="Trained model; none moves the Gaussians along without one.")
     ] = "none",
+    members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of an ensemble; needs a model.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what the members differ by.")] = 0,
     frames: Frames = None,
     gaussians: Gaussians = None,
     psnr: Psnr = None,
@@ -70,6 +72,8 @@ def forecast(
         fit=settings.fit,
         at=parse_time(at),
         model=None if model == "none" else Path(model),
+        members=members,
+        seed=seed,
         grid=settings.grid,
         quality=settings.quality,
         site=parse_site(site),

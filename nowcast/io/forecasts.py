@@ -8,16 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from nowcast.ensemble import ensemble_products
 from nowcast.io import cf
-from nowcast.types import REFLECTIVITY, Forecast
+from nowcast.types import REFLECTIVITY, Float32, Forecast
 
 KIND = "forecast"
+CONTROL = "reflectivity_control"
 
 
 def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -> None:
     """Write a forecast, compressed and atomically; where nothing is known the file holds the fill value.
 
-    A deterministic forecast has dims ``(lead_time, z, y, x)``, an ensemble ``(member, lead_time, z, y, x)``.
+    A deterministic forecast has dims ``(lead_time, z, y, x)``, an ensemble ``(member, lead_time, z, y, x)``, with the
+    one best forecast (``reflectivity_control``) and what :mod:`nowcast.ensemble` derives from the members beside it:
+    ``reflectivity_mean``, ``reflectivity_matched_mean``, ``reflectivity_quantile``, ``exceedance_probability`` and
+    ``column_exceedance_probability``.
     Raises OutputError when the file cannot be written.
     """
     import xarray as xr
@@ -41,6 +46,7 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
         REFLECTIVITY: (dims, values, cf.reflectivity_attributes()),
         cf.GRID_MAPPING: cf.grid_mapping(forecast.grid),
     }
+    derived = _add_products(forecast, variables, coordinates) if members > 1 else {}
     attributes = cf.global_attributes(KIND, "Radar reflectivity forecast", history)
     attributes |= {
         "method": forecast.method,
@@ -52,8 +58,40 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
         "lead_time": {"units": "minutes", "dtype": "float64"},
         "valid_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
         "forecast_reference_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
+        **derived,
     }
     cf.write_dataset(dataset, path, encoding)
+
+
+def _add_products(
+    forecast: Forecast, variables: dict[str, Any], coordinates: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Add what the members say together; returns how it is stored."""
+    found = ensemble_products(forecast.values)
+    space, above = ("lead_time", "z", "y", "x"), {"long_name": "reflectivity reached", "units": "dBZ"}
+    coordinates["threshold"] = ("threshold", np.array(found.thresholds_dbz), above)
+    share = {"long_name": "share of the members below", "units": "1"}
+    coordinates["quantile"] = ("quantile", np.array(found.quantile_levels), share)
+    dbz = cf.reflectivity_attributes()
+    fields: dict[str, tuple[tuple[str, ...], Float32, str]] = {}
+    if forecast.control is not None:
+        fields[CONTROL] = (space, forecast.control, "the one best forecast")
+    fields |= {
+        "reflectivity_mean": (space, found.mean, "mean of the members"),
+        "reflectivity_matched_mean": (space, found.matched_mean, "probability-matched mean of the members"),
+        "reflectivity_quantile": (("quantile", *space), found.quantiles, "quantiles of the members"),
+    }
+    for name, (dims, values, text) in fields.items():
+        variables[name] = (dims, values, {**dbz, "long_name": text})
+    shares = {"units": "1", "grid_mapping": cf.GRID_MAPPING}
+    here = {**shares, "long_name": "share of the members that reach the threshold"}
+    variables["exceedance_probability"] = (("threshold", *space), found.probability, here)
+    anywhere = {**shares, "long_name": "share of the members that reach the threshold in the column"}
+    plane = ("threshold", "lead_time", "y", "x")
+    variables["column_exceedance_probability"] = (plane, found.column_probability, anywhere)
+    packed = {"dtype": "int16", "scale_factor": 1e-4, "_FillValue": -32768, "zlib": True, "complevel": 2}
+    chances = ("exceedance_probability", "column_exceedance_probability")
+    return {name: dict(cf.PACKED_DBZ) for name in fields} | {name: dict(packed) for name in chances}
 
 
 def read_forecast(path: Path | str) -> Forecast:
@@ -67,6 +105,7 @@ def read_forecast(path: Path | str) -> Forecast:
             grid=cf.grid_of(dataset),
             method=str(dataset.attrs["method"]),
             provenance=json.loads(dataset.attrs.get("provenance", "{}")),
+            control=dataset[CONTROL].values.astype(np.float32) if CONTROL in dataset else None,
         )
 
 

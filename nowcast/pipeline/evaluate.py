@@ -16,10 +16,10 @@ from nowcast.errors import InputError, NowcastError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
-from nowcast.pipeline.methods import Case, check_methods, forecast_by, usable_methods
+from nowcast.pipeline.methods import Case, Outcome, check_methods, forecast_by, usable_methods
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import MATCH_SHARE, event_numbers, nominal_step
-from nowcast.types import Bool, Float32, Forecast, Progress, VolumeSequence
+from nowcast.types import Bool, Forecast, Progress, VolumeSequence
 from nowcast.verify import Report, Tally, TallyConfig
 
 if TYPE_CHECKING:
@@ -150,21 +150,22 @@ def hindcast(
             logger.debug("forecast from %s failed", past.times[-1], exc_info=error)
             failures[past.times[-1]] = str(error) if isinstance(error, NowcastError) else repr(error)
             forecasts = {}
-        for name, values in forecasts.items():
+        for name, made in forecasts.items():
             new = Tally(request.leads, archive.grid, request.tally)
             tally = by_event[name].setdefault(int(event_of[done]), new)
             for lead in range(request.leads):
-                tally.add(lead, values[:, lead], archive.reflectivity[index + 1 + lead], scored[lead])
+                control = None if made.control is None else made.control[lead]
+                tally.add(lead, made.members[:, lead], archive.reflectivity[index + 1 + lead], scored[lead], control)
             if request.keep_forecasts is not None:
-                _keep(values, name, past, seen, leads, request, history)
+                _keep(made, name, past, seen, leads, request, history)
         if progress is not None:
             progress(done + 1, len(initial))
-    made = ~np.isin(archive.times[initial], list(failures))
-    if not made.any():
+    good = ~np.isin(archive.times[initial], list(failures))
+    if not good.any():
         raise InputError(f"the forecasts from all {len(initial)} initial times failed: {next(iter(failures.values()))}")
     covered = "voxels with a value at least once in the archive, which does not tell what was observed"
     scored_on = "observed voxels" if archive.coverage is None else covered
-    return Report(archive.times[initial][made], leads, event_of[made], by_event, scored_on, failures)
+    return Report(archive.times[initial][good], leads, event_of[good], by_event, scored_on, failures)
 
 
 def initial_indices(archive: VolumeSequence, frames: int, leads: int, every: int = 1) -> NDArray[np.int64]:
@@ -221,7 +222,7 @@ def _scored(archive: VolumeSequence, index: int, leads: int, seen: Bool) -> Bool
 
 
 def _keep(
-    values: Float32,
+    made: Outcome,
     method: str,
     past: VolumeSequence,
     seen: Bool,
@@ -231,9 +232,11 @@ def _keep(
 ) -> None:
     assert request.keep_forecasts is not None
     stamp = np.datetime_as_string(past.times[-1], unit="s").replace("-", "").replace(":", "")
-    shown = np.where(seen, values, np.float32(np.nan))
     facts = provenance(request, past, method)
-    forecast = Forecast(past.times[-1], leads, shown, past.grid, method, facts)
+    missing = np.float32(np.nan)
+    shown = np.where(seen, made.members, missing)
+    control = None if made.control is None else np.where(seen, made.control, missing)
+    forecast = Forecast(past.times[-1], leads, shown, past.grid, method, facts, control)
     write_forecast(forecast, request.keep_forecasts / method / f"{stamp}.nc", history=history)
 
 

@@ -19,7 +19,7 @@ from nowcast.io.atomic import check_writable, file_digest
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
-from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, forecast_by
+from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
 from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import breaks, nominal_step
@@ -58,6 +58,8 @@ class ForecastRequest:
         Number of lead times and the minutes between them; None for the median step of the input volumes.
     model
         Checkpoint of a trained GauMamba, or None to move the Gaussians along without one.
+    members, seed
+        Members of an ensemble, which needs a model, and the seed of what they differ by; 1 for one best forecast.
     state
         File that carries the Gaussians from this cycle to the next, which then starts from them; None for none.
     """
@@ -69,6 +71,8 @@ class ForecastRequest:
     leads: int = 6
     step_minutes: float | None = None
     model: Path | None = None
+    members: int = 1
+    seed: int = 0
     grid: GridConfig = field(default_factory=GridConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     site: Site | None = None
@@ -100,6 +104,7 @@ class ForecastRun:
             "lead_minutes": [units.minutes(lead) for lead in self.forecast.lead_times],
             "input_times": list(self.volumes.times),
             "method": self.forecast.method,
+            "members": len(self.forecast.values),
             "fallback": self.fallback is not None,
             "fallback_reason": self.fallback,
             "warm_start": self.warm_start,
@@ -124,8 +129,10 @@ def run_forecast(
     OutputError
         The file cannot be written.
     UsageError
-        ``output`` is named like a picture.
+        ``output`` is named like a picture, or members are asked for without a model.
     """
+    if request.members > 1 and request.model is None:
+        raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model PATH")
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
     check_writable(output)
@@ -147,11 +154,14 @@ def run_forecast(
     stamp = _stamp(request)
     previous = None if request.state is None else read_state(request.state, stamp, volumes, request.fit)
     model, reasons = _model_or_reason(request.model, seconds)
-    case = Case(volumes, request.fit, model, progress, previous)
-    method, values, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
-    values[:, ~known_at(volumes, leads, request.fit.motion)] = np.nan
+    case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
+    method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
+    unknown = ~known_at(volumes, leads, request.fit.motion)
+    made.members[:, unknown] = np.nan
+    if made.control is not None:
+        made.control[unknown] = np.nan
     facts = provenance(request, volumes, method, fallback)
-    forecast = Forecast(volumes.times[-1], leads, values, volumes.grid, method, facts)
+    forecast = Forecast(volumes.times[-1], leads, made.members, volumes.grid, method, facts, made.control)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
         if request.state is not None and method in GAUSSIAN_METHODS:
@@ -183,7 +193,7 @@ def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauM
 
 def _forecast_or_fallback(
     case: Case, leads: np.ndarray, seconds: dict[str, float], reasons: list[str]
-) -> tuple[str, np.ndarray, str | None]:
+) -> tuple[str, Outcome, str | None]:
     """The forecast asked for or, where the fit or the model fails, the next simpler one and the reasons."""
     try:
         with _timed(seconds, "fit"):

@@ -63,6 +63,22 @@ class Case:
         return fit_sequence(self.volumes, self.fit_config, progress=self.progress)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a method forecasts, dBZ within 0..80.
+
+    Attributes
+    ----------
+    members
+        ``[M, L, Z, Y, X]``; M is 1 for a method that makes no ensemble.
+    control
+        ``[L, Z, Y, X]`` the one best forecast beside an ensemble, None where there is none.
+    """
+
+    members: Float32
+    control: Float32 | None = None
+
+
 def _reconstruction(case: Case, lead_times: LeadTimes) -> Float32:
     from nowcast.gaussians import render
 
@@ -77,20 +93,22 @@ def _advection(case: Case, lead_times: LeadTimes) -> Float32:
     return np.stack([render(gaussians, case.volumes.grid)[0] for gaussians in sets])
 
 
-def _gaumamba(case: Case, lead_times: LeadTimes) -> Float32:
+def _gaumamba(case: Case, lead_times: LeadTimes) -> Outcome:
     from nowcast.gaussians import render
     from nowcast.models import roll_out, roll_out_members
 
     if case.model is None:
         raise UsageError("method gaumamba needs a model: give --model PATH")
     leads, grid = _lead_seconds(lead_times), case.volumes.grid
+    control = np.stack([render(gaussians, grid)[0] for gaussians in roll_out(case.model, case.fitted, leads)])
     if case.members == 1:
-        return np.stack([render(gaussians, grid)[0] for gaussians in roll_out(case.model, case.fitted, leads)])
+        return Outcome(control[None])
     ensemble = roll_out_members(case.model, case.fitted, leads, case.members, case.seed)
-    return np.stack([np.stack([render(gaussians, grid)[0] for gaussians in member]) for member in ensemble])
+    members = np.stack([np.stack([render(gaussians, grid)[0] for gaussians in member]) for member in ensemble])
+    return Outcome(members, control)
 
 
-_METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {
+_METHODS: dict[str, Callable[[Case, LeadTimes], Float32 | Outcome]] = {
     "persistence": lambda case, leads: persistence(case.volumes, leads),
     "reconstruction": _reconstruction,
     "extrapolation": lambda case, leads: extrapolation(case.volumes, leads, case.fit_config.motion),
@@ -99,7 +117,7 @@ _METHODS: dict[str, Callable[[Case, LeadTimes], Float32]] = {
     "advection": _advection,
     "gaumamba": _gaumamba,
 }
-"""Each gives ``[L, Z, Y, X]``, one forecast, or ``[M, L, Z, Y, X]``, an ensemble of ``Case.members``."""
+"""Each gives ``[L, Z, Y, X]``, one forecast, or ``[M, L, Z, Y, X]``, an ensemble of ``Case.members``, or both."""
 METHODS = tuple(_METHODS)
 GAUSSIAN_METHODS = ("advection", "gaumamba")
 
@@ -120,15 +138,19 @@ def check_methods(names: list[str]) -> list[str]:
     return names
 
 
-def forecast_by(method: str, case: Case, lead_times: LeadTimes) -> Float32:
-    """Forecast reflectivity ``[M, L, Z, Y, X]`` in dBZ, within 0..80, at each lead time (timedelta64).
+def forecast_by(method: str, case: Case, lead_times: LeadTimes) -> Outcome:
+    """Forecast reflectivity at each lead time (timedelta64).
 
-    M is 1 for a method that makes no ensemble. Every voxel has a value; which of them the radar observes is the
-    caller's to say.
+    Every voxel has a value; which of them the radar observes is the caller's to say.
     """
     check_methods([method])
-    values = units.clip_dbz(_METHODS[method](case, lead_times)).astype(np.float32, copy=False)
-    return values if values.ndim == 5 else values[None]
+    found = _METHODS[method](case, lead_times)
+    outcome = found if isinstance(found, Outcome) else Outcome(found if found.ndim == 5 else found[None])
+    return Outcome(_limited(outcome.members), None if outcome.control is None else _limited(outcome.control))
+
+
+def _limited(dbz: Float32) -> Float32:
+    return units.clip_dbz(dbz).astype(np.float32, copy=False)
 
 
 def _lead_seconds(lead_times: LeadTimes) -> list[float]:

@@ -197,7 +197,9 @@ def _score(
         if observed.coverage is not None:
             scored &= observed.coverage
         for name, j in at.items():
-            tallies[name].add(i, forecasts[name].values[:, j], observed.reflectivity[k], scored)
+            made = forecasts[name]
+            control = None if made.control is None else made.control[j]
+            tallies[name].add(i, made.values[:, j], observed.reflectivity[k], scored, control)
 
 
 def _tell_missing(

@@ -64,13 +64,18 @@ class Frame:
         return valid if self.init_time is None else f"init {utc(self.init_time)}, {valid}"
 
 
-def frame_of(source: Source, index: int = -1, member: int = 0) -> Frame:
-    """One time of a sequence or one lead of a forecast; raises UsageError when there is no such time or member."""
+def frame_of(source: Source, index: int = -1, member: int | None = None) -> Frame:
+    """One time of a sequence or one lead of a forecast; raises UsageError when there is no such time or member.
+
+    Of an ensemble ``member``, or without one the control forecast and, where there is none, the first member.
+    """
     if not -len(source_times(source)) <= index < len(source_times(source)):
         raise UsageError(f"there is no frame {index} among {len(source_times(source))}")
     if isinstance(source, VolumeSequence):
         return Frame(source.reflectivity[index], source.grid, source.times[index], certain=source.coverage is None)
-    members = len(source.values)
+    if member is None and source.control is not None:
+        return Frame(source.control[index], source.grid, source.valid_times[index], source.init_time, source.method)
+    members, member = len(source.values), member or 0
     if not 0 <= member < members:
         raise UsageError(f"there is no member {member} among {members}")
     method = source.method if members == 1 else f"{source.method}, member {member + 1} of {members}"

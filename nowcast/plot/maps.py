@@ -41,7 +41,7 @@ def plot_map(
     index: int = -1,
     *,
     level_m: float | None = None,
-    member: int = 0,
+    member: int | None = None,
     palette: Palette = "standard",
 ) -> Figure:
     """One map of a volume: the column maximum, or the level nearest to ``level_m``.
@@ -55,7 +55,7 @@ def plot_map(
     level_m
         Height in metres in the grid's own z; None for the column maximum.
     member
-        Which member of an ensemble.
+        Which member of an ensemble; None for the control forecast or, without one, the first.
     palette
         ``"standard"`` or ``"safe"`` colours.
 
@@ -82,7 +82,7 @@ def plot_levels(
     index: int = -1,
     *,
     levels_m: Sequence[float] | None = None,
-    member: int = 0,
+    member: int | None = None,
     palette: Palette = "standard",
 ) -> Figure:
     """Several levels of one volume side by side (default: six, spread over the grid); raises like :func:`plot_map`."""

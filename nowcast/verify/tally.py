@@ -73,7 +73,9 @@ class Tally:
         """The same in metres."""
         return [float(n * self.grid.spacing_m[2]) for n in self.windows]
 
-    def add(self, lead: int, forecast: Float32, observed: Float32, scored: Bool) -> None:
+    def add(
+        self, lead: int, forecast: Float32, observed: Float32, scored: Bool, control: Float32 | None = None
+    ) -> None:
         """Score one field.
 
         Parameters
@@ -86,6 +88,9 @@ class Tally:
             ``[Z, Y, X]`` dBZ; limited likewise.
         scored
             ``[Z, Y, X]`` voxels that count: they must be the same for all methods that are compared.
+        control
+            ``[Z, Y, X]`` dBZ, the one best forecast beside an ensemble: the scores of one forecast are then its,
+            otherwise the mean's of the members.
 
         Raises
         ------
@@ -94,16 +99,17 @@ class Tally:
             observed is not zero.
         """
         members = np.ascontiguousarray(forecast if forecast.ndim == 4 else forecast[None], np.float32)
-        for name, field in (("forecast", members[0]), ("observed", observed), ("scored", scored)):
+        one = members.mean(axis=0) if control is None else np.ascontiguousarray(control, np.float32)
+        for name, field in (("forecast", members[0]), ("control", one), ("observed", observed), ("scored", scored)):
             if field.shape != self.grid.shape:
                 raise InputError(f"{name} field has shape {field.shape}, the grid {self.grid.shape}")
         counted = np.ascontiguousarray(scored, np.bool_)
         observation = np.ascontiguousarray(observed, np.float32)
-        for name, field in (*(("forecast", member) for member in members), ("observed", observation)):
+        for name, field in (*(("forecast", member) for member in (*members, one)), ("observed", observation)):
             if not np.isfinite(field[counted]).all():
                 raise InputError(f"the {name} field has no value at some of the voxels to be scored")
         self._check_members(len(members))
-        self._count(lead, members.mean(axis=0), observation, counted)
+        self._count(lead, one, observation, counted)
         self.structure.add(lead, members, observation, counted)
         if len(members) > 1:
             if self.ensemble is None:

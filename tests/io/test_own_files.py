@@ -95,6 +95,28 @@ def test_forecast_round_trip(tmp_path: Path, members: int) -> None:
     assert back.init_time == forecast.init_time and back.provenance == {"inputs": ["a"]}
 
 
+def test_an_ensemble_file_holds_what_its_members_say_together(tmp_path: Path) -> None:
+    forecast = _forecast(4)
+    forecast.values[:] = np.random.default_rng(0).uniform(0, 60, forecast.values.shape)
+    forecast.values[:, :, 0, :3] = np.nan
+    control = forecast.values[1].copy()
+    write_forecast(replace(forecast, control=control), tmp_path / "f.nc")
+    back = read_forecast(tmp_path / "f.nc")
+    assert back.control is not None
+    np.testing.assert_allclose(back.control, control, atol=0.0051)
+    np.testing.assert_allclose(back.values, forecast.values, atol=0.0051)
+    with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=True) as file:
+        np.testing.assert_allclose(file.reflectivity_mean, forecast.values.mean(axis=0), atol=0.0051)
+        above = file.exceedance_probability.sel(threshold=35.0)
+        seen = np.isfinite(forecast.values).all(axis=0)
+        np.testing.assert_allclose(above.values[seen], (forecast.values >= 35).mean(axis=0)[seen], atol=1e-4)
+        assert np.isnan(above.values[~seen]).all()
+        assert file.column_exceedance_probability.dims == ("threshold", "lead_time", "y", "x")
+        median = file.reflectivity_quantile.sel(quantile=0.5)
+        np.testing.assert_allclose(median.values[seen], np.median(forecast.values, axis=0)[seen], atol=0.0051)
+        assert np.isfinite(file.reflectivity_matched_mean.values[seen]).all()
+
+
 def test_forecast_file_is_plain_cf(tmp_path: Path) -> None:
     write_forecast(_forecast(1), tmp_path / "f.nc")
     with xr.open_dataset(tmp_path / "f.nc", decode_timedelta=True) as ds:

@@ -18,7 +18,7 @@ from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.models import GauMamba, ModelConfig, save_checkpoint
 from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap
-from nowcast.types import VolumeSequence
+from nowcast.types import Forecast, VolumeSequence
 
 SMALL_FIT = FitConfig(gaussians=64)
 
@@ -47,6 +47,30 @@ def test_forecast_file_says_what_was_asked(tmp_path: Path) -> None:
     assert told["version"] and len(told["input_files"]) == 4
     answer = run.answer()
     assert answer["lead_minutes"] == [10, 20, 30] and answer["fallback"] is False
+
+
+def test_an_ensemble_repeats_with_its_seed_and_comes_with_the_one_best_forecast(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "in")
+    model = checkpoint(tmp_path / "model.safetensors", GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16)))
+
+    def run(**options: int) -> Forecast:
+        request = ForecastRequest(tmp_path / "in", SMALL_FIT, at=sequence.times[4], leads=2, model=model, **options)
+        return run_forecast(request, tmp_path / "f.nc", pictures=True).forecast
+
+    one, ensemble, again, other = run(), run(members=5), run(members=5), run(members=5, seed=1)
+    assert ensemble.values.shape[0] == 5 and ensemble.control is not None and one.control is None
+    np.testing.assert_array_equal(ensemble.control, one.values[0])
+    np.testing.assert_array_equal(ensemble.values, again.values)
+    assert np.nanmax(np.abs(ensemble.values - other.values)) > 1.0
+    spread = np.nanmean(ensemble.values.std(axis=0), axis=(1, 2, 3))
+    assert 0 < spread[0] < spread[1], "a forecast is less certain the further it looks"
+    np.testing.assert_array_equal(np.isnan(ensemble.values).any(axis=0), np.isnan(one.values[0]))
+
+
+def test_an_ensemble_needs_a_model(tmp_path: Path) -> None:
+    archive(tmp_path / "in")
+    with pytest.raises(UsageError, match="an ensemble needs a model"):
+        run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, members=3), tmp_path / "f.nc")
 
 
 def test_a_picture_that_fails_leaves_the_forecast(
