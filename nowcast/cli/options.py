@@ -73,7 +73,7 @@ Psnr = Annotated[
     typer.Option(
         "--psnr",
         metavar="DB",
-        help="Draw each volume with this peak signal-to-noise ratio and no more Gaussians than it takes. "
+        help="Draw the newest volume with this peak signal-to-noise ratio and no more Gaussians than it takes. "
         f"[{AUTO_PSNR_DB:g} with --gaussians auto]",
     ),
 ]

@@ -116,7 +116,7 @@ class FitConfig:
     carving_dbz: float = 15.0
     amplitude_cost: float = 0.003
     strong_dbz: tuple[float, float] = (30.0, 45.0)
-    strong_weight: float = 2.0
+    strong_weight: float = 5.0
     noise_dbz: float = 0.5
     least_scale_voxels: float = 0.45
     largest_scale_m: tuple[float, float] = (30e3, 6e3)

@@ -190,7 +190,7 @@ class Fitter:
         volume to volume such pairs grow, and slow the fit down.
         """
         worth = (state.intensities.astype(np.float64) ** 2).sum(axis=1) * volume_in_voxels(state, self.grid.spacing_m)
-        worth[state.intensities[:, 0] > CANCELLED * self.images[t].target[0].max()] = 0.0
+        worth[np.abs(state.intensities[:, 0]) > CANCELLED * self.images[t].target[0].max()] = 0.0
         count = len(state) - int(self.config.renewed * len(state))
         strongest = np.zeros(len(state), np.bool_)
         strongest[np.argsort(-worth, kind="stable")[:count]] = True

@@ -31,6 +31,9 @@ from nowcast.types import REFLECTIVITY, FittedWindow, Progress, Times
 
 logger = logging.getLogger(__name__)
 
+SHORT_DB = 0.5
+"""The number of Gaussians is set before the last pass, which moves the PSNR by about so much."""
+
 
 def fit_archive(
     source: Path | str,
@@ -137,6 +140,7 @@ def fit_archive(
     write_windows(windows, out, history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in good)
     parts.remove()
+    _tell_short(records, job.config.psnr_db)
     failed = tuple({"window": plan.name, "reason": failures[plan.name]} for plan in plans if plan.name in failures)
     return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in good} - fitted))
 
@@ -148,6 +152,15 @@ def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
     tell_left_out(name for name, some in zip(channels, drawn, strict=True) if not some)
     kept = [name for name, some in zip(channels, drawn, strict=True) if some]
     return [window.with_channels(kept) for window in windows]
+
+
+def _tell_short(records: tuple[dict[str, Any], ...], asked_db: float | None) -> None:
+    """Say where the newest volume is drawn worse than asked for."""
+    reached = [r["psnr_db"][r["inputs"] - 1] for r in records]
+    short = [psnr for psnr in reached if asked_db is not None and psnr is not None and psnr < asked_db - SHORT_DB]
+    if short:
+        told = "%d of %d newest volumes are drawn with less than the %g dB asked for, the worst with %.1f"
+        logger.warning(told, len(short), len(records), asked_db, min(short))
 
 
 def _alike(windows: list[FittedWindow]) -> list[FittedWindow]:

@@ -244,6 +244,12 @@ def test_failed_scans_are_planned_around(polar: Path, tmp_path: Path, gridded: b
     assert [list(w.gaussians.times) for w in windows] == [list(expected[i : i + 2]) for i in range(6)]
 
 
+def test_it_is_said_where_the_gaussians_do_not_suffice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    few = FitConfig(gaussians=8, psnr_db=60.0)
+    fit_archive(archive(tmp_path, 4), tmp_path / "f.nc", config=few, frames=2)
+    assert "2 of 2 newest volumes are drawn with less than the 60 dB asked for" in caplog.text
+
+
 def test_each_volume_is_gridded_once_and_a_window_is_as_if_it_were_alone(
     polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
