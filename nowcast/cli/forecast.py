@@ -48,7 +48,10 @@ def forecast(
     pictures: Annotated[bool, typer.Option(help="Also draw the forecast into FILE.png.")] = True,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.nc", help="Carries the Gaussians to the next cycle, which starts from them. [none]"),
+        typer.Option(
+            metavar="FILE.nc",
+            help="Carries the Gaussians to the next cycle, which starts from them without a model. [none]",
+        ),
     ] = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,

@@ -61,7 +61,8 @@ class ForecastRequest:
     members, seed
         Members of an ensemble, which needs a model, and the seed of what they differ by; 1 for one best forecast.
     state
-        File that carries the Gaussians from this cycle to the next, which then starts from them; None for none.
+        File that carries the Gaussians from this cycle to the next, which then starts from them where no model is
+        used; None for none.
     """
 
     source: Path
@@ -152,8 +153,12 @@ def run_forecast(
         logger.warning("one volume tells no motion: the forecast stays in place")
     leads = lead_times(volumes, request.leads, request.step_minutes)
     stamp = _stamp(request)
-    previous = None if request.state is None else read_state(request.state, stamp, volumes, request.fit)
     model, reasons = _model_or_reason(request.model, seconds)
+    previous = None
+    if (
+        request.state is not None and model is None
+    ):  # a model reads how each changed: most of a warm fit's are too young
+        previous = read_state(request.state, stamp, volumes, request.fit)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
     method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
     unknown = ~known_at(volumes, leads, request.fit.motion)

@@ -67,6 +67,17 @@ def test_an_ensemble_repeats_with_its_seed_and_comes_with_the_one_best_forecast(
     np.testing.assert_array_equal(np.isnan(ensemble.values).any(axis=0), np.isnan(one.values[0]))
 
 
+def test_with_a_model_every_cycle_is_fitted_from_nothing(tmp_path: Path) -> None:
+    """GauMamba is trained on such fits; of a warm start's Gaussians most are too young to tell how they changed."""
+    sequence = archive(tmp_path / "in")
+    model = checkpoint(tmp_path / "model.safetensors", GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16)))
+    for at in (4, 5):
+        request = ForecastRequest(
+            tmp_path / "in", SMALL_FIT, at=sequence.times[at], leads=1, model=model, state=tmp_path / "state.nc"
+        )
+        assert not run_forecast(request, tmp_path / "f.nc").warm_start
+
+
 def test_an_ensemble_needs_a_model(tmp_path: Path) -> None:
     archive(tmp_path / "in")
     with pytest.raises(UsageError, match="an ensemble needs a model"):
