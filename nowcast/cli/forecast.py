@@ -50,7 +50,7 @@ def forecast(
         Path | None,
         typer.Option(
             metavar="FILE.nc",
-            help="Carries the Gaussians to the next cycle, which starts from them without a model. [none]",
+            help="Carries the Gaussians on: without a model the next cycle starts from them. [none]",
         ),
     ] = None,
     site: SiteOption = None,
