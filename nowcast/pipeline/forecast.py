@@ -155,9 +155,8 @@ def run_forecast(
     stamp = _stamp(request)
     model, reasons = _model_or_reason(request.model, seconds)
     previous = None
-    if (
-        request.state is not None and model is None
-    ):  # a model reads how each changed: most of a warm fit's are too young
+    # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
+    if request.state is not None and model is None:
         previous = read_state(request.state, stamp, volumes, request.fit)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
     method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
