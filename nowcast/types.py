@@ -360,6 +360,14 @@ class FittedWindow:
         volumes = None if self.volumes is None else self.volumes.with_channels(names)
         return replace(self, gaussians=self.gaussians.with_channels(names), volumes=volumes)
 
+    def later(self, steps: int) -> FittedWindow:
+        """The same window without its first times: as many are inputs, the newest of them so many steps later."""
+        volumes = self.volumes
+        if volumes is not None:
+            parts = {name: getattr(volumes, name)[steps:] for name in ("values", "mask", "times", "sources")}
+            volumes = replace(volumes, **parts)  # views: no copy of the field
+        return replace(self, gaussians=self.gaussians.select(slice(steps, None)), volumes=volumes)
+
 
 @dataclass(frozen=True)
 class Forecast:

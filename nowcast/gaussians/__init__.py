@@ -4,7 +4,7 @@ from nowcast.gaussians.advect import advect
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.fit import extend_fit, fit_sequence
 from nowcast.gaussians.measures import coherence_voxels, compressed_bytes, equal_error_bytes
-from nowcast.gaussians.order import morton_order
+from nowcast.gaussians.order import hilbert_order, morton_order
 from nowcast.gaussians.quality import reconstruction_scores, render
 from nowcast.gaussians.sequences import with_idle
 from nowcast.gaussians.warm import continue_fit, why_not_continue
@@ -18,6 +18,7 @@ __all__ = [
     "equal_error_bytes",
     "extend_fit",
     "fit_sequence",
+    "hilbert_order",
     "morton_order",
     "reconstruction_scores",
     "render",

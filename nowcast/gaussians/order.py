@@ -1,4 +1,4 @@
-"""Morton order: along a curve that keeps neighbours in space near each other in the list."""
+"""Orders along a curve that keeps neighbours in space near each other in the list."""
 
 from __future__ import annotations
 
@@ -20,10 +20,40 @@ def morton_order(means_m: Tensor) -> Tensor:
         ``[N, 3]`` centres in metres (x, y, z). Cells have a fixed size and place, so the order does not depend on
         the grid, nor two Gaussians' order on the others. Ties keep their order.
     """
+    return _sorted(_cells(means_m)[::-1], means_m)
+
+
+def hilbert_order(means_m: Tensor) -> Tensor:
+    """Like :func:`morton_order` along a Hilbert curve, whose successive cells always touch.
+
+    Skilling, "Programming the Hilbert curve" (2004), doi:10.1063/1.1751381.
+    """
+    x = _cells(means_m)
+    bits = [1 << bit for bit in range(_BITS - 1, 0, -1)]
+    for bit in bits:
+        low = bit - 1
+        for axis in x:
+            # Where the bit is set the first axis is reflected, elsewhere it is exchanged with this one.
+            swap = np.where(axis & bit, 0, (x[0] ^ axis) & low)
+            x[0] ^= np.where(axis & bit, low, swap)
+            if axis is not x[0]:
+                axis ^= swap
+    x[1] ^= x[0]
+    x[2] ^= x[1]
+    flip = np.bitwise_xor.reduce([np.where(x[2] & bit, bit - 1, 0) for bit in bits])
+    return _sorted([axis ^ flip for axis in x], means_m)
+
+
+def _cells(means_m: Tensor) -> list[np.ndarray]:
+    """The number of each centre's cell along x, y and z, from 0."""
     cells = torch.floor(means_m.detach().cpu().double() / torch.tensor(CELL_M, dtype=torch.float64)).numpy()
     half = 1 << (_BITS - 1)
-    whole = np.clip(cells, -half, half - 1).astype(np.int64) + half
-    code = sum((_spread(whole[:, axis]) << axis for axis in range(3)), np.zeros(len(whole), np.int64))
+    return list((np.clip(cells, -half, half - 1).astype(np.int64) + half).T.copy())
+
+
+def _sorted(axes: list[np.ndarray], means_m: Tensor) -> Tensor:
+    """Indices that sort by the interleaved bits, those of the first axis counting most."""
+    code = sum((_spread(axis) << (2 - place) for place, axis in enumerate(axes)), np.zeros_like(axes[0]))
     return torch.from_numpy(np.argsort(code, kind="stable")).to(means_m.device)
 
 

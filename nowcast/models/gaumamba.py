@@ -1,7 +1,7 @@
 """GauMamba: reads frames of Gaussians one by one and says how each will depart from being moved along.
 
-After STC-GS (arXiv 2502.14895). Tokens are Gaussians in Morton order, each layer pair reads them both ways and keeps
-a gated memory of the frame before. What differs: the answer is a set of rates, a *correction* to Lagrangian
+After STC-GS (arXiv 2502.14895). Tokens are Gaussians along a curve through space, each layer pair reads them both ways
+and keeps a gated memory of the frame before. What differs: the answer is a set of rates, a *correction* to Lagrangian
 extrapolation, and the last layer starts at zero, so that an untrained model is exactly the extrapolation. Forecast
 frames are not read again: one reading of the observed ones tells the rates at every lead time, which costs a fifth
 and cannot run away.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
-from nowcast.gaussians import morton_order
+from nowcast.gaussians import hilbert_order, morton_order
 from nowcast.models.features import Snapshot, axes_3d, feature_count, features
 from nowcast.models.memory import GatedPair
 from nowcast.models.noise import KINDS
@@ -51,6 +51,13 @@ class ModelConfig:
         Whether a layer pair keeps a gated memory of the frame before; without, only the newest frame is read.
     both_ways
         Whether the second block of a pair reads the tokens backwards; otherwise both read them forwards.
+    order
+        The curve along which the tokens are read: "morton", "hilbert", or "shuffled": another one in each layer pair,
+        of the two and of both with x and y exchanged (Wu et al., arXiv 2312.10035).
+    motion_prior
+        Whether the Gaussians are moved along before they are corrected; otherwise they stay where they were.
+    changes_from
+        What is corrected: the "last" observed frame, or as in the paper the "first".
     d_state, head_dim, expand, conv_width
         As in Mamba-2; ``expand * d_model`` is a multiple of ``head_dim``.
     max_growth_per_min
@@ -68,6 +75,9 @@ class ModelConfig:
     pairs: int = 2
     memory: bool = True
     both_ways: bool = True
+    order: Literal["morton", "hilbert", "shuffled"] = "morton"
+    motion_prior: bool = True
+    changes_from: Literal["last", "first"] = "last"
     d_state: int = 16
     head_dim: int = 32
     expand: int = 2
@@ -84,6 +94,9 @@ class ModelConfig:
         if self.expand * self.d_model % self.head_dim:
             inner = f"expand * d_model = {self.expand * self.d_model}"
             raise ConfigError(f"model head_dim {self.head_dim} does not divide {inner}: change one of them")
+        for name, known in (("order", ("morton", "hilbert", "shuffled")), ("changes_from", ("last", "first"))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"model {name} is {getattr(self, name)!r}: expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -200,12 +213,13 @@ class GauMamba(nn.Module):
         -------
         What :meth:`rates` goes by, ``[N, 2 d_model]``, and the memory for the next frame.
         """
+        c = self.config
         tokens = (features(history) - self.feature_mean) / self.feature_std
         x = self.encoder(tokens.clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT))
-        order = token_order(history[-1])
+        orders = token_orders(history[-1], c.order, c.pairs)
         kept: Memory = []
         for layer, pair in enumerate(self.pairs):
-            x = pair(x, order, memory[layer] if memory is not None else None)
+            x = pair(x, orders[layer], memory[layer] if memory is not None else None)
             kept.append(x)
         return self.widen(self.head_norm(x)), kept
 
@@ -241,7 +255,12 @@ class GauMamba(nn.Module):
         )
 
 
-def token_order(snapshot: Snapshot) -> Tensor:
-    """Morton order ``[N]`` of the Gaussians, counted from their own corner: it moves along with the storm."""
-    corner = snapshot.means_km.amin(dim=0)
-    return morton_order((snapshot.means_km - corner) * 1e3)
+def token_orders(snapshot: Snapshot, order: str, pairs: int) -> list[Tensor]:
+    """For each layer pair the order ``[N]`` of the Gaussians, from their own corner: it moves along with the storm."""
+    means = (snapshot.means_km - snapshot.means_km.amin(dim=0)) * 1e3
+    if order == "shuffled":
+        turned = means[:, [1, 0, 2]]
+        ways = ((morton_order, means), (hilbert_order, means), (morton_order, turned), (hilbert_order, turned))
+        drawn = [curve(places) for curve, places in ways[:pairs]]
+        return [drawn[layer % len(ways)] for layer in range(pairs)]
+    return [hilbert_order(means) if order == "hilbert" else morton_order(means)] * pairs

@@ -8,7 +8,7 @@ memory ``h_{t-1}`` of the previous frame and the tokens ``x_t`` of this one, bot
     y = pair(x_t + U (r * h_{t-1}))          candidate
     h_t = (1 - z) * h_{t-1} + z * y          memory, and what the next pair reads
 
-The first frame has no past: ``h_t = pair(x_t)``. Memory belongs to a Gaussian, not to a place in the Morton order,
+The first frame has no past: ``h_t = pair(x_t)``. Memory belongs to a Gaussian, not to a place in the order of reading,
 which changes from frame to frame: it comes and goes in the order of the Gaussians.
 """
 
@@ -40,7 +40,7 @@ class GatedPair(nn.Module):
         x
             ``[N, d_model]`` tokens in the order of the Gaussians.
         order
-            ``[N]`` the Gaussians in Morton order: the pair reads ``x[order]``.
+            ``[N]`` the Gaussians in the order of reading: the pair reads ``x[order]``.
         memory
             ``[N, d_model]`` this function's answer for the previous frame, None for the first.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -15,7 +15,7 @@ from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import advect
 from nowcast.gaussians.shape import quaternion_product
 from nowcast.models.features import HISTORY, Frame, Snapshot, describe
-from nowcast.models.gaumamba import GauMamba, Memory, Rates
+from nowcast.models.gaumamba import GauMamba, Memory, ModelConfig, Rates
 from nowcast.models.noise import NoiseFields
 from nowcast.motion import MAX_STEP_S
 from nowcast.types import GaussianSequence, GaussianSet
@@ -98,7 +98,7 @@ def roll_out(model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence
     """
     with torch.no_grad():
         steps = forecast_steps(lead_seconds)
-        sets = unroll(model, sequence, advect(sequence, steps), steps).forecast()
+        sets = unroll(model, sequence, extrapolation(model.config, sequence, steps), steps).forecast()
     return _at(lead_seconds, steps, sets)
 
 
@@ -112,7 +112,7 @@ def roll_out_members(
     """
     with torch.no_grad():
         steps = forecast_steps(lead_seconds)
-        unrolled = unroll(model, sequence, advect(sequence, steps), steps)
+        unrolled = unroll(model, sequence, extrapolation(model.config, sequence, steps), steps)
         return [_at(lead_seconds, steps, sets) for sets in unrolled.members(members, seed)]
 
 
@@ -150,6 +150,8 @@ class Unrolled:
         Theirs from the step before to each step; empty where there are none.
     steps
         Seconds after the last frame.
+    since
+        The frame that is corrected is so many seconds older than the last.
     """
 
     base: Sequence[GaussianSet]
@@ -157,6 +159,7 @@ class Unrolled:
     start: GaussianSet
     rates: Sequence[Rates]
     steps: Sequence[float]
+    since: float = 0.0
 
     def forecast(self) -> list[GaussianSet]:
         """All Gaussians at every step."""
@@ -173,10 +176,25 @@ class Unrolled:
         if not rates:
             return list(self.base)
         correction, out = Correction.none(self.start), []
-        for whole, rate, (before, step) in zip(self.base, rates, pairwise([0.0, *self.steps]), strict=True):
+        for whole, rate, (before, step) in zip(self.base, rates, pairwise([-self.since, *self.steps]), strict=True):
             correction = correction.advance(rate, (step - before) / 60)
             out.append(_put(whole, self.kept, correction.apply(whole.take(self.kept))))
         return out
+
+
+def extrapolation(config: ModelConfig, sequence: GaussianSequence, steps: Sequence[float]) -> list[GaussianSet]:
+    """What a model of these settings corrects: the Gaussians of a frame at each step, moved with the newest flow."""
+    since = _since(config, sequence)
+    if since:
+        sequence = replace(sequence.select([0]), velocities=sequence.velocities[-1:])
+    if not config.motion_prior:
+        return [sequence.at(-1)] * len(steps)
+    return advect(sequence, [since + step for step in steps])
+
+
+def _since(config: ModelConfig, sequence: GaussianSequence) -> float:
+    """Seconds between the frame that is corrected and the last."""
+    return 0.0 if config.changes_from == "last" else units.seconds(sequence.times[-1] - sequence.times[0])
 
 
 def unroll(
@@ -193,7 +211,7 @@ def unroll(
     model, sequence
         As in :func:`roll_out`.
     base
-        The extrapolation of ``sequence`` to each step.
+        The :func:`extrapolation` of ``sequence`` to each step.
     steps
         Seconds after the last frame, rising.
     axes
@@ -209,7 +227,7 @@ def unroll(
     axes = torch.eye(2, dtype=sequence.means.dtype, device=sequence.means.device) if axes is None else axes
     read = _read(model, sequence.take(kept), axes)
     rates = [model.rates(read, (before + step) / 2, axes) for before, step in pairwise([0.0, *steps])]
-    return Unrolled(base, kept, start, rates, steps)
+    return Unrolled(base, kept, start, rates, steps, _since(model.config, sequence))
 
 
 def _read(model: GauMamba, sequence: GaussianSequence, axes: Tensor) -> Tensor:

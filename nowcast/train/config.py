@@ -27,6 +27,8 @@ class LossConfig:
         Weight of the rendered absolute error, relative to the echo there is.
     parameters
         Weight of the Huber distance to the Gaussians fitted to the later volumes.
+    huber
+        Distance, in its units, beyond which it counts linearly; a large one makes it the squared error.
     crps
         Weight of the continuous ranked probability score of an ensemble, which its spread alone learns from.
     members
@@ -39,11 +41,12 @@ class LossConfig:
     area: float = 0.2
     mae: float = 1.0
     parameters: float = 0.02
+    huber: float = 1.0
     crps: float = 0.5
     members: int = 2
 
     def __post_init__(self) -> None:
-        check_numbers(self, "loss", positive=("thresholds_dbz", "softness_dbz"), not_negative=LOSS_TERMS)
+        check_numbers(self, "loss", positive=("thresholds_dbz", "softness_dbz", "huber"), not_negative=LOSS_TERMS)
         if not self.thresholds_dbz:
             raise ConfigError("loss thresholds_dbz is empty: expected at least one")
         if self.members < 2:
@@ -75,6 +78,18 @@ class TrainConfig:
         Show the model every window turned and mirrored at random.
     dropped
         Probability with which each observed frame but the newest is kept from the model.
+    thinned
+        Probability with which a window is shown with every second observed frame only: the same storm, seen at twice
+        the step.
+    pace
+        Most by which a storm is shown faster or slower than it was, motion, growth and all: a share, kept well below
+        the differences between storms. At double speed nothing would be a storm any more.
+    strength
+        Most by which reflectivity in dBZ is shown higher or lower, a share, in inputs and targets alike.
+    later_starts
+        Probability with which the forecast starts from a later time of the window than its own, as far as half of the
+        times to forecast are left. The fit gives no new Gaussians to echo that came up meanwhile, which is why it is
+        not done unless asked for.
     seed
         Of everything random.
     """
@@ -91,6 +106,10 @@ class TrainConfig:
     held_out_windows: int = 16
     turn_axes: bool = True
     dropped: float = 0.1
+    thinned: float = 0.1
+    pace: float = 0.1
+    strength: float = 0.03
+    later_starts: float = 0.0
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -102,7 +121,7 @@ class TrainConfig:
             "training",
             positive=(*counts, "learning_rate", "clip"),
             not_negative=("weight_decay", "seed"),
-            share=("warmup", "ema", "held_out", "dropped"),
+            share=("warmup", "ema", "held_out", "dropped", "thinned", "pace", "strength", "later_starts"),
         )
         if not 0 < self.held_out < 1 or self.ema == 1:
             raise ConfigError("training held_out and ema: expected a fraction between 0 and 1, and below 1")

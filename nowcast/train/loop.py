@@ -19,6 +19,7 @@ from torch import Tensor
 
 import nowcast
 from nowcast.models import GauMamba, save_checkpoint
+from nowcast.train.augment import draw_start, draw_view
 from nowcast.train.config import TrainConfig
 from nowcast.train.log import write_log
 from nowcast.train.losses import Scores
@@ -241,20 +242,13 @@ def schedule(step: int, total: int, warmup: float) -> float:
 
 
 def _draw_losses(example: Example, model: GauMamba, config: TrainConfig, rng: np.random.Generator) -> dict[str, Tensor]:
-    """Loss terms of a window at some of its leads, seen along random axes and with frames missing."""
+    """Loss terms of a random view of a window, at some of its leads."""
+    example = example.starts[draw_start(len(example.starts), config, rng)]
     count = len(example.steps)
     leads = np.sort(rng.choice(count, min(count, config.leads_per_window), replace=False)).tolist()
-    axes = _random_axes(rng) if config.turn_axes else None
-    earlier = np.flatnonzero(rng.random(example.window.inputs - 1) >= config.dropped)
-    forecast = example.forecast(model, leads[-1] + 1, axes, [*earlier.tolist(), example.window.inputs - 1])
-    return example.losses(forecast, leads, config.loss, seed=int(rng.integers(2**31)))
-
-
-def _random_axes(rng: np.random.Generator) -> Tensor:
-    """Horizontal axes ``[2, 2]`` turned by any angle and mirrored half of the time."""
-    angle, mirror = rng.uniform(0, 2 * math.pi), rng.choice([-1.0, 1.0])
-    cos, sin = math.cos(angle), math.sin(angle)
-    return torch.tensor([[cos, sin], [-mirror * sin, mirror * cos]], dtype=torch.float32)
+    view = draw_view(example.window.inputs, config, rng)
+    forecast = example.forecast(model, leads[-1] + 1, view)
+    return example.losses(forecast, leads, config.loss, seed=int(rng.integers(2**31)), strength=view.strength)
 
 
 def _optimizer(model: GauMamba, config: TrainConfig) -> torch.optim.AdamW:

@@ -106,8 +106,11 @@ def _relative(both: Tensor) -> Tensor:
     return almost_fair_crps(members, observed).sum() / echo.clamp_min(1e-6)
 
 
-def parameter_loss(forecast: GaussianSet, target: GaussianSet) -> Tensor:
-    """Huber distance of the Gaussians active in both, in units of 2 km, 0.3 in log-scale, 18 degrees and 5 dBZ."""
+def parameter_loss(forecast: GaussianSet, target: GaussianSet, huber: float = 1.0) -> Tensor:
+    """Huber distance, linear beyond ``huber``, of the Gaussians active in both.
+
+    In units of 2 km, 0.3 in log-scale, 18 degrees and 5 dBZ.
+    """
     both = forecast.active & target.active
     if not bool(both.any()):
         return forecast.means.new_zeros(())
@@ -119,7 +122,7 @@ def parameter_loss(forecast: GaussianSet, target: GaussianSet) -> Tensor:
         sine_squared / _TURN,
         (forecast.intensities - target.intensities)[both] / _INTENSITY,
     )
-    parts = [F.huber_loss(d, torch.zeros_like(d)) for d in differences]
+    parts = [F.huber_loss(d, torch.zeros_like(d), delta=huber) for d in differences]
     return torch.stack(parts).mean()
 
 

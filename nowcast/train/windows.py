@@ -13,10 +13,10 @@ from torch import Tensor
 
 from nowcast import units
 from nowcast.errors import InputError
-from nowcast.gaussians import advect
-from nowcast.models import GauMamba
+from nowcast.models import GauMamba, ModelConfig
 from nowcast.models.features import HISTORY, describe, features
-from nowcast.models.rollout import Unrolled, observed_frames, unroll
+from nowcast.models.rollout import Unrolled, extrapolation, observed_frames, unroll
+from nowcast.train.augment import View
 from nowcast.train.config import LOSS_TERMS, LossConfig
 from nowcast.train.losses import (
     Scores,
@@ -27,6 +27,7 @@ from nowcast.train.losses import (
     threshold_losses,
 )
 from nowcast.types import FittedWindow, GaussianSequence, GaussianSet
+from nowcast.units import MAX_DBZ
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +50,25 @@ class Example:
         return [units.seconds(time - self.inputs.times[-1]) for time in times[self.window.inputs :]]
 
     @cached_property
-    def base(self) -> list[GaussianSet]:
-        """The observed frames, extrapolated to the later times."""
-        with torch.no_grad():
-            return advect(self.inputs, self.steps)
+    def starts(self) -> list[Example]:
+        """This window and those of the same length of input whose initial times are later ones of it.
+
+        Half of the later times at least remain to be forecast.
+        """
+        others = [Example(self.window.later(k)) for k in range(1, len(self.steps) // 2 + 1)]
+        return [self, *others]
+
+    def base(self, config: ModelConfig, first: int = 0) -> list[GaussianSet]:
+        """What the model corrects at the later times, where the observed frames begin with number ``first``."""
+        key = config.motion_prior, first if config.changes_from == "first" else -1
+        if key not in self._bases:
+            with torch.no_grad():
+                self._bases[key] = extrapolation(config, self.inputs.select(slice(first, None)), self.steps)
+        return self._bases[key]
+
+    @cached_property
+    def _bases(self) -> dict[tuple[bool, int], list[GaussianSet]]:
+        return {}
 
     def observed(self, lead: int) -> tuple[Tensor, Tensor] | None:
         """Reflectivity ``[Z, Y, X]`` in dBZ and the voxels to compare, of the volume at a lead; None without one."""
@@ -63,12 +79,12 @@ class Example:
         mask = volumes.mask[t] if volumes.coverage is None else volumes.mask[t] & volumes.coverage
         return torch.from_numpy(np.nan_to_num(volumes.reflectivity[t])), torch.from_numpy(mask)
 
-    def forecast(
-        self, model: GauMamba, leads: int, axes: Tensor | None = None, frames: list[int] | None = None
-    ) -> Unrolled:
-        """The model's forecast of the first ``leads`` later times from some observed frames, differentiable."""
-        inputs = self.inputs if frames is None else self.inputs.select(frames)
-        return unroll(model, inputs, self.base[:leads], self.steps[:leads], axes)
+    def forecast(self, model: GauMamba, leads: int, view: View | None = None) -> Unrolled:
+        """The model's forecast of the first ``leads`` later times, differentiable, of the window or a view of it."""
+        view = view or View()
+        base = self.base(model.config, view.frames[0] if view.frames else 0)[:leads]
+        steps = [step / view.pace for step in self.steps[:leads]]
+        return unroll(model, view.of(self.inputs), [view.stronger(g) for g in base], steps, view.axes)
 
     def losses(
         self,
@@ -77,21 +93,22 @@ class Example:
         config: LossConfig,
         scores: Scores | None = None,
         seed: int = 0,
+        strength: float = 1.0,
     ) -> dict[str, Tensor]:
         """Loss terms averaged over the given leads: ``LOSS_TERMS`` and their weighted sum ``loss``.
 
-        ``seed`` is that of the members' noise.
+        ``seed`` is that of the members' noise, ``strength`` that of the view that was forecast.
         """
         forecast = unrolled.forecast()
         members = unrolled.members(config.members, seed) if config.crps else []
         total = {name: torch.zeros(()) for name in LOSS_TERMS}
         for lead in leads:
-            target = self.window.gaussians.at(self.window.inputs + lead)
-            total["parameters"] = total["parameters"] + parameter_loss(forecast[lead], target)
+            target = View(strength=strength).stronger(self.window.gaussians.at(self.window.inputs + lead))
+            total["parameters"] = total["parameters"] + parameter_loss(forecast[lead], target, config.huber)
             observed = self.observed(lead)
             if observed is None:
                 continue
-            values, mask = observed
+            values, mask = (observed[0] * strength).clamp(max=MAX_DBZ), observed[1]
             field = render_reflectivity(forecast[lead], self.window.gaussians.grid)
             wet = _with_echo(field, values, mask)
             csi, area = threshold_losses(*wet, config)

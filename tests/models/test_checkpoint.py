@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
 import torch
-from gaussian_cases import drifting
+from gaussian_cases import drifting, lively
 from safetensors.torch import load_file, save_file
 
 from nowcast.errors import InputError, OutputError
@@ -38,6 +39,22 @@ def test_a_loaded_model_forecasts_the_same_bits(tmp_path):
         roll_out(made, sequence, [600.0, 900.0]), roll_out(loaded, sequence, [600.0, 900.0]), strict=True
     ):
         assert torch.equal(one.means, other.means) and torch.equal(one.intensities, other.intensities)
+
+
+def test_what_changes_the_forecast_is_saved_with_the_weights(tmp_path):
+    switches = {"order": "shuffled", "motion_prior": False, "changes_from": "first"}
+    made = lively(**switches)
+    save_checkpoint(tmp_path / "m.safetensors", made)
+    loaded = load_checkpoint(tmp_path / "m.safetensors")
+    assert loaded.config == made.config
+    one, other = (roll_out(m, drifting(), [600.0])[0] for m in (made, loaded))
+    assert torch.equal(one.means, other.means) and torch.equal(one.intensities, other.intensities)
+
+
+def test_a_model_saved_before_the_switches_forecasts_as_it_did(saved):
+    old = {"d_model": 16, "d_state": 8, "head_dim": 16, "pairs": 1}
+    loaded = load_checkpoint(rewritten(saved, config=json.dumps(old)))
+    assert loaded.config == model().config
 
 
 def test_saving_again_keeps_provenance(saved, tmp_path):
@@ -96,6 +113,8 @@ def test_another_format_version_is_refused(saved):
         ("[1]", "bad settings"),
         ('{"d_model": 0}', "expected above 0"),
         ('{"d_model": "a"}', "bad settings"),
+        ('{"order": "random"}', "model order is 'random'"),
+        ('{"changes_from": "none"}', "expected one of last, first"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(saved, config, message):

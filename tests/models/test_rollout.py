@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import advect
-from nowcast.models import GauMamba, roll_out
-from nowcast.models.gaumamba import Rates, Spread
+from nowcast.models import GauMamba, ModelConfig, roll_out
+from nowcast.models.features import Frame, describe
+from nowcast.models.gaumamba import Rates, Spread, token_orders
 from nowcast.models.rollout import Correction, forecast_steps, unroll
 from nowcast.models.ssd_block import SSDBlock
 from nowcast.types import GaussianSet
@@ -152,6 +153,46 @@ def test_without_memory_the_newest_changes_are_all_that_counts(changes):
     older = replace(sequence, intensities=sequence.intensities.clone())
     older.intensities[:2] *= 1.5
     assert all(map(same, roll_out(model, sequence, LEADS), roll_out(model, older, LEADS)))
+
+
+@pytest.mark.parametrize("order", ["hilbert", "shuffled"])
+def test_the_order_of_reading_matters_and_is_of_the_place_not_of_the_number(order):
+    sequence, model = drifting(), lively(order=order)
+    forecast = roll_out(model, sequence, LEADS)[-1]
+    assert not same(forecast, roll_out(lively(), sequence, LEADS)[-1])
+    mixed = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    again = roll_out(model, sequence.take(mixed), LEADS)[-1]
+    close(GaussianSet(*(getattr(forecast, k)[mixed] for k in FIELDS)), again)
+
+
+def test_layer_pairs_read_along_different_curves_when_shuffled():
+    snapshot = describe(Frame(drifting().at(-1), torch.zeros(60, 3), 0.0), torch.eye(2))
+    orders = token_orders(snapshot, "shuffled", 5)
+    assert len({tuple(order.tolist()) for order in orders}) == 4
+    assert torch.equal(orders[0], orders[4])
+
+
+def test_without_the_motion_prior_nothing_moves_before_it_is_corrected():
+    sequence = drifting()
+    for forecast in roll_out(GauMamba(ModelConfig(motion_prior=False)), sequence, LEADS):
+        assert same(forecast, sequence.at(-1))
+    assert not same(roll_out(lively(motion_prior=False), sequence, LEADS)[-1], sequence.at(-1))
+
+
+def test_changes_may_be_counted_from_the_first_frame():
+    """It is then the first frame that is moved along and grown, for as long as has passed since."""
+    sequence = drifting(growth_per_min=0.01)
+    first = replace(sequence.select([0]), velocities=sequence.velocities[-1:])
+    model = GauMamba(ModelConfig(changes_from="first"))
+    for forecast, advected in zip(
+        roll_out(model, sequence, LEADS), advect(first, [1800 + lead for lead in LEADS]), strict=True
+    ):
+        assert same(forecast, advected)
+    still = GauMamba(ModelConfig(changes_from="first", motion_prior=False))
+    with torch.no_grad():
+        still.head.bias[0] = math.atanh(0.01 / 0.05)
+    grown = roll_out(still, sequence, [600.0])[0]
+    torch.testing.assert_close(grown.intensities, sequence.intensities[0] * math.exp(0.01 * 40))
 
 
 def test_one_frame_is_enough():

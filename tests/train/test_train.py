@@ -16,6 +16,7 @@ from nowcast.errors import ConfigError, InputError
 from nowcast.io.gaussians import write_windows
 from nowcast.models import GauMamba, ModelConfig, load_checkpoint
 from nowcast.train import TrainConfig, read_log, train
+from nowcast.train.augment import View
 from nowcast.train.loop import schedule
 from nowcast.train.windows import Example, examples, feature_statistics
 
@@ -193,6 +194,8 @@ def test_the_command_draws_the_losses(windows, tmp_path):
         {"held_out": 1.0},
         {"ema": 1.0},
         {"warmup": float("nan")},
+        {"strength": 1.5},
+        {"pace": -0.1},
     ],
 )
 def test_senseless_settings_are_refused(bad):
@@ -204,7 +207,8 @@ def test_frames_kept_from_the_model_change_the_correction_not_the_extrapolation(
     example = Example(windows[0])
     untrained, trained = GauMamba(CONFIG.model), lively()
     with torch.no_grad():
-        for one, base in zip(example.forecast(untrained, 3, frames=[0, 2]).forecast(), example.base, strict=True):
+        bases = example.base(untrained.config)
+        for one, base in zip(example.forecast(untrained, 3, View(frames=[0, 2])).forecast(), bases, strict=True):
             assert torch.equal(one.means, base.means)
-        whole, without = (example.forecast(trained, 1, frames=f).forecast()[0] for f in ([0, 1, 2], [0, 2]))
+        whole, without = (example.forecast(trained, 1, View(frames=f)).forecast()[0] for f in ([0, 1, 2], [0, 2]))
     assert not torch.equal(whole.intensities, without.intensities)
