@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from nowcast.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -244,6 +244,11 @@ class GaussianSet:
         """The Gaussians of the given rows (indices or a mask)."""
         return GaussianSet(self.means[rows], self.log_scales[rows], self.quats[rows], self.intensities[rows])
 
+    def to(self, where: device) -> GaussianSet:
+        """The Gaussians on a device."""
+        tensors = (self.means, self.log_scales, self.quats, self.intensities)
+        return GaussianSet(*(tensor.to(where) for tensor in tensors))
+
 
 @dataclass(frozen=True)
 class GaussianSequence:
@@ -298,6 +303,12 @@ class GaussianSequence:
             velocities=self.velocities[:, rows],
             ids=self.ids[rows],
         )
+
+    def to(self, where: device) -> GaussianSequence:
+        """The Gaussians on a device."""
+        names = ("means", "log_scales", "quats", "intensities", "velocities", "ids")
+        moved: dict[str, Any] = {name: getattr(self, name).to(where) for name in names}
+        return replace(self, **moved)
 
     def join(self, others: GaussianSequence) -> GaussianSequence:
         """These Gaussians and then the others, of the same times and channels."""

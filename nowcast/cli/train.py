@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +22,28 @@ def train(
 ) -> None:
     """Train GauMamba on fitted windows of at least two events; some events are held out to score it.
 
+    It runs on a CUDA device where there is one, see `device` in the settings; torchrun makes it use several.
+
     Example: nowcast train fits/*.nc --config configs/train-demo.yaml -o model/
+
+    On two devices: torchrun --nproc-per-node 2 -m nowcast train fits/*.nc -o model/
     """
     from nowcast.io.gaussians import read_windows
     from nowcast.plot import save_figure
     from nowcast.plot.training import plot_training
     from nowcast.train import read_log
     from nowcast.train import train as run_training
+    from nowcast.train.distributed import is_first_process
 
+    first = is_first_process()
+    if not first:
+        logging.getLogger("nowcast").setLevel(logging.ERROR)  # the first process tells all else
     settings = load_settings(config).train
     windows = [window for path in fits for window in read_windows(path)]
-    with progress_bar("Training GauMamba") as progress:
+    with progress_bar("Training GauMamba") if first else nullcontext() as progress:
         report = run_training(windows, settings, output, resume=resume, progress=progress)
+    if not first:
+        return
     picture = save_figure(plot_training(read_log(report.log)), output / "loss.png")
     if as_json:
         print_json({**vars(report), "picture": picture})

@@ -22,6 +22,7 @@ from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.gaussians import hilbert_order, morton_order
 from nowcast.models.features import Snapshot, axes_3d, feature_count, features
+from nowcast.models.linear import Linear
 from nowcast.models.memory import GatedPair
 from nowcast.models.noise import KINDS
 from nowcast.models.ssd_block import SSDPair
@@ -175,17 +176,15 @@ class GauMamba(nn.Module):
         self.register_buffer("feature_std", torch.ones(width))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.encoder = nn.Sequential(
-                nn.Linear(width, 2 * c.d_model), nn.SiLU(), nn.Linear(2 * c.d_model, c.d_model)
-            )
+            self.encoder = nn.Sequential(Linear(width, 2 * c.d_model), nn.SiLU(), Linear(2 * c.d_model, c.d_model))
             self.pairs = nn.ModuleList(
                 GatedPair(SSDPair(c.d_model, c.d_state, c.head_dim, c.expand, c.conv_width, c.both_ways), c.d_model)
                 for _ in range(c.pairs)
             )
             self.head_norm = nn.RMSNorm(c.d_model)
-            self.widen = nn.Linear(c.d_model, 2 * c.d_model)
+            self.widen = Linear(c.d_model, 2 * c.d_model)
             self.lead = nn.Linear(len(LEAD_SCALES_S), 2 * c.d_model, bias=False)
-            self.narrow = nn.Linear(2 * c.d_model, c.d_model)
+            self.narrow = Linear(2 * c.d_model, c.d_model)
             self.head = nn.Linear(c.d_model, c.channels + 8)
             self.spread = nn.Linear(c.d_model, c.channels + 2 * len(KINDS))
         nn.init.zeros_(self.head.weight)
@@ -193,6 +192,17 @@ class GauMamba(nn.Module):
         nn.init.zeros_(self.spread.weight)
         nn.init.constant_(self.spread.bias, _SPREAD_START)
         nn.init.zeros_(self.spread.bias[: c.channels])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.feature_mean.device
+
+    def use_bfloat16(self) -> None:
+        """Take the large matrix products in bfloat16 from now on; weights and everything else stay float32."""
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.in_bfloat16 = True
 
     def normalise(self, mean: Tensor, std: Tensor) -> None:
         """Set the mean and standard deviation ``[F]`` of the features, taken from training data."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nowcast.models.linear import Linear
 from nowcast.models.ssd_block import SSDPair
 
 
@@ -26,8 +27,8 @@ class GatedPair(nn.Module):
     def __init__(self, pair: SSDPair, d_model: int) -> None:
         super().__init__()
         self.pair = pair
-        self.gates = nn.Linear(2 * d_model, 2 * d_model)
-        self.recall = nn.Linear(d_model, d_model, bias=False)
+        self.gates = Linear(2 * d_model, 2 * d_model)
+        self.recall = Linear(d_model, d_model, bias=False)
         with torch.no_grad():
             self.gates.bias[:d_model].fill_(2.0)  # at the start most of every token is new
             self.recall.weight.mul_(0.1)

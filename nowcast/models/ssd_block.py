@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nowcast.models.linear import Linear
 from nowcast_kernels.ssd import causal_conv1d, ssd
 
 _START = 0.1
@@ -51,7 +52,7 @@ class SSDBlock(nn.Module):
         mixed = self.d_inner + 2 * d_state
         self.backend = "auto"
         self.norm = nn.RMSNorm(d_model)
-        self.in_proj = nn.Linear(d_model, self.d_inner + mixed + heads, bias=False)
+        self.in_proj = Linear(d_model, self.d_inner + mixed + heads, bias=False)
         self.conv = nn.Conv1d(mixed, mixed, conv_width, groups=mixed)  # holds the weights and their start values
         # Steps from 0.001 to 0.1 and decays from 1 to 16, spread over the heads: memories of 1 to 1000 tokens.
         steps = torch.logspace(-3, -1, heads)
@@ -59,7 +60,7 @@ class SSDBlock(nn.Module):
         self.A_log = nn.Parameter(torch.linspace(0.0, math.log(16.0), heads))
         self.D = nn.Parameter(torch.ones(heads))
         self.out_norm = nn.RMSNorm(self.d_inner)
-        self.out_proj = nn.Linear(self.d_inner, d_model, bias=False)
+        self.out_proj = Linear(self.d_inner, d_model, bias=False)
         with torch.no_grad():
             self.out_proj.weight.mul_(_START)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.models import ModelConfig
 
+Device = Literal["auto", "cpu", "cuda"]
 LOSS_TERMS = ("csi", "area", "mae", "parameters", "crps")
 
 
@@ -69,7 +71,7 @@ class TrainConfig:
     ema
         The weights that are scored and kept are an exponential average over the steps, with this memory.
     windows_per_step
-        Windows whose gradients are summed for one step.
+        Windows whose gradients are averaged for one step, over all processes: at least one for each of them.
     leads_per_window
         Lead times drawn at random from a window at each step, which are rendered and compared.
     held_out, held_out_windows
@@ -92,6 +94,8 @@ class TrainConfig:
         not done unless asked for.
     seed
         Of everything random.
+    device
+        Where to train: ``auto`` takes CUDA where there is any.
     """
 
     epochs: int = 15
@@ -111,6 +115,7 @@ class TrainConfig:
     strength: float = 0.03
     later_starts: float = 0.0
     seed: int = 0
+    device: Device = "auto"
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
@@ -125,3 +130,5 @@ class TrainConfig:
         )
         if not 0 < self.held_out < 1 or self.ema == 1:
             raise ConfigError("training held_out and ema: expected a fraction between 0 and 1, and below 1")
+        if self.device not in get_args(Device):
+            raise ConfigError(f"training device is {self.device!r}: expected one of {', '.join(get_args(Device))}")

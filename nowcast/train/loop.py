@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 import nowcast
+from nowcast.errors import ConfigError
 from nowcast.models import GauMamba, save_checkpoint
 from nowcast.train.augment import draw_start, draw_view
-from nowcast.train.config import TrainConfig
+from nowcast.train.config import LOSS_TERMS, TrainConfig
+from nowcast.train.distributed import Processes, joined
 from nowcast.train.log import write_log
 from nowcast.train.losses import Scores
 from nowcast.train.split import split_windows
@@ -31,6 +33,7 @@ from nowcast.types import REFLECTIVITY, FittedWindow, Progress
 logger = logging.getLogger(__name__)
 
 _SAVE_EVERY_S = 120.0  # a kill costs at most this, and an epoch's scoring
+_TERMS = ("loss", *LOSS_TERMS)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ def train(
 ) -> TrainReport:
     """Train GauMamba and keep the epoch with the lowest held-out loss.
 
+    Processes that torchrun started train it together: each calls this with the same arguments, on a device of its own,
+    and gets the same report; the first writes the files. All see ``out``.
+
     Parameters
     ----------
     windows
@@ -91,17 +97,23 @@ def train(
     ------
     InputError
         Fewer than two events, no window with a later frame, or a state of another training in ``out``.
+    ConfigError
+        No CUDA device though one is asked for, or more processes than windows in a step.
     OutputError
         ``out`` cannot be written.
     """
     windows = [window.with_channels((REFLECTIVITY,)) for window in windows]
     training, held_out = (examples(part) for part in split_windows(windows, config.held_out, config.seed))
-    run = _Run(config, training, held_out, out, _fingerprint(config, windows))
-    state = run.begin(resume)
-    while state.progress.epoch <= config.epochs:
-        run.epoch(state, progress)
+    with joined(config.device) as processes:
+        if processes.count > config.windows_per_step:
+            per_step = f"training windows_per_step is {config.windows_per_step}"
+            raise ConfigError(f"{per_step}: expected at least one for each of {processes.count} processes")
+        run = _Run(config, training, held_out, out, _fingerprint(config, windows), processes)
+        state = run.begin(resume)
+        while state.progress.epoch <= config.epochs:
+            run.epoch(state, progress)
     report = run.report(state)
-    if report.best_epoch == 0:
+    if report.best_epoch == 0 and processes.first:
         logger.warning("no epoch beat extrapolation on the held-out events: the model kept is the untrained one")
     return report
 
@@ -113,13 +125,17 @@ class _Run:
     held_out: list[Example]
     out: Path
     fingerprint: str
+    processes: Processes
 
     def begin(self, resume: bool) -> TrainState:
         """A new state, scored untrained, or the one left by a run before."""
         model = GauMamba(self.config.model, seed=self.config.seed)
         model.normalise(*feature_statistics(self.training))
+        model.to(self.processes.device)
         state = TrainState(model, copy.deepcopy(model), _optimizer(model, self.config), RunProgress())
-        if resume and self.state_file.exists():
+        if model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+            model.use_bfloat16()  # not what is scored and kept: forecasts are made in float32
+        if self.processes.agreed(resume and self.state_file.exists()):
             state.load(self.state_file, self.fingerprint)
             return state
         self.finish_epoch(state, epoch=0, terms={}, seconds=0.0)
@@ -137,9 +153,10 @@ class _Run:
         while now.position < count:
             batch = order[now.position : now.position + self.config.windows_per_step]
             self.step(state, batch)
+            now.position += len(batch)
             if progress is not None:
                 progress((now.epoch - 1) * count + now.position, self.config.epochs * count)
-            if time.monotonic() - saved > _SAVE_EVERY_S and now.position < count:
+            if self.processes.first and time.monotonic() - saved > _SAVE_EVERY_S and now.position < count:
                 state.save(self.state_file, self.fingerprint)
                 saved = time.monotonic()
         terms = {f"train_{name}": value / count for name, value in now.sums.items()}
@@ -147,20 +164,22 @@ class _Run:
         self.finish_epoch(state, epoch, terms, time.monotonic() - started)
 
     def step(self, state: TrainState, batch: np.ndarray) -> None:
-        """One step of the optimiser on the windows numbered in ``batch``."""
+        """One step of the optimiser on the windows numbered in ``batch``, which the processes share out."""
         now, config = state.progress, self.config
         for group in state.optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(now.steps, self.total_steps, config.warmup)
         state.optimizer.zero_grad()
-        for number in batch:
-            # A draw depends on its place in the run only: a resumed run draws the same.
-            rng = np.random.default_rng([config.seed, now.epoch, now.position])
-            terms = _draw_losses(self.training[number], state.model, config, rng)
+        sums = torch.zeros(len(_TERMS), dtype=torch.float64)
+        for place in self.processes.share(range(len(batch))):
+            # A draw depends on its place in the run only: a resumed run draws the same, and so do several processes.
+            rng = np.random.default_rng([config.seed, now.epoch, now.position + place])
+            terms = _draw_losses(self.training[batch[place]], state.model, config, rng)
             if terms["loss"].requires_grad:
                 (terms["loss"] / len(batch)).backward()
-            for name, value in terms.items():
-                now.sums[name] = now.sums.get(name, 0.0) + value.item()
-            now.position += 1
+            sums += _values(terms)
+        for name, value in zip(_TERMS, self.processes.total(sums).tolist(), strict=True):
+            now.sums[name] = now.sums.get(name, 0.0) + value
+        self.processes.total_gradients(state.model.parameters())
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
         state.optimizer.step()
         now.steps += 1
@@ -177,8 +196,12 @@ class _Run:
         now.log.append({"epoch": epoch, **losses, **scores, **terms, "seconds": round(seconds, 1)})
         if epoch == 0:
             now.untrained_loss = losses["loss"]
-        if losses["loss"] < now.best_loss:
+        best = losses["loss"] < now.best_loss
+        if best:
             now.best_epoch, now.best_loss, now.best_scores = epoch, losses["loss"], scores
+        if not self.processes.first:
+            return
+        if best:
             save_checkpoint(self.out / "model.safetensors", state.averaged, self.provenance(now))
         write_log(now.log, self.out / "log.jsonl")
         state.save(self.state_file, self.fingerprint)
@@ -192,15 +215,15 @@ class _Run:
         """Held-out loss terms, averaged over windows and leads, and pooled scores (empty without volumes)."""
         most = min(self.config.held_out_windows, len(self.held_out))
         chosen = np.unique(np.linspace(0, len(self.held_out) - 1, most).round().astype(int))
-        sums: dict[str, float] = {}
+        sums = torch.zeros(len(_TERMS), dtype=torch.float64)
         scores = Scores(self.config.loss.thresholds_dbz)
-        for number in chosen:
+        for number in self.processes.share(chosen.tolist()):
             example = self.held_out[number]
             leads = range(len(example.steps))
             terms = example.losses(example.forecast(model, len(leads)), leads, self.config.loss, scores)
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value.item() / len(chosen)
-        return sums, scores.summary()
+            sums += _values(terms) / len(chosen)
+        scores.pool(self.processes)
+        return dict(zip(_TERMS, self.processes.total(sums).tolist(), strict=True)), scores.summary()
 
     def provenance(self, now: RunProgress) -> dict[str, Any]:
         """Facts saved with the weights."""
@@ -251,6 +274,10 @@ def _draw_losses(example: Example, model: GauMamba, config: TrainConfig, rng: np
     return example.losses(forecast, leads, config.loss, seed=int(rng.integers(2**31)), strength=view.strength)
 
 
+def _values(terms: dict[str, Tensor]) -> Tensor:
+    return torch.stack([terms[name].detach() for name in _TERMS]).double().cpu()
+
+
 def _optimizer(model: GauMamba, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW that decays matrices only: neither norms and biases nor the decays and steps of the state space."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
@@ -270,9 +297,10 @@ def _events(some: Sequence[Example]) -> list[str]:
 
 
 def _fingerprint(config: TrainConfig, windows: Sequence[FittedWindow]) -> str:
-    """Of the settings and of what the windows hold, so that a state is resumed with its own only."""
+    """Of the settings and of what the windows hold, so that a state is resumed with its own only, on any device."""
     data = [[w.event, w.inputs, str(w.gaussians.times[0]), _digest(w)] for w in windows]
-    text = json.dumps([asdict(config), data, nowcast.__version__], sort_keys=True)
+    settings = {name: value for name, value in asdict(config).items() if name != "device"}
+    text = json.dumps([settings, data, nowcast.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

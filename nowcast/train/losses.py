@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nowcast.train.config import LossConfig
+from nowcast.train.distributed import Processes
 from nowcast.types import GaussianSet, GridSpec
 from nowcast.units import ECHO_FLOOR_DBZ, MAX_DBZ
 from nowcast_kernels.voxelize import voxelize
@@ -134,21 +135,26 @@ class Scores:
 
     def __post_init__(self) -> None:
         self._counts = torch.zeros(len(self.thresholds_dbz), 3, dtype=torch.float64)
-        self._error, self._voxels = 0.0, 0
+        self._errors = torch.zeros(2, dtype=torch.float64)  # their sum and their number
 
     def add(self, forecast: Tensor, observed: Tensor) -> None:
         """Count one forecast volume: ``[V]`` dBZ at observed voxels."""
         for row, q in enumerate(self.thresholds_dbz):
             f, o = forecast >= q, observed >= q
-            self._counts[row] += torch.stack([(f & o).sum(), (o & ~f).sum(), (f & ~o).sum()]).double()
-        self._error += float((forecast - observed).abs().sum(dtype=torch.float64))
-        self._voxels += forecast.numel()
+            self._counts[row] += torch.stack([(f & o).sum(), (o & ~f).sum(), (f & ~o).sum()]).cpu()
+        error = float((forecast - observed).abs().sum(dtype=torch.float64))
+        self._errors += torch.tensor([error, forecast.numel()], dtype=torch.float64)
+
+    def pool(self, processes: Processes) -> None:
+        """Count what the other processes counted, too."""
+        self._counts, self._errors = processes.total(self._counts), processes.total(self._errors)
 
     def summary(self) -> dict[str, float]:
         """CSI and frequency bias by threshold and MAE in dBZ; what nothing was counted for is left out."""
         hits, misses, false_alarms = self._counts.T
         csi, bias = hits / self._counts.sum(1), (hits + false_alarms) / (hits + misses)
-        out = {"mae_dbz": self._error / self._voxels} if self._voxels else {}
+        error, voxels = self._errors.tolist()
+        out = {"mae_dbz": error / voxels} if voxels else {}
         for row, q in enumerate(self.thresholds_dbz):
             out |= {f"csi_{q:g}": csi[row].item(), f"bias_{q:g}": bias[row].item()}
         return {name: value for name, value in out.items() if math.isfinite(value)}

@@ -66,7 +66,7 @@ class TrainState:
                 tensors[f"adam.{moment}.{name}"] = value
         metadata = {"fingerprint": fingerprint, "progress": json.dumps(asdict(self.progress))}
         with atomic_path(path) as temporary:
-            whole = {name: value.detach().clone().contiguous() for name, value in tensors.items()}
+            whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
             temporary.write_bytes(save(whole, metadata))
 
     def load(self, path: Path, fingerprint: str) -> None:
@@ -85,7 +85,11 @@ class TrainState:
         moments = {moment: _under(f"adam.{moment}", tensors) for moment in _MOMENTS}
         for name, parameter in self.model.named_parameters():
             if name in moments["step"]:
-                self.optimizer.state[parameter] = {moment: moments[moment][name] for moment in _MOMENTS}
+                saved = {moment: moments[moment][name] for moment in _MOMENTS}
+                # AdamW counts its steps on the CPU, wherever the weights are.
+                self.optimizer.state[parameter] = {
+                    moment: value if moment == "step" else value.to(parameter.device) for moment, value in saved.items()
+                }
         self.progress = RunProgress(**json.loads(metadata["progress"]))
 
 

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Example:
-    """One window. The extrapolation depends on no weight and is computed once."""
+    """One window, held in the CPU's memory. The extrapolation depends on no weight and is computed once."""
 
     window: FittedWindow
 
@@ -80,11 +80,15 @@ class Example:
         return torch.from_numpy(np.nan_to_num(volumes.reflectivity[t])), torch.from_numpy(mask)
 
     def forecast(self, model: GauMamba, leads: int, view: View | None = None) -> Unrolled:
-        """The model's forecast of the first ``leads`` later times, differentiable, of the window or a view of it."""
-        view = view or View()
+        """The model's forecast of the first ``leads`` later times, differentiable, of the window or a view of it.
+
+        It is computed, and stays, where the model is.
+        """
+        view, device = view or View(), model.device
         base = self.base(model.config, view.frames[0] if view.frames else 0)[:leads]
         steps = [step / view.pace for step in self.steps[:leads]]
-        return unroll(model, view.of(self.inputs), [view.stronger(g) for g in base], steps, view.axes)
+        axes = None if view.axes is None else view.axes.to(device)
+        return unroll(model, view.of(self.inputs).to(device), [view.stronger(g).to(device) for g in base], steps, axes)
 
     def losses(
         self,
@@ -101,14 +105,15 @@ class Example:
         """
         forecast = unrolled.forecast()
         members = unrolled.members(config.members, seed) if config.crps else []
-        total = {name: torch.zeros(()) for name in LOSS_TERMS}
+        device = forecast[0].means.device
+        total = {name: torch.zeros((), device=device) for name in LOSS_TERMS}
         for lead in leads:
-            target = View(strength=strength).stronger(self.window.gaussians.at(self.window.inputs + lead))
+            target = View(strength=strength).stronger(self.window.gaussians.at(self.window.inputs + lead)).to(device)
             total["parameters"] = total["parameters"] + parameter_loss(forecast[lead], target, config.huber)
             observed = self.observed(lead)
             if observed is None:
                 continue
-            values, mask = (observed[0] * strength).clamp(max=MAX_DBZ), observed[1]
+            values, mask = (observed[0].to(device) * strength).clamp(max=MAX_DBZ), observed[1].to(device)
             field = render_reflectivity(forecast[lead], self.window.gaussians.grid)
             wet = _with_echo(field, values, mask)
             csi, area = threshold_losses(*wet, config)

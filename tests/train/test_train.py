@@ -9,19 +9,24 @@ from dataclasses import replace
 import pytest
 import torch
 from gaussian_cases import lively, window
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from nowcast.cli import app
 from nowcast.errors import ConfigError, InputError
 from nowcast.io.gaussians import write_windows
 from nowcast.models import GauMamba, ModelConfig, load_checkpoint
-from nowcast.train import TrainConfig, read_log, train
+from nowcast.train import TrainConfig, loop, read_log, train
 from nowcast.train.augment import View
 from nowcast.train.loop import schedule
 from nowcast.train.windows import Example, examples, feature_statistics
 
 CONFIG = TrainConfig(
-    epochs=3, learning_rate=1e-2, held_out=0.34, model=ModelConfig(d_model=16, d_state=8, head_dim=16, pairs=1)
+    epochs=3,
+    learning_rate=1e-2,
+    held_out=0.34,
+    device="cpu",
+    model=ModelConfig(d_model=16, d_state=8, head_dim=16, pairs=1),
 )
 
 
@@ -92,11 +97,38 @@ def test_a_killed_run_goes_on_to_the_same_end(trained, windows, tmp_path, when, 
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_seed_alone_decides(windows, tmp_path):
+    brief, weights = replace(CONFIG, epochs=1), []
+    for run, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(run)
+        train(windows, replace(brief, seed=seed), tmp_path / str(run))
+        weights.append(load_file(tmp_path / str(run) / "train-state.safetensors"))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not torch.equal(weights[0]["model.head.weight"], weights[2]["model.head.weight"])
+
+
+def test_what_is_kept_is_the_exponential_average_of_the_weights(windows, tmp_path, monkeypatch):
+    path: list[torch.Tensor] = []
+
+    def record(averaged: GauMamba, model: GauMamba, keep: float) -> None:
+        path.append(model.head.weight.detach().clone())
+        average(averaged, model, keep)
+
+    average = loop._average
+    monkeypatch.setattr(loop, "_average", record)
+    report = train(windows, replace(CONFIG, epochs=1, ema=0.15), tmp_path)
+    assert report.best_epoch == 1
+    expected = torch.zeros_like(path[0])  # at the start the last layer is zero
+    for keep, weights in zip((0.1, 0.15, 0.15, 0.15), path, strict=True):  # at first shorter: 1 / 10, 2 / 11, 3 / 12
+        expected = keep * expected + (1 - keep) * weights
+    torch.testing.assert_close(load_checkpoint(report.checkpoint).head.weight.detach(), expected)
+
+
 def test_a_finished_run_is_not_repeated(trained, windows):
     out, report = trained
     calls: list[int] = []
     again = train(windows, CONFIG, out, progress=lambda done, total: calls.append(done))
-    assert again == report
+    assert again == report == train(windows, replace(CONFIG, device="auto"), out)  # nor on another device
     assert calls == []
 
 
@@ -196,6 +228,7 @@ def test_the_command_draws_the_losses(windows, tmp_path):
         {"warmup": float("nan")},
         {"strength": 1.5},
         {"pace": -0.1},
+        {"device": "tpu"},
     ],
 )
 def test_senseless_settings_are_refused(bad):
