@@ -24,7 +24,11 @@ T = TypeVar("T")
 
 def is_first_process() -> bool:
     """Whether this process is the one that writes files and prints."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return _count() == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
+def _count() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def joined(device: str) -> Iterator[Processes]:
     ConfigError
         There is no CUDA device for this process, though one is asked for or others have one.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count = _count()
     chosen = _device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if count == 1:
         yield Processes(chosen)
