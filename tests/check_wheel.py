@@ -16,7 +16,12 @@ def main(folder: str) -> None:
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     if top != EXPECTED:
         sys.exit(f"{wheel.name} holds {sorted(top)}, expected {sorted(EXPECTED)}")
-    for needed in ("nowcast/py.typed", "nowcast/cli/__init__.py", "nowcast_kernels/voxelize/__init__.py"):
+    for needed in (
+        "nowcast/py.typed",
+        "nowcast/cli/__init__.py",
+        "nowcast/weights/default.safetensors",
+        "nowcast_kernels/voxelize/__init__.py",
+    ):
         if needed not in names:
             sys.exit(f"{wheel.name} lacks {needed}")
     print(f"{wheel.name}: {len(names)} files, packages {sorted(top)}")

@@ -18,11 +18,13 @@ from nowcast.cli.options import (
     Json,
     Leads,
     LevelsOption,
+    ModelOption,
     Psnr,
     SiteOption,
     SpacingOption,
     given,
     load_settings,
+    parse_model,
     parse_site,
 )
 
@@ -43,10 +45,10 @@ def evaluate(
         typer.Option(
             metavar="NAME,...",
             help="Of persistence, reconstruction, extrapolation, extrapolation-levels, steps (needs --members and "
-            "pysteps), advection, gaumamba (needs --model). [all]",
+            "pysteps), advection, gaumamba (with a model). [all]",
         ),
     ] = None,
-    model: Annotated[Path | None, typer.Option(metavar="PATH", help="Trained model, for gaumamba.")] = None,
+    model: ModelOption = "default",
     members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of the ensembles.")] = 1,
     frames: Frames = None,
     gaussians: Gaussians = None,
@@ -76,7 +78,7 @@ def evaluate(
         fit=settings.fit,
         methods=tuple(name.strip() for name in methods.split(",")) if methods is not None else (),
         every=every,
-        model=model,
+        model=parse_model(model),
         members=members,
         keep_forecasts=folder_of(output) / "forecasts" if output is not None and keep_forecasts else None,
         grid=settings.grid,

@@ -19,11 +19,13 @@ from nowcast.cli.options import (
     Json,
     Leads,
     LevelsOption,
+    ModelOption,
     Psnr,
     SiteOption,
     SpacingOption,
     given,
     load_settings,
+    parse_model,
     parse_site,
     parse_time,
 )
@@ -37,9 +39,7 @@ def forecast(
     step: Annotated[
         float | None, typer.Option(metavar="MINUTES", help="Minutes between lead times. [median step of the input]")
     ] = None,
-    model: Annotated[
-        str, typer.Option(metavar="PATH|none", help="Trained model; none moves the Gaussians along without one.")
-    ] = "none",
+    model: ModelOption = "default",
     members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of an ensemble; needs a model.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what the members differ by.")] = 0,
     frames: Frames = None,
@@ -74,7 +74,7 @@ def forecast(
         source=source,
         fit=settings.fit,
         at=parse_time(at),
-        model=None if model == "none" else Path(model),
+        model=parse_model(model),
         members=members,
         seed=seed,
         grid=settings.grid,

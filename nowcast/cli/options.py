@@ -77,6 +77,14 @@ Psnr = Annotated[
         f"[{AUTO_PSNR_DB:g} with --gaussians auto]",
     ),
 ]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="PATH|default|none",
+        help="Trained model; default is the one that comes with the program, none goes without.",
+    ),
+]
 ChannelsOption = Annotated[
     str | None,
     typer.Option(
@@ -148,6 +156,13 @@ def load_settings(
     settings = Settings() if file is None else load_config(file, Settings)
     fit = replace(settings.fit, **budget(gaussians, psnr, settings.fit.psnr_db or AUTO_PSNR_DB))
     return replace(settings, fit=fit, grid=grid_config(settings.grid, spacing, extent, levels))
+
+
+def parse_model(text: str) -> Path | None:
+    """The checkpoint that ``--model`` names, None for none."""
+    from nowcast.weights import DEFAULT
+
+    return {"none": None, "default": DEFAULT}.get(text, Path(text))
 
 
 def budget(gaussians: str | None, psnr_db: float | None, auto_psnr_db: float) -> dict[str, Any]:
