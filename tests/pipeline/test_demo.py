@@ -13,7 +13,7 @@ from helpers import moving_cells, small_grid
 from typer.main import get_command
 
 from nowcast.cli import app
-from nowcast.cli.options import load_settings, parse_time
+from nowcast.cli.options import load_settings, parse_model, parse_time
 from nowcast.errors import OutputError
 from nowcast.pipeline import demo
 from nowcast.pipeline.config import load_config
@@ -102,7 +102,7 @@ def test_the_commands_it_says_do_what_it_does(tmp_path: Path, monkeypatch: pytes
     ((windows, _, model), _), *_ = recorded.of("train")
     assert (train.fits, train.output) == (windows, model)
     ((asked,), _), *_ = recorded.of("run_evaluation")
-    assert (evaluate.source, evaluate.leads, evaluate.model) == (asked.source, asked.leads, asked.model)
+    assert (evaluate.source, evaluate.leads, parse_model(evaluate.model)) == (asked.source, asked.leads, asked.model)
     assert evaluate.frames is None and asked.frames == type(asked).frames and (asked.fit, asked.grid) == (FIT, GRID)
     ((asked, output), done), *_ = recorded.of("run_forecast")
     assert (forecast.source, forecast.leads, Path(forecast.model)) == (asked.source, asked.leads, asked.model)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from nowcast.cli import app
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import render
-from nowcast.io.gaussians import write_windows
+from nowcast.io.gaussians import as_stored, write_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline.export import export_fit
 from nowcast.plot import splats
@@ -92,7 +92,7 @@ def windows() -> list[GaussianSequence]:
 
 @needs_gsplat
 def test_the_newest_input_or_every_one(tmp_path: Path) -> None:
-    older, newer = windows()
+    older, newer = map(as_stored, windows())
     fits = tmp_path / "fit.nc"
     write_windows([FittedWindow(w, 3, "event") for w in (older, newer)], fits)
     assert export_fit(fits, tmp_path / "storm.ply") == [tmp_path / "storm.ply"]
