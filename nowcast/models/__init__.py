@@ -2,6 +2,6 @@
 
 from nowcast.models.checkpoint import load_checkpoint, save_checkpoint
 from nowcast.models.gaumamba import GauMamba, ModelConfig
-from nowcast.models.rollout import roll_out, roll_out_members
+from nowcast.models.rollout import roll_out, roll_out_ensemble
 
-__all__ = ["GauMamba", "ModelConfig", "load_checkpoint", "roll_out", "roll_out_members", "save_checkpoint"]
+__all__ = ["GauMamba", "ModelConfig", "load_checkpoint", "roll_out", "roll_out_ensemble", "save_checkpoint"]

@@ -96,16 +96,13 @@ def roll_out(model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence
     InputError
         The sequence has other channels than the model.
     """
-    with torch.no_grad():
-        steps = forecast_steps(lead_seconds)
-        sets = unroll(model, sequence, extrapolation(model.config, sequence, steps), steps).forecast()
-    return _at(lead_seconds, steps, sets)
+    return roll_out_ensemble(model, sequence, lead_seconds, 0)[0]
 
 
-def roll_out_members(
+def roll_out_ensemble(
     model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence[float], members: int, seed: int = 0
-) -> list[list[GaussianSet]]:
-    """Forecast an ensemble: for each of ``members`` what :func:`roll_out` gives for its one forecast.
+) -> tuple[list[GaussianSet], list[list[GaussianSet]]]:
+    """What :func:`roll_out` gives, the one forecast, and the same for each of ``members`` of an ensemble around it.
 
     The model runs once. The members differ by noise, of ``seed``, on the rates at which it corrects the extrapolation,
     as much of it as the model has learnt to be right for each Gaussian; no member is the one forecast itself.
@@ -113,12 +110,10 @@ def roll_out_members(
     with torch.no_grad():
         steps = forecast_steps(lead_seconds)
         unrolled = unroll(model, sequence, extrapolation(model.config, sequence, steps), steps)
-        return [_at(lead_seconds, steps, sets) for sets in unrolled.members(members, seed)]
-
-
-def _at(leads: Sequence[float], steps: Sequence[float], sets: Sequence[GaussianSet]) -> list[GaussianSet]:
-    wanted = set(leads)
-    return [gaussians for step, gaussians in zip(steps, sets, strict=True) if step in wanted]
+        ensemble = unrolled.members(members, seed) if members else []
+        asked = [steps.index(lead) for lead in map(float, lead_seconds)]
+        one, *others = ([sets[k] for k in asked] for sets in (unrolled.forecast(), *ensemble))
+    return one, others
 
 
 def forecast_steps(lead_seconds: Sequence[float]) -> list[float]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nowcast import units
 from nowcast.baselines import extrapolation, extrapolation_levels, has_pysteps, persistence, steps
 from nowcast.errors import UsageError
-from nowcast.types import Float32, GaussianSequence, Progress, VolumeSequence
+from nowcast.types import Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
@@ -87,25 +87,29 @@ def _reconstruction(case: Case, lead_times: LeadTimes) -> Float32:
 
 
 def _advection(case: Case, lead_times: LeadTimes) -> Float32:
-    from nowcast.gaussians import advect, render
+    from nowcast.gaussians import advect
 
-    sets = advect(case.fitted, _lead_seconds(lead_times))
-    return np.stack([render(gaussians, case.volumes.grid)[0] for gaussians in sets])
+    return _rendered(advect(case.fitted, _lead_seconds(lead_times)), case)
 
 
 def _gaumamba(case: Case, lead_times: LeadTimes) -> Outcome:
-    from nowcast.gaussians import render
-    from nowcast.models import roll_out, roll_out_members
+    from nowcast.models import roll_out_ensemble
 
     if case.model is None:
         raise UsageError("method gaumamba needs a model: give --model PATH")
-    leads, grid = _lead_seconds(lead_times), case.volumes.grid
-    control = np.stack([render(gaussians, grid)[0] for gaussians in roll_out(case.model, case.fitted, leads)])
-    if case.members == 1:
+    count = case.members if case.members > 1 else 0
+    one, members = roll_out_ensemble(case.model, case.fitted, _lead_seconds(lead_times), count, case.seed)
+    control = _rendered(one, case)
+    if not members:
         return Outcome(control[None])
-    ensemble = roll_out_members(case.model, case.fitted, leads, case.members, case.seed)
-    members = np.stack([np.stack([render(gaussians, grid)[0] for gaussians in member]) for member in ensemble])
-    return Outcome(members, control)
+    return Outcome(np.stack([_rendered(member, case) for member in members]), control)
+
+
+def _rendered(sets: list[GaussianSet], case: Case) -> Float32:
+    """``[L, Z, Y, X]`` reflectivity of the Gaussians at each lead time."""
+    from nowcast.gaussians import render
+
+    return np.stack([render(gaussians, case.volumes.grid)[0] for gaussians in sets])
 
 
 _METHODS: dict[str, Callable[[Case, LeadTimes], Float32 | Outcome]] = {

@@ -7,7 +7,7 @@ import torch
 from gaussian_cases import drifting, lively
 
 from nowcast.gaussians import advect
-from nowcast.models import GauMamba, roll_out, roll_out_members
+from nowcast.models import GauMamba, roll_out, roll_out_ensemble
 from nowcast.models.noise import COMPONENTS, KINDS, NoiseFields
 from nowcast.models.rollout import unroll
 
@@ -33,9 +33,9 @@ def test_noise_is_standard_normal_and_as_smooth_as_it_says() -> None:
 
 def test_members_differ_more_and_more_and_repeat_with_their_seed() -> None:
     sequence = drifting()
-    members = roll_out_members(lively(), sequence, LEADS, 8, seed=3)
-    again = roll_out_members(lively(), sequence, LEADS, 8, seed=3)
-    other = roll_out_members(lively(), sequence, LEADS, 8, seed=4)
+    members = roll_out_ensemble(lively(), sequence, LEADS, 8, seed=3)[1]
+    again = roll_out_ensemble(lively(), sequence, LEADS, 8, seed=3)[1]
+    other = roll_out_ensemble(lively(), sequence, LEADS, 8, seed=4)[1]
     apart = []
     for lead in range(len(LEADS)):
         means = torch.stack([member[lead].means for member in members])
@@ -47,7 +47,7 @@ def test_members_differ_more_and_more_and_repeat_with_their_seed() -> None:
 
 
 def test_idle_gaussians_stay_idle_in_every_member() -> None:
-    for member in roll_out_members(lively(), drifting(idle=7), LEADS, 3):
+    for member in roll_out_ensemble(lively(), drifting(idle=7), LEADS, 3)[1]:
         assert (member[-1].intensities[-7:] == 0).all() and (member[-1].intensities[:-7] != 0).all()
 
 
@@ -66,5 +66,5 @@ def test_the_spread_learns_alone_and_leaves_the_forecast() -> None:
 
 def test_without_echo_all_members_are_dry() -> None:
     sequence = drifting(5, idle=5)
-    for member in roll_out_members(GauMamba(), sequence, LEADS, 3):
+    for member in roll_out_ensemble(GauMamba(), sequence, LEADS, 3)[1]:
         assert (member[-1].intensities == 0).all()

@@ -7,7 +7,7 @@ import torch
 from gaussian_cases import drifting
 
 from nowcast.gaussians import advect
-from nowcast.models import load_checkpoint, roll_out, roll_out_members
+from nowcast.models import load_checkpoint, roll_out, roll_out_ensemble
 from nowcast.weights import DEFAULT
 
 LEADS = [300.0, 1500.0, 5400.0]  # at any step
@@ -32,7 +32,7 @@ def test_they_correct_within_reason_at_any_step_and_lead() -> None:
 
 def test_members_spread_and_the_dry_stays_dry() -> None:
     model, sequence = load_checkpoint(DEFAULT), drifting()
-    members = roll_out_members(model, sequence, LEADS, 10)
+    members = roll_out_ensemble(model, sequence, LEADS, 10)[1]
     apart = [torch.stack([m[k].means for m in members]).std(dim=0)[:, :2].mean() for k in range(len(LEADS))]
     assert 10.0 < apart[0] < apart[1] < apart[2] < 60e3
     dry = drifting(10, idle=10)
