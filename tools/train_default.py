@@ -12,9 +12,8 @@ import argparse
 import json
 import logging
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 from nowcast.gaussians import FitConfig, extend_fit, fit_sequence
@@ -23,6 +22,7 @@ from nowcast.pipeline.config import load_config
 from nowcast.pipeline.evaluate import WET_DBZ, WET_VOXELS
 from nowcast.pipeline.settings import Settings
 from nowcast.simulate import CorpusPlan
+from nowcast.simulate.corpus import for_each_event
 from nowcast.train import train
 from nowcast.types import FittedWindow
 
@@ -30,7 +30,7 @@ INPUTS, LEADS = 4, 6
 TARGETS = FitConfig(forward_steps=6)  # the Gaussians of later volumes are a small part of the loss
 
 
-def fit_event(plan: CorpusPlan, number: int, folder: Path) -> Path | None:
+def fit_event(plan: CorpusPlan, folder: Path, number: int) -> Path | None:
     """Fit the window of an event and keep it; None where its last input has next to no echo."""
     event = plan.event(number)
     path, dry = folder / f"{event.name}.nc", folder / f"{event.name}.dry"
@@ -48,12 +48,12 @@ def fit_event(plan: CorpusPlan, number: int, folder: Path) -> Path | None:
 def fit_corpus(plan: CorpusPlan, folder: Path, jobs: int) -> list[Path]:
     """Fit one window of every event, in processes; the files of those with echo, in the order of the events."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        work = [pool.submit(fit_event, plan, number, folder) for number in range(plan.events)]
-        for done, _ in enumerate(as_completed(work), 1):
-            print(f"\r{done} of {plan.events} events fitted", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        return [path for path in (w.result() for w in work) if path is not None]
+
+    def tell(done: int, total: int) -> None:
+        print(f"\r{done} of {total} events fitted", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    paths = for_each_event(plan, partial(fit_event, plan, folder), jobs, tell)
+    return [path for path in paths if path is not None]
 
 
 def main() -> None:

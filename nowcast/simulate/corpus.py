@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from nowcast.simulate.scene import Scene
 from nowcast.simulate.truth import truth_dataset, write_truth
 from nowcast.types import GridSpec, Progress, Times, VolumeSequence
 from nowcast.units import seconds
+
+R = TypeVar("R")
 
 _SCENE, _SETTING, _KIND = 0, 2, 3
 GOLDEN = (np.sqrt(5.0) - 1) / 2
@@ -162,25 +165,34 @@ def simulate_corpus(
     names = [f"event{n:04d}_{plan.kind(n)}.nc" for n in range(plan.events)]
     paths = [directory / name for name in names]
     refuse_strangers({*paths, *(directory / "truth" / name for name in names)}, directory)
-    workers = min(jobs or thread_count(), plan.events)
+    for_each_event(plan, partial(_write, plan, directory), jobs or thread_count(), progress)
+    return paths
+
+
+def for_each_event(plan: CorpusPlan, work: Callable[[int], R], jobs: int, progress: Progress | None = None) -> list[R]:
+    """What ``work`` returns for the number of each event, in their order, computed by ``jobs`` processes.
+
+    ``work`` can be pickled; with one job it runs in this process. ``progress`` is called with (events done, events).
+    """
+    told = progress or (lambda done, total: None)
+    workers = min(jobs, plan.events)
     if workers == 1:
+        found: list[R] = []
         for number in range(plan.events):
-            _write(plan, directory, number)
-            if progress is not None:
-                progress(number + 1, plan.events)
-        return paths
+            found.append(work(number))
+            told(number + 1, plan.events)
+        return found
     # Forked processes would inherit locks that the threads of this one may hold.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        work = [pool.submit(partial(_write, plan, directory), number) for number in range(plan.events)]
+        waiting = [pool.submit(work, number) for number in range(plan.events)]
         try:
-            for done, finished in enumerate(as_completed(work), 1):
+            for done, finished in enumerate(as_completed(waiting), 1):
                 finished.result()
-                if progress is not None:
-                    progress(done, plan.events)
+                told(done, plan.events)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return paths
+        return [finished.result() for finished in waiting]
 
 
 def _write(plan: CorpusPlan, directory: Path, number: int) -> None:
