@@ -133,7 +133,7 @@ def run_forecast(
         ``output`` is named like a picture, or members are asked for without a model.
     """
     if request.members > 1 and request.model is None:
-        raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model PATH")
+        raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
     check_writable(output)
