@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Grid = tuple[tuple[int, int, int], tuple[float, float, float], tuple[float, float, float]]
+
 
 def choose_interpreter() -> None:
     """First thing in the process."""
@@ -15,7 +17,7 @@ def choose_interpreter() -> None:
 
 def voxelize_interpreted(
     parameters: Sequence[np.ndarray],
-    grid: tuple[tuple[int, int, int], tuple[float, float, float], tuple[float, float, float]],
+    grid: Grid,
     upstream: np.ndarray,
     halved: bool = False,
 ) -> list[np.ndarray]:
@@ -32,3 +34,17 @@ def voxelize_interpreted(
     field.backward(torch.from_numpy(upstream))
     assert leaves[3].grad.dtype == leaves[3].dtype
     return [field.detach().numpy(), *(leaf.grad.float().numpy() for leaf in leaves)]
+
+
+def push_interpreted(parameters: Sequence[np.ndarray], grid: Grid, directions: Sequence[np.ndarray]) -> np.ndarray:
+    """Derivative of the field along a direction."""
+    import torch
+
+    from nowcast_kernels.voxelize import RegularGrid
+    from nowcast_kernels.voxelize.tiles import make_tiling
+    from nowcast_kernels.voxelize.triton_cuda import push_forward
+
+    means, *others = (torch.from_numpy(p) for p in parameters)
+    tiling = make_tiling(means, *others[:2], RegularGrid(*grid))
+    field: np.ndarray = push_forward(tiling, *others, *(torch.from_numpy(d) for d in directions)).numpy()
+    return field

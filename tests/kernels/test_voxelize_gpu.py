@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tangents import exact_derivative, numba_derivative, some_directions
 
 from nowcast_kernels.voxelize import voxelize
 
@@ -27,6 +28,16 @@ def on_gpu(case, backend="triton", intensities=torch.float32) -> list[torch.Tens
     return [t.detach().cpu().double() for t in (field, *(leaf.grad for leaf in leaves))]
 
 
+def pushed_on_gpu(case, directions) -> torch.Tensor:
+    """Derivative along a direction, on the CPU in float64."""
+    from nowcast_kernels.voxelize.tiles import make_tiling
+    from nowcast_kernels.voxelize.triton_cuda import push_forward
+
+    means, *others = (p.cuda() for p in case.parameters)
+    tiling = make_tiling(means, *others[:2], case.grid)
+    return push_forward(tiling, *others, *(d.cuda() for d in directions)).cpu().double()
+
+
 def assert_close(got, expected, tolerance=TOLERANCE) -> None:
     for a, b in zip(got, expected, strict=True):
         assert float((a - b).abs().max() / b.abs().max()) < tolerance
@@ -37,6 +48,13 @@ def assert_close(got, expected, tolerance=TOLERANCE) -> None:
 def test_agrees_with_the_reference(case, shape, channels) -> None:
     c = case(shape, 40, channels, margin=0.2)
     assert_close(on_gpu(c), c.run("reference", torch.float64))
+
+
+@pytest.mark.parametrize("channels", [1, 6, 9])
+def test_derivative_along_a_direction(case, channels) -> None:
+    c = case((9, 33, 37), 40, channels, margin=0.2)
+    directions = some_directions(c)
+    assert_close([pushed_on_gpu(c, directions)], [exact_derivative(c, directions)])
 
 
 def test_cuts_at_the_same_voxels(case) -> None:
@@ -57,3 +75,7 @@ def test_the_size_of_the_paper(case) -> None:
     assert all(torch.equal(a, b) for a, b in zip(got, on_gpu(c), strict=True))
     assert_close(got, c.run("numba"))
     assert_close(on_gpu(c, intensities=torch.bfloat16), got, tolerance=2.0**-7)
+    directions = some_directions(c)
+    pushed = pushed_on_gpu(c, directions)
+    assert torch.equal(pushed, pushed_on_gpu(c, directions))
+    assert_close([pushed], [numba_derivative(c, directions)])

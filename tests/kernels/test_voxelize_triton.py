@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from interpreted import choose_interpreter, voxelize_interpreted
+from interpreted import choose_interpreter, push_interpreted, voxelize_interpreted
+from tangents import exact_derivative, numba_derivative, some_directions
 
 from nowcast_kernels.errors import KernelInputError
 from nowcast_kernels.voxelize import RegularGrid, api, voxelize
@@ -27,18 +28,38 @@ HALF_TOLERANCE = 2.0**-8
 
 
 @pytest.fixture(scope="module")
-def interpret():
-    """Field and gradients of a case by the interpreter, as float64 tensors."""
+def interpreter():
+    """Calls a function with a case's parameters and grid, and more, in a process where the interpreter runs."""
     context = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=choose_interpreter) as process:
 
-        def run(case, halved=False):
+        def call(function, case, *others):
             grid = (case.grid.shape, case.grid.first_m, case.grid.spacing_m)
-            arrays = [p.numpy() for p in case.parameters]
-            future = process.submit(voxelize_interpreted, arrays, grid, case.upstream.numpy(), halved)
-            return [torch.from_numpy(a).double() for a in future.result(timeout=300)]
+            return process.submit(function, [p.numpy() for p in case.parameters], grid, *others).result(timeout=300)
 
-        yield run
+        yield call
+
+
+@pytest.fixture
+def interpret(interpreter):
+    """Field and gradients of a case by the interpreter, as float64 tensors."""
+
+    def run(case, halved=False):
+        found = interpreter(voxelize_interpreted, case, case.upstream.numpy(), halved)
+        return [torch.from_numpy(a).double() for a in found]
+
+    return run
+
+
+@pytest.fixture
+def push(interpreter):
+    """Derivative of a case's field along a direction by the interpreter, as a float64 tensor."""
+
+    def run(case, directions):
+        found = interpreter(push_interpreted, case, [d.numpy() for d in directions])
+        return torch.from_numpy(found).double()
+
+    return run
 
 
 def error(got, expected) -> float:
@@ -117,6 +138,34 @@ def test_bfloat16_intensities(case, interpret) -> None:
     assert torch.all((of_intensities - wanted).abs() <= HALF_TOLERANCE * wanted.abs() + TOLERANCE * wanted.abs().max())
 
 
+@pytest.mark.parametrize(
+    ("shape", "n", "channels"), [((5, 20, 24), 4, 1), ((6, 18, 13), 5, 3), ((4, 8, 8), 4, 9), ((3, 4, 5), 0, 2)]
+)
+def test_derivative_along_a_direction(case, push, shape, n, channels) -> None:
+    c = case(shape, n, channels, margin=0.2)
+    directions = some_directions(c)
+    got = push(c, directions)
+    assert got.shape == (channels, *shape)
+    assert error(got, exact_derivative(c, directions)) < TOLERANCE
+    assert error(got, numba_derivative(c, directions)) < 5e-6  # what numba is off by
+
+
+def test_derivative_of_long_thin_tilted_gaussians(case, push) -> None:
+    c = case((10, 24, 20), 6, 2, voxels=(0.5, 10.0), seed=4)
+    c.parameters[1][:, 0], c.parameters[1][:, 1] = math.log(500 * 0.5), math.log(500 * 10.0)  # axis ratio 20
+    directions = some_directions(c)
+    assert error(push(c, directions), exact_derivative(c, directions)) < TOLERANCE
+
+
+def test_the_derivative_is_the_adjoint_of_the_backward_pass(case, push, interpret) -> None:
+    c = case((6, 18, 20), 6, 2, voxels=(0.5, 8.0))
+    directions = some_directions(c)
+    _, *gradients = interpret(c)
+    forwards = float((push(c, directions) * c.upstream).sum())
+    products = [g * d for g, d in zip(gradients, directions, strict=True)]
+    assert abs(forwards - sum(float(p.sum()) for p in products)) < 1e-6 * sum(float(p.abs().sum()) for p in products)
+
+
 def test_same_inputs_give_the_same_bits(case, interpret) -> None:
     c = case((5, 18, 20), 6, 2)
     assert all(torch.equal(a, b) for a, b in zip(interpret(c), interpret(c), strict=True))
@@ -170,14 +219,14 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_here(capability, tmp_path, mo
     from triton.compiler import ASTSource
 
     from nowcast_kernels.voxelize.triton_cuda import LAUNCH
-    from nowcast_kernels.voxelize.triton_kernels import render_tile, sum_chunk
+    from nowcast_kernels.voxelize.triton_kernels import push_tile, render_tile, sum_chunk
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kinds = {"table": "*fp64", "gaussian_tiles": "*i32", "tile_first": "*i32", "tile_items": "*i32"}
     kinds |= {"chunk_gaussian": "*i64", "chunk_first": "*i64", "chunk_last": "*i64", "intensities": "*bf16"}
-    kinds |= dict.fromkeys(("out", "grad", "moments", "sums"), "*fp32")
+    kinds |= dict.fromkeys(("out", "grad", "moments", "sums", "coefficients", "d_intensities"), "*fp32")
     constants = dict(zip(("TZ", "TY", "TX", "CHANNELS"), (*TILE, 8), strict=True))
-    for kernel in (render_tile, sum_chunk):
+    for kernel in (render_tile, push_tile, sum_chunk):
         signature = {name: "constexpr" if name in constants else kinds.get(name, "i32") for name in kernel.arg_names}
         source = ASTSource(kernel, signature, constants)
         compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=LAUNCH)

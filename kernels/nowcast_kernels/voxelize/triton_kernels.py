@@ -1,4 +1,4 @@
-"""The voxelizer's Triton kernels: rendering by tile, and sums for the gradients by Gaussian.
+"""The voxelizer's Triton kernels: rendering and its derivative by tile, and sums for the gradients by Gaussian.
 
 q is float64, so that the cut falls at the same voxels as everywhere; the exponential and the sums are float32. Every
 program writes what no other writes and adds in the order of its list: same inputs, same bits.
@@ -63,6 +63,38 @@ def render_tile(  # type: ignore[no-untyped-def]
         _, _, _, weight = whitened(table, gaussian, z, y, x)
         amplitude = tl.load(intensities + gaussian.to(tl.int64) * n_channels + c, mask=c < n_channels, other=0.0)
         field += amplitude.to(tl.float32)[:, None, None] * weight[None]
+    places, there = places_of(z, y, x, c, nz, ny, nx, n_channels)
+    tl.store(out + places, field, mask=there)
+
+
+@triton.jit
+def push_tile(  # type: ignore[no-untyped-def]
+    out, table, coefficients, intensities, d_intensities, tile_first, tile_items, nz, ny, nx, n_ty, n_tx, n_channels,
+    TZ: tl.constexpr, TY: tl.constexpr, TX: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """Program (tile, group of channels): the change of the tile's sum along a direction, in the order of its list.
+
+    ``coefficients`` [N, 9] of the polynomial by which a weight changes: ex, ey, ez, ex ex, ex ey, ex ez, ey ey, ey ez,
+    ez ez.
+    """
+    tile = tl.program_id(0)
+    z, y, x = voxels_of(tile, n_ty, n_tx, TZ, TY, TX)
+    c = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    field = tl.zeros([CHANNELS, TZ * TY, TX], dtype=tl.float32)
+    for k in range(tl.load(tile_first + tile), tl.load(tile_first + tile + 1)):
+        gaussian = tl.load(tile_items + k).to(tl.int64)
+        ex, ey, ez, weight = whitened(table, gaussian, z, y, x)
+        o = coefficients + gaussian * 9
+        # Along a row the polynomial is k0 + k1 ex + k2 ex^2.
+        k0 = ey * (tl.load(o + 1) + tl.load(o + 6) * ey + tl.load(o + 7) * ez) + ez * (
+            tl.load(o + 2) + tl.load(o + 8) * ez
+        )
+        k1 = tl.load(o) + tl.load(o + 4) * ey + tl.load(o + 5) * ez
+        change = weight * (k0 + ex * (k1 + tl.load(o + 3) * ex))
+        amplitude = tl.load(intensities + gaussian * n_channels + c, mask=c < n_channels, other=0.0)
+        d_amplitude = tl.load(d_intensities + gaussian * n_channels + c, mask=c < n_channels, other=0.0)
+        field += amplitude.to(tl.float32)[:, None, None] * change[None]
+        field += d_amplitude.to(tl.float32)[:, None, None] * weight[None]
     places, there = places_of(z, y, x, c, nz, ny, nx, n_channels)
     tl.store(out + places, field, mask=there)
 
