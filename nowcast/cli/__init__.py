@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import nowcast
 from nowcast.cli import config as config_commands
+from nowcast.cli.batch import batch
 from nowcast.cli.clutter import clutter
 from nowcast.cli.console import print_note, set_up_logging
 from nowcast.cli.demo import demo
@@ -25,6 +26,7 @@ from nowcast.cli.grid import grid
 from nowcast.cli.info import info
 from nowcast.cli.plot import plot
 from nowcast.cli.simulate import simulate
+from nowcast.cli.status import status
 from nowcast.cli.train import train
 from nowcast.cli.verify import verify
 from nowcast.errors import INTERRUPTED, NowcastError
@@ -73,7 +75,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Radar volumes in, 3D reflectivity forecasts out.",
 )
-for command in (demo, info, grid, clutter, fit, train, forecast, evaluate, verify, plot, simulate):
+for command in (demo, info, grid, clutter, fit, train, forecast, evaluate, verify, plot, simulate, batch, status):
     app.command()(command)
 app.add_typer(config_commands.app, name="config")
 

@@ -22,7 +22,7 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
     A deterministic forecast has dims ``(lead_time, z, y, x)``, an ensemble ``(member, lead_time, z, y, x)``, with the
     one best forecast (``reflectivity_control``) and what :mod:`nowcast.ensemble` derives from the members beside it:
     ``reflectivity_mean``, ``reflectivity_matched_mean``, ``reflectivity_quantile``, ``exceedance_probability`` and
-    ``column_exceedance_probability``.
+    ``column_exceedance_probability``. A fallback says why in the attribute ``fallback_reason``.
     Raises OutputError when the file cannot be written.
     """
     import xarray as xr
@@ -52,6 +52,8 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
         "method": forecast.method,
         "provenance": json.dumps(dict(forecast.provenance), default=str),
     }
+    if "fallback_reason" in forecast.provenance:
+        attributes["fallback_reason"] = forecast.provenance["fallback_reason"]
     dataset = xr.Dataset(variables, coordinates, attributes)
     encoding: dict[str, dict[str, Any]] = {
         REFLECTIVITY: {**cf.PACKED_DBZ, "chunksizes": chunks},

@@ -63,6 +63,9 @@ class ForecastRequest:
     state
         File that carries the Gaussians from this cycle to the next, which then starts from them where no model is
         used; None for none.
+    fallback
+        Why no more than the Lagrangian extrapolation is made, which is then marked as a fallback; None for the best
+        forecast there is.
     """
 
     source: Path
@@ -79,6 +82,7 @@ class ForecastRequest:
     site: Site | None = None
     clutter: Path | None = None
     state: Path | None = None
+    fallback: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,11 @@ def run_forecast(
     history: str = "",
     pictures: bool = False,
     progress: Progress | None = None,
+    volumes: VolumeSequence | None = None,
 ) -> ForecastRun:
     """Read, fit, forecast, write and, with ``pictures``, draw the forecast beside its file.
+
+    ``volumes`` are those of the request where they have been loaded already.
 
     Raises
     ------
@@ -138,28 +145,21 @@ def run_forecast(
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
     check_writable(output)
     seconds: dict[str, float] = {}
-    with _timed(seconds, "read"):
-        volumes = load_sequence(
-            request.source,
-            at=request.at,
-            frames=request.frames,
-            grid=request.grid,
-            quality=request.quality,
-            site=request.site,
-            clutter=request.clutter,
-        )
-        volumes = since_last_gap(volumes)
+    if volumes is None:
+        with _timed(seconds, "read"):
+            volumes = _load_volumes(request)
+    volumes = since_last_gap(volumes)
     if len(volumes) == 1:
         logger.warning("one volume tells no motion: the forecast stays in place")
     leads = lead_times(volumes, request.leads, request.step_minutes)
     stamp = _stamp(request)
-    model, reasons = _model_or_reason(request.model, seconds)
+    model, reasons = (None, [request.fallback]) if request.fallback else _model_or_reason(request.model, seconds)
     previous = None
     # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
-    if request.state is not None and model is None:
+    if request.state is not None and model is None and not request.fallback:
         previous = read_state(request.state, stamp, volumes, request.fit)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
-    method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons)
+    method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons, simple=bool(request.fallback))
     unknown = ~known_at(volumes, leads, request.fit.motion)
     made.members[:, unknown] = np.nan
     if made.control is not None:
@@ -176,6 +176,18 @@ def run_forecast(
             outputs += _draw(forecast, volumes, output.with_suffix(".png"))
     seconds["total"] = sum(seconds.values())
     return ForecastRun(forecast, volumes, tuple(outputs), seconds, fallback, previous is not None)
+
+
+def _load_volumes(request: ForecastRequest) -> VolumeSequence:
+    return load_sequence(
+        request.source,
+        at=request.at,
+        frames=request.frames,
+        grid=request.grid,
+        quality=request.quality,
+        site=request.site,
+        clutter=request.clutter,
+    )
 
 
 def _stamp(request: ForecastRequest) -> str:
@@ -196,9 +208,11 @@ def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauM
 
 
 def _forecast_or_fallback(
-    case: Case, leads: np.ndarray, seconds: dict[str, float], reasons: list[str]
+    case: Case, leads: np.ndarray, seconds: dict[str, float], reasons: list[str], *, simple: bool
 ) -> tuple[str, Outcome, str | None]:
     """The forecast asked for or, where the fit or the model fails, the next simpler one and the reasons."""
+    if simple:
+        return *_extrapolated(case, leads, seconds), "; ".join(reasons)
     try:
         with _timed(seconds, "fit"):
             _ = case.fitted
@@ -211,8 +225,12 @@ def _forecast_or_fallback(
                     return method, forecast_by(method, case, leads), "; ".join(reasons) or None
             except Exception as error:  # noqa: BLE001 - as above, for either
                 reasons.append(_reason("the model" if method == "gaumamba" else "advection", error))
+    return *_extrapolated(case, leads, seconds), "; ".join(reasons)
+
+
+def _extrapolated(case: Case, leads: np.ndarray, seconds: dict[str, float]) -> tuple[str, Outcome]:
     with _timed(seconds, "forecast"):
-        return "extrapolation", forecast_by("extrapolation", case, leads), "; ".join(reasons)
+        return "extrapolation", forecast_by("extrapolation", case, leads)
 
 
 def _reason(what: str, error: Exception) -> str:

@@ -60,6 +60,7 @@ def load_sequence(
     progress: Progress | None = None,
     cache: VolumeCache | None = None,
     channels: tuple[str, ...] = (REFLECTIVITY,),
+    partial_volumes: bool = False,
 ) -> VolumeSequence:
     """Load gridded radar volumes, newest last.
 
@@ -88,6 +89,8 @@ def load_sequence(
         Polar volumes that other calls with the same ``grid``, ``quality`` and ``clutter`` have gridded.
     channels
         What to load, reflectivity first; a channel is NaN where a volume does not have it.
+    partial_volumes
+        Whether polar volumes count that lack sweeps; what they lack is not observed.
 
     Raises
     ------
@@ -120,7 +123,15 @@ def load_sequence(
         first = past if complete or near is None else [*first_entries(source, near), *past]
         places = _Places(site, site or home_of(first))
         sequence = _load_polar(
-            past, frames, grid, places, _preparation(clutter, quality), progress, cache or VolumeCache(), channels
+            past,
+            frames,
+            grid,
+            places,
+            _preparation(clutter, quality),
+            progress,
+            cache or VolumeCache(),
+            channels,
+            partial_volumes,
         )
     _tell_unread(unread, sequence.times[0], at)
     return without_failed_scans(sequence)
@@ -279,12 +290,14 @@ def _load_polar(
     progress: Progress | None,
     cache: VolumeCache,
     channels: tuple[str, ...],
+    partial_volumes: bool,
 ) -> VolumeSequence:
     grid = wanted if isinstance(wanted, GridSpec) else None
     found: list[tuple[Entry, Float32, Bool]] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
-    for entry, volume in _good_volumes(entries, places, skipped, partial(cache.read, also=moments_of(channels))):
+    read = partial(cache.read, also=moments_of(channels))
+    for entry, volume in _good_volumes(entries, places, skipped, read, partial_volumes):
         if grid is None:
             assert isinstance(wanted, GridConfig)
             grid = wanted.around(places.home or volume.site)
@@ -332,11 +345,15 @@ def polar_volumes(
 
 
 def _good_volumes(
-    entries: list[Entry], places: _Places, skipped: list[str], read: Callable[..., Volume]
+    entries: list[Entry],
+    places: _Places,
+    skipped: list[str],
+    read: Callable[..., Volume],
+    partial_volumes: bool = False,
 ) -> Iterator[tuple[Entry, Volume]]:
     """Read the usable volumes, newest first, one a time; tell what is skipped."""
     taken: Entry | None = None
-    for entry in _usable(entries, places.given is None, skipped):
+    for entry in _usable(entries, places.given is None, skipped, partial_volumes):
         if taken is not None and entry.time == taken.time:
             _skip(skipped, f"{entry.path.name} has the same time as {taken.path.name}")
             continue
@@ -347,21 +364,23 @@ def _good_volumes(
         except InputError as error:
             _skip(skipped, str(error))
             continue
-        if volume.defect:
+        if volume.defect and not partial_volumes:
             _skip(skipped, f"{entry.path.name} is a partial volume ({volume.defect})")
             continue
         taken = entry
         yield entry, volume
 
 
-def _usable(entries: list[Entry], judge_place: bool, skipped: list[str]) -> Iterator[Entry]:
+def _usable(
+    entries: list[Entry], judge_place: bool, skipped: list[str], partial_volumes: bool = False
+) -> Iterator[Entry]:
     """The volumes worth reading, newest first; of the others it is said why not."""
     for index in reversed(range(len(entries))):
         entry = entries[index]
-        partial = incomplete(entries, index)
+        lacking = "" if partial_volumes else incomplete(entries, index)
         elsewhere = misplaced(entries, index) if judge_place else ""
-        if partial:
-            _skip(skipped, f"{entry.path.name} is a partial volume ({partial})")
+        if lacking:
+            _skip(skipped, f"{entry.path.name} is a partial volume ({lacking})")
         elif elsewhere:
             _skip(skipped, f"{entry.path.name} {elsewhere}")
         else:

@@ -10,7 +10,21 @@ import pytest
 
 from nowcast.cli import app
 
-COMMANDS = ("demo", "info", "grid", "clutter", "fit", "train", "forecast", "evaluate", "verify", "plot", "simulate")
+COMMANDS = (
+    "demo",
+    "info",
+    "grid",
+    "clutter",
+    "fit",
+    "train",
+    "forecast",
+    "evaluate",
+    "verify",
+    "plot",
+    "simulate",
+    "batch",
+    "status",
+)
 
 
 def run(*arguments: str) -> str:

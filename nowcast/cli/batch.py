@@ -1,0 +1,81 @@
+"""``nowcast batch``: one cycle of a scheduled job."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, print_json, print_note, print_result
+from nowcast.cli.options import Json
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="Job file.", show_default=False)]
+
+
+def batch(
+    job: JobFile,
+    once_per: Annotated[
+        str | None,
+        typer.Option(
+            "--once-per",
+            metavar="5min",
+            help="Do not redo a published cycle, nor one in the same 5 minutes of volume time.",
+        ),
+    ] = None,
+    catch_up: Annotated[bool, typer.Option("--catch-up", help="Also do the cycles that were missed.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the job file and do nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run one cycle of a scheduled job: wait for volumes, forecast within the deadline, publish, tell, clean up.
+
+    Example: nowcast batch job.yaml --once-per 5min
+    """
+    from nowcast.operations.cycle import run_batch
+    from nowcast.operations.job import read_job
+    from nowcast.operations.lock import Locked
+
+    period = _seconds(once_per)
+    if check:
+        return _check(job, as_json)
+    # systemd stops a service by SIGTERM: that ends a cycle in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        outcomes = run_batch(job, once_per=period, catch_up=catch_up, history=command_line())
+    except Locked as error:
+        print_note(str(error))
+        raise typer.Exit(read_job(job).locked_exit) from None
+    last = outcomes[-1]
+    if as_json:
+        print_json(last.status.facts() | {"state": last.state, "exit_code": last.exit_code, "reason": last.reason})
+    else:
+        for outcome in outcomes:
+            for file in outcome.status.outputs:
+                print_result(str(file["path"]))
+    raise typer.Exit(last.exit_code)
+
+
+def _seconds(text: str | None) -> float | None:
+    from nowcast.operations.quantities import seconds_of
+
+    if text is None:
+        return None
+    try:
+        period = seconds_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, got {text!r}", param_hint="--once-per") from None
+    if period <= 0:
+        raise typer.BadParameter("expected more than nothing", param_hint="--once-per")
+    return period
+
+
+def _check(path: Path, as_json: bool) -> None:
+    from nowcast.operations.full_job import FullJob
+    from nowcast.operations.job import read_job
+
+    read_job(path, FullJob)
+    if as_json:
+        print_json({"file": str(path), "valid": True})
+    else:
+        print_result(f"{path}: valid")

@@ -1,0 +1,344 @@
+"""One scheduled run of a job, read top to bottom."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nowcast.errors import INTERRUPTED, InputError, NowcastError, OutputError
+from nowcast.io.atomic import atomic_write_text
+from nowcast.operations import retention, status
+from nowcast.operations.feed import Feed, wait_for_files
+from nowcast.operations.job import Job, read_job
+from nowcast.operations.lock import lock
+from nowcast.operations.metrics import write_metrics
+from nowcast.operations.publish import Published, Records, link_latest, publish, recover
+from nowcast.operations.refused import Refused
+from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
+from nowcast.operations.telling import log_to
+from nowcast.operations.watch import DIED, REFUSED, Clock, WorkerLost, worker
+from nowcast.operations.worker import FULL, KNOWN, SIMPLE, SURVEY, Plan, too_old
+
+logger = logging.getLogger(__name__)
+
+MOST_WARNINGS = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    state: str
+    exit_code: int
+    reason: str | None
+    status: Status
+
+
+def run_batch(
+    job_file: Path, *, once_per: float | None = None, catch_up: bool = False, history: str = ""
+) -> list[Outcome]:
+    """Run one cycle of a job or, with ``catch_up``, all that were missed, oldest first.
+
+    Parameters
+    ----------
+    once_per
+        Refuse to redo a cycle that is published, and one in the same so many seconds of volume time.
+
+    Raises
+    ------
+    ConfigError
+        The job file is wrong.
+    Locked
+        Another run of the job is at work.
+    OutputError
+        The output root cannot be used.
+    """
+    job = read_job(job_file)
+    run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    with lock(job.inside / "lock", status.utc_now()) as killed:
+        log_to(job, run)
+        if killed is not None:
+            logger.warning("process %d on %s was killed at work; the lock is taken over", killed.pid, killed.host)
+        for told in recover(job):
+            logger.warning(told)
+        work = job.inside / "work" / run
+        plan = Plan(job_file, FULL, work, {}, once_per=once_per, memory=job.limits.memory, history=history)
+        times: list[str | None] = [*(_missed(job, plan)[:-1] if catch_up else []), None]
+        outcomes = []
+        for at in times:
+            known = Records(job).complete() if catch_up or once_per is not None else []
+            this = replace(plan, at=at, done=frozenset(one.cycle for one in known))
+            outcomes.append(Cycle(job, this, run).run())
+        return outcomes
+
+
+class Cycle:
+    """One cycle: wait for volumes, have a worker forecast within the deadline, publish, tell, clean up."""
+
+    def __init__(self, job: Job, plan: Plan, run: str) -> None:
+        self.job, self.plan = job, plan
+        self.clock = Clock(job.limits)
+        self.refused = Refused(job.inside / "refused.json")
+        self.before = status.read_status(job) or {}
+        self.status = Status.begin(job, run, self.before)
+        self.outcome: Outcome | None = None
+        self.feed = Feed({}, [])
+        self.made: dict[str, dict[str, Any]] = {}
+        self.published: Published | None = None
+        self.site = job.site.name or job.name
+        self.reading: tuple[Path, float] | None = None
+
+    def run(self) -> Outcome:
+        """Run the cycle; whatever happens, the status says so and no work is left."""
+        try:
+            self._run()
+        except _End as end:
+            self._ended(end.state, end.exit_code, str(end))
+        except NowcastError as error:
+            self._ended(FAILED, 3 if error.exit_code == 2 else error.exit_code, str(error))
+        except KeyboardInterrupt:
+            self._ended(FAILED, INTERRUPTED, "interrupted")
+            raise
+        except BaseException as error:
+            self._ended(FAILED, 1, f"a bug: {error!r}")
+            raise
+        finally:
+            shutil.rmtree(self.plan.work, ignore_errors=True)
+            self._tell()
+        assert self.outcome is not None
+        return self.outcome
+
+    def _run(self) -> None:
+        retention.clean(self.job)
+        retention.require_room(self.job)
+        self._wait_for_inputs()
+        status.write_status(self.job, self.status.facts())
+        lost = self._work(FULL)
+        tries = 0
+        while lost and lost.kind == DIED and tries < self.job.limits.retries and self._time_for("grid"):
+            tries += 1
+            lost = self._work(FULL)
+        if lost and not self.published:
+            if "fallback" not in self.made and lost.kind != REFUSED:
+                self._work(SIMPLE)
+            if "fallback" not in self.made:
+                raise _End(FAILED, lost.exit_code, str(lost))
+            self._publish("fallback", str(lost))
+        for cycle in retention.clean(self.job):
+            logger.info("removed cycle %s", cycle)
+
+    def _time_for(self, stage: str) -> bool:
+        return self.published is None and self.clock.left(stage) > 0
+
+    def _wait_for_inputs(self) -> None:
+        """Find the complete files; ends the cycle where there are none, or none that is new."""
+        try:
+            found = wait_for_files(self.job.input, self.clock.ends["inputs"])
+        except InputError as error:
+            raise _End(STALE, 3, str(error)) from error
+        for path in found.writing:
+            self._warn(f"{path.name} is still being written and left out")
+        self.feed = Feed(
+            {p: stamp for p, stamp in found.files.items() if not self.refused.holds(p, stamp)}, found.writing
+        )
+        if not self.feed.files:
+            raise _End(STALE, 3, f"no complete file in {self.job.input.path}")
+        if self.plan.once_per is not None and self.plan.at is None:
+            self._end_where_nothing_is_new()
+
+    def _end_where_nothing_is_new(self) -> None:
+        """Spare a run every minute the worker; an input that stays the same still grows old."""
+        seen = _read_json(self.job.inside / "seen.json")
+        if seen.get("listing") != self._listing() or not any(c == seen["cycle"] for c in self.plan.done):
+            return
+        self.status.saw(seen["newest"])
+        age, limit = self.status.input_age_seconds or 0.0, self.job.input.max_age
+        if age > limit:
+            raise _End(STALE, 3, too_old(seen["newest"], age, limit))
+        raise _End(KNOWN, 0, f"nothing has come since {seen['newest']}")
+
+    def _work(self, kind: str) -> WorkerLost | None:
+        """Have a worker go through the stages; returns how it was lost, None where it did all."""
+        files = {p: stamp for p, stamp in self.feed.files.items() if not self.refused.holds(p, stamp)}
+        plan = replace(self.plan, kind=kind, files=files)
+        self.reading = None
+        try:
+            with worker(plan) as running:
+                for message in running.messages(self.clock, "forecast" if kind == SIMPLE else None):
+                    self._hear(*message)
+        except WorkerLost as lost:
+            self._lose(lost)
+            return lost
+        return None
+
+    def _hear(self, kind: str, *facts: Any) -> None:
+        match kind, facts:
+            case "end", (stage, seconds):
+                self._took(stage, seconds)
+            case "reading", (path,):
+                self.reading = Path(path), self.clock.seconds
+            case "times", (times,):
+                self.status.saw(_cycle(times[-1]))
+            case "cycle", (cycle, site, files):
+                self.status.cycle, self.site, self.status.input_files, self.reading = cycle, site, files, None
+                self.status.saw(cycle)
+            case "log", (level, text):
+                self._log(level, text)
+            case "made", (which, answer):
+                self.made[which] = answer
+                if which == "forecast":
+                    self._publish("forecast", answer["fallback_reason"])
+            case "scores", (scores,):
+                self.status.scores = scores
+                self.status.warnings += [scores["warning"]] if scores.get("warning") else []
+            case "ended", (state, reason):
+                raise _End(state, 0 if state == KNOWN else 3, reason)
+
+    def _lose(self, lost: WorkerLost) -> None:
+        """Say how the worker was lost; a file that killed it, or took most of the time, is not read again."""
+        self._warn(str(lost))
+        if self.reading is None or lost.kind == REFUSED or lost.stage not in ("inputs", "grid"):
+            return
+        path, since = self.reading
+        slow = self.clock.seconds - since > 0.5 * self.job.limits.shares.grid * self.job.limits.deadline
+        if lost.kind == DIED or slow:
+            self._warn(f"{path.name} is not read again: the worker was lost while reading it")
+            self.refused.add(path, self.feed.files[path], str(lost))
+
+    def _publish(self, which: str, reason: str | None) -> None:
+        """Publish a forecast that lies in the work folder."""
+        begun = self.clock.seconds
+        made, cycle = self.made[which], self.status.cycle
+        assert cycle is not None
+        state = FALLBACK if reason else DONE
+        facts = {
+            "run": self.status.run,
+            "state": state,
+            "reason": reason,
+            "method": made["method"],
+            "published": status.utc_now(),
+            "lead_minutes": made["lead_minutes"],
+            "input_files": self.status.input_files,
+        }
+        self._keep_baseline(cycle)
+        files = [Path(made["output"]), *map(Path, made["pictures"])]
+        self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
+        folder = self.job.output.root / self.published.folder
+        self.status.outputs = [file | {"path": str(folder / file["path"])} for file in self.published.facts["outputs"]]
+        self.status.method = made["method"]
+        try:
+            link_latest(self.job, self.published)
+        except OutputError as error:
+            self._warn(str(error))
+        self._took("publish", self.clock.seconds - begun)
+        self._ended(state, 5 if reason else 0, reason)
+        status.write_status(self.job, self.status.facts())
+
+    def _keep_baseline(self, cycle: str) -> None:
+        """Keep the extrapolation, which the forecast is later compared with."""
+        if not self.job.scores.enabled:
+            return
+        kept = self.job.inside / "baselines" / f"{cycle.replace(':', '')}.nc"
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.unlink(missing_ok=True)
+            os.link(self.made["fallback"]["output"], kept)
+        except OSError as error:
+            self._warn(f"the extrapolation is not kept for scoring: {error.strerror}")
+
+    def _listing(self) -> str:
+        """A digest of the complete files: while it stays, nothing new has come."""
+        return hashlib.sha256(repr(sorted(self.feed.files.items())).encode()).hexdigest()
+
+    def _took(self, stage: str, seconds: float) -> None:
+        self.status.stages[stage] = round(self.status.stages.get(stage, 0.0) + seconds, 3)
+        self._log(logging.INFO, f"{stage} done", stage=stage, seconds=round(seconds, 3))
+
+    def _warn(self, text: str) -> None:
+        self._log(logging.WARNING, text)
+
+    def _log(self, level: int, text: str, **told: Any) -> None:
+        logger.log(level, "%s", text, extra={"told": {"cycle": self.status.cycle} | told})
+        if level >= logging.WARNING and len(self.status.warnings) < MOST_WARNINGS:
+            self.status.warnings.append(text)
+
+    def _ended(self, state: str, exit_code: int, reason: str | None) -> None:
+        """Note how the cycle ended; what comes after publication changes nothing of that."""
+        if self.outcome is None:
+            self.outcome = Outcome(state, exit_code, reason, self.status)
+            if state != KNOWN:
+                self.status.end(state, exit_code, reason)
+
+    def _tell(self) -> None:
+        """Write what the next run and everybody else wants to know."""
+        assert self.outcome is not None
+        state, exit_code, reason = self.outcome.state, self.outcome.exit_code, self.outcome.reason
+        facts = self.status.facts()
+        if state == KNOWN:
+            news = {"newest_input": self.status.newest_input, "input_age_seconds": self.status.input_age_seconds}
+            facts = self.before | news | {"checked": status.utc_now()}
+        self._remember(state, facts)
+        status.write_status(self.job, facts)
+        write_metrics(self.job, facts)
+        told = {
+            "cycle": self.status.cycle,
+            "state": state,
+            "exit_code": exit_code,
+            "total": round(self.clock.seconds, 3),
+        }
+        logger.log(logging.WARNING if exit_code else logging.INFO, "%s", reason or state, extra={"told": told})
+
+    def _remember(self, state: str, facts: dict[str, Any]) -> None:
+        """Note what the input looked like, unless another look at the same may end otherwise."""
+        last, newest = facts.get("last_success") or {}, self.status.newest_input
+        if state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None or self.feed.writing:
+            return
+        seen = {"listing": self._listing(), "newest": newest, "cycle": last["cycle"]}
+        try:
+            atomic_write_text(self.job.inside / "seen.json", json.dumps(seen))
+        except OutputError as error:
+            logger.warning("the next run will look at the input again: %s", error)
+
+
+class _End(Exception):
+    """The cycle ends here, and how."""
+
+    def __init__(self, state: str, exit_code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.state, self.exit_code = state, exit_code
+
+
+def _missed(job: Job, plan: Plan) -> list[str]:
+    """Times of the volumes after the newest published cycle, oldest first, no farther back than the job allows."""
+    done = Records(job).complete()
+    if not done:
+        return []
+    times: list[str] = []
+    try:
+        feed = wait_for_files(job.input, 0.0)
+        with worker(replace(plan, kind=SURVEY, files=feed.files)) as running:
+            for kind, *facts in running.messages(Clock(job.limits), "forecast"):
+                times = facts[0] if kind == "times" else times
+    except (InputError, WorkerLost) as error:
+        logger.warning("what was missed is not known: %s", error)
+    return [t for t in times if _cycle(t) > done[-1].cycle]
+
+
+def _cycle(time: str) -> str:
+    """The name of a cycle from a time of numpy, to the second."""
+    return f"{time[:19]}Z"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

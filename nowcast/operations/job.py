@@ -1,0 +1,272 @@
+"""The job file of ``nowcast batch``: ``docs/operations.md`` explains every key with an example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from nowcast.checks import check_numbers
+from nowcast.errors import ConfigError
+from nowcast.operations.quantities import Duration, Size
+from nowcast.operations.tree import check_templates
+from nowcast.pipeline.config import load_config
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+STAGES = ("inputs", "grid", "fallback", "forecast", "publish", "scores")
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where volumes come from, and which of them count.
+
+    Attributes
+    ----------
+    path
+        A folder, or a pattern such as ``/data/ldm/KTLX*``; hidden files are not looked at.
+    ignore
+        Patterns of names that are not looked at either.
+    settle
+        A file that changed within so many seconds is still being written.
+    marker
+        Where given, ``NAME`` counts when a file ``NAME`` + marker stands beside it.
+    max_age
+        No new forecast when the newest volume is older than this.
+    ahead
+        A volume from farther in the future than this has a wrong time and is left out.
+    partial
+        Whether volumes count that lack sweeps.
+    frames
+        Number of volumes that a forecast starts from.
+    """
+
+    path: str = ""
+    ignore: tuple[str, ...] = ("*.tmp", "*.part", "*.partial", "*.filepart")
+    settle: Duration = 10.0
+    marker: str = ""
+    max_age: Duration = 30 * MINUTE
+    ahead: Duration = 10 * MINUTE
+    partial: bool = False
+    frames: int = 4
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "input", positive=("frames", "max_age"), not_negative=("settle", "ahead"))
+
+
+@dataclass(frozen=True)
+class Site:
+    """The radar: its ``name`` in the output tree, and its position where the files tell none or a wrong one."""
+
+    name: str = ""
+    lat: float | None = None
+    lon: float | None = None
+    alt: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name and not _SLUG.fullmatch(self.name):
+            raise ConfigError(f"site name is {self.name!r}: expected letters, digits, _ and -")
+        if len({value is None for value in (self.lat, self.lon, self.alt)}) > 1:
+            raise ConfigError("a site's position takes lat, lon and alt: give all three or none")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where forecasts go.
+
+    Attributes
+    ----------
+    root
+        Nothing is ever written or removed outside of it. It must be one file system.
+    folder
+        The folder of a cycle below it, of ``{site}``, ``{job}`` and ``{time:%Y%m%d_%H%M}``, the newest volume's time.
+    name
+        The files in it, likewise, without suffix.
+    latest
+        A link to the newest cycle, without a time; empty for none.
+    pictures
+        Whether the forecast is drawn as well.
+    keep_free
+        A cycle does not start with less room than this on the disk.
+    """
+
+    root: Path
+    folder: str = "{site}/{time:%Y%m%d}/{time:%H%M%S}"
+    name: str = "forecast"
+    latest: str = "{site}/latest"
+    pictures: bool = True
+    keep_free: Size = 500_000_000
+
+    def __post_init__(self) -> None:
+        check_templates(self.folder, self.name, self.latest)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Cycles older than ``age`` before the newest one are removed, and the oldest beyond ``size`` in all."""
+
+    age: Duration | None = 7 * DAY
+    size: Size | None = None
+
+
+@dataclass(frozen=True)
+class Shares:
+    """By which share of the deadline each stage must have ended; what one leaves over goes to the next."""
+
+    inputs: float = 0.15
+    grid: float = 0.5
+    fallback: float = 0.6
+    forecast: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "shares", share=[f.name for f in fields(self)])
+        rising = [0.0, *(getattr(self, f.name) for f in fields(self)), 1.0]
+        if any(b <= a for a, b in pairwise(rising)):
+            raise ConfigError(f"shares {rising[1:-1]} do not rise within 0..1")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cycle may take.
+
+    Attributes
+    ----------
+    deadline
+        A forecast, if only a simpler one, is published so long after the start.
+    shares
+        Of it for each stage.
+    memory
+        Most memory of the worker process; null for no limit.
+    retries
+        How often a worker that died is started again, as long as there is time.
+    catch_up
+        How far back ``--catch-up`` goes.
+    """
+
+    deadline: Duration = 4 * MINUTE
+    shares: Shares = field(default_factory=Shares)
+    memory: Size | None = 6_000_000_000
+    retries: int = 1
+    catch_up: Duration = 6 * HOUR
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "limits", positive=("deadline",), not_negative=("retries", "catch_up"))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Forecasts are scored when their valid times have arrived, over a ``window``, with a warning at ``warn_dbz``."""
+
+    enabled: bool = True
+    window: Duration = DAY
+    warn_dbz: float = 35.0
+
+
+@dataclass(frozen=True)
+class Log:
+    """One JSON line a stage: on stderr, or in a ``file`` that is rotated at ``size`` and kept ``count`` times."""
+
+    file: Path | None = None
+    size: Size = 10_000_000
+    count: int = 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scheduled job.
+
+    Attributes
+    ----------
+    name
+        Tells the job from others in logs and metrics; the job file's own name unless given.
+    model
+        ``default`` for the weights that come with the program, ``none``, or a file of ``nowcast train``.
+    leads, step_minutes
+        Lead times and the minutes between them, null for the median step of the volumes.
+    members, seed
+        Of an ensemble.
+    clutter
+        A map of ``nowcast clutter``.
+    locked_exit
+        Exit code where another run of the job is still at work.
+    status, metrics
+        Files for the status, JSON, and for Prometheus' node exporter; null for ``NAME.status.json`` in the output's
+        root, and for none.
+    grid, quality, fit, tally
+        As in a file of ``--config``; checked when the worker starts.
+    """
+
+    input: Input
+    output: Output
+    name: str = ""
+    site: Site = field(default_factory=Site)
+    model: str = "default"
+    leads: int = 12
+    step_minutes: float | None = None
+    members: int = 1
+    seed: int = 0
+    clutter: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
+    scores: Scores = field(default_factory=Scores)
+    log: Log = field(default_factory=Log)
+    locked_exit: int = 0
+    status: Path | None = None
+    metrics: Path | None = None
+    grid: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Any] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
+    tally: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "job", positive=("leads", "members"), not_negative=("seed", "locked_exit"))
+        if self.name and not _SLUG.fullmatch(self.name):
+            raise ConfigError(f"name is {self.name!r}: expected letters, digits, _ and -")
+        if self.members > 1 and self.model == "none":
+            raise ConfigError("an ensemble needs a model, which knows what is uncertain: give model: default or a path")
+
+    @property
+    def inside(self) -> Path:
+        """The job's own folder: lock, work, what is carried from cycle to cycle."""
+        return self.output.root / ".nowcast" / self.name
+
+    @property
+    def status_file(self) -> Path:
+        return self.status or self.output.root / f"{self.name}.status.json"
+
+
+def read_job(path: Path | str, cls: type[Job] = Job) -> Job:
+    """Read a job file; its paths are relative to the folder it stands in.
+
+    Raises ConfigError with file and line.
+    """
+    path = Path(path)
+    job = load_config(path, cls)
+    if not job.input.path:
+        raise ConfigError(f"{path}: input says not where the volumes come from: give path: FOLDER")
+    return replace(_absolute(job, path.absolute().parent), name=job.name or _slug(path.stem))
+
+
+def _absolute(settings: Any, base: Path) -> Any:
+    """The settings with their paths below ``base`` where they are relative."""
+    return replace(settings, **dict(_changed(settings, base)))
+
+
+def _changed(settings: Any, base: Path) -> Iterator[tuple[str, Any]]:
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if isinstance(value, Path):
+            yield f.name, base / value
+        elif isinstance(value, Input):
+            yield f.name, replace(value, path=str(base / value.path))
+        elif is_dataclass(value) and type(value).__module__ == __name__:
+            yield f.name, _absolute(value, base)
+        elif f.name == "model" and value not in ("default", "none"):
+            yield f.name, str(base / value)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-") or "job"

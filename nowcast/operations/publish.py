@@ -1,0 +1,176 @@
+"""Publishing a cycle: its folder appears whole, with a manifest of checksums, by one rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nowcast.errors import OutputError
+from nowcast.io.atomic import atomic_write_text
+from nowcast.operations.job import Job
+from nowcast.operations.tree import below, rendered
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published cycle, as its record tells: ``facts`` is the manifest, ``folder`` relative to the root."""
+
+    cycle: str
+    folder: str
+    facts: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        return sum(int(file["size"]) for file in self.facts["outputs"])
+
+
+class Records:
+    """What the job has published, a file a cycle in the job's own folder; nothing else is ever removed."""
+
+    def __init__(self, job: Job) -> None:
+        self.root, self.folder = job.output.root, job.inside / "cycles"
+
+    def all(self) -> list[Published]:
+        """By cycle; one that cannot be read is none."""
+        found = []
+        for path in self.folder.glob("*.json"):
+            try:
+                facts = json.loads(path.read_text(encoding="utf-8"))
+                found.append(Published(str(facts["cycle"]), str(facts["folder"]), facts))
+            except (OSError, ValueError, KeyError, TypeError):
+                logger.warning("%s is not a record of a cycle", path)
+        return sorted(found, key=lambda cycle: cycle.cycle)
+
+    def complete(self) -> list[Published]:
+        """Those whose manifest is in its place."""
+        return [one for one in self.all() if self.manifest(one).is_file()]
+
+    def manifest(self, one: Published) -> Path:
+        return self.root / one.folder / MANIFEST
+
+    def write(self, facts: Mapping[str, Any]) -> None:
+        atomic_write_text(self._path(facts["cycle"]), json.dumps(facts, indent=1))
+
+    def remove(self, cycle: str) -> None:
+        self._path(cycle).unlink(missing_ok=True)
+
+    def _path(self, cycle: str) -> Path:
+        return self.folder / f"{cycle.replace(':', '')}.json"
+
+
+def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], facts: Mapping[str, Any]) -> Published:
+    """Publish files, all with the stem ``forecast``, as a cycle; one of the same cycle is replaced.
+
+    Everything is on the disk before the rename; the record is written before it too, so that no published file is ever
+    unknown to retention.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, the folder leads out of the root, or something else stands in its place.
+    """
+    time = datetime.fromisoformat(cycle).astimezone(UTC).replace(tzinfo=None)
+    target = below(job.output.root, rendered(job.output.folder, site=site, job=job.name, time=time))
+    name = str(rendered(job.output.name, site=site, job=job.name, time=time))
+    staging = work / "publish"
+    try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        outputs = [_placed(file, staging / f"{name}{file.suffix}") for file in files]
+        folder = str(target.relative_to(job.output.root))
+        manifest = {"cycle": cycle, "job": job.name, "site": site, "folder": folder, **facts, "outputs": outputs}
+        atomic_write_text(staging / MANIFEST, json.dumps(manifest, indent=1))
+        _flush(staging)
+        records = Records(job)
+        _refuse_strangers(target, records)
+        records.write(manifest)
+        _swap(staging, target, work)
+        _flush(target.parent)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot publish into {target}: {error.strerror or error}") from error
+    return Published(cycle, folder, manifest)
+
+
+def link_latest(job: Job, published: Published) -> None:
+    """Point the ``latest`` link at the cycle, atomically, unless it points at a newer one already."""
+    if not job.output.latest:
+        return
+    site, time = str(published.facts["site"]), datetime.fromisoformat(published.cycle)
+    link = below(job.output.root, rendered(job.output.latest, site=site, job=job.name, time=time))
+    newer = [one for one in Records(job).complete() if one.facts["site"] == site and one.cycle > published.cycle]
+    if newer:
+        published = newer[-1]
+    if link.exists() and not link.is_symlink():
+        raise OutputError(f"{link} is no symbolic link: it is left as it is; remove it or choose another latest")
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(os.path.relpath(job.output.root / published.folder, link.parent))
+        temporary.replace(link)
+        _flush(link.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot link {link}: {error.strerror}") from error
+
+
+def recover(job: Job) -> list[str]:
+    """Clear up after a run that was killed: put back what it was about to replace, remove its work. Says what."""
+    told: list[str] = []
+    for left in sorted((job.inside / "work").glob("*")):
+        old = left / REPLACED
+        if (old / MANIFEST).is_file():
+            target = job.output.root / json.loads((old / MANIFEST).read_text())["folder"]
+            if not target.exists():
+                old.rename(target)
+                told.append(f"put back {target}")
+        shutil.rmtree(left, ignore_errors=True)
+        told.append(f"removed the work of run {left.name}, which did not end")
+    return told
+
+
+def _placed(file: Path, target: Path) -> dict[str, Any]:
+    """Move a file into the staging folder; its line in the manifest."""
+    file.replace(target)
+    digest = hashlib.sha256()
+    with target.open("rb") as data:
+        os.fsync(data.fileno())
+        while block := data.read(1 << 20):
+            digest.update(block)
+    return {"path": target.name, "size": target.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _refuse_strangers(target: Path, records: Records) -> None:
+    if target.is_symlink() or (target.exists() and not any(records.root / r.folder == target for r in records.all())):
+        raise OutputError(f"{target} exists and this job did not write it: move it away or change output.folder")
+
+
+def _swap(staging: Path, target: Path, work: Path) -> None:
+    """The new folder in the place of the old one, which goes to the work folder, from where :func:`recover` gets it."""
+    old = work / REPLACED
+    if target.exists():
+        target.rename(old)
+    staging.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

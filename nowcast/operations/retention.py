@@ -1,0 +1,89 @@
+"""Old cycles are removed, and nothing else: only files that a record of the job names, with the checksum it tells."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from nowcast.errors import OutputError
+from nowcast.operations.job import Job
+from nowcast.operations.publish import MANIFEST, Published, Records
+from nowcast.operations.tree import is_below
+
+logger = logging.getLogger(__name__)
+
+
+def clean(job: Job) -> list[str]:
+    """Remove what is older than the job keeps, or more; returns the cycles removed. The newest one always stays.
+
+    Age is counted from the newest cycle, not from the clock: a clock that jumps ahead must not empty the archive.
+    """
+    records = Records(job)
+    cycles = records.all()
+    if not cycles:
+        return []
+    newest, total = _time(cycles[-1]), sum(one.size for one in cycles)
+    removed = []
+    for one in cycles[:-1]:
+        old = job.retention.age is not None and (newest - _time(one)).total_seconds() > job.retention.age
+        large = job.retention.size is not None and total > job.retention.size
+        if not (old or large):
+            break
+        _remove(job.output.root, one)
+        records.remove(one.cycle)
+        total -= one.size
+        removed.append(one.cycle)
+    return removed
+
+
+def require_room(job: Job) -> None:
+    """Notice a full disk before work starts; raises OutputError."""
+    root = job.output.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(root).free
+    except OSError as error:
+        raise OutputError(f"cannot use the output root {root}: {error.strerror}") from error
+    if free < job.output.keep_free:
+        raise OutputError(
+            f"{root} has {free / 1e6:.0f} MB free, less than output.keep_free, {job.output.keep_free / 1e6:.0f} MB: "
+            "free some, or keep less by retention"
+        )
+
+
+def _remove(root: Path, one: Published) -> None:
+    folder = root / one.folder
+    if folder.is_symlink() or not is_below(root, folder):
+        logger.warning("%s is a link now: nothing is removed there", folder)
+        return
+    manifest = folder / MANIFEST
+    if manifest.is_file() and not manifest.is_symlink():
+        manifest.unlink()
+    for file in one.facts["outputs"]:
+        path = folder / Path(str(file["path"])).name
+        if path.is_symlink() or not path.is_file():
+            continue
+        if hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]:
+            path.unlink()
+        else:
+            logger.warning("%s was changed by somebody else: it stays", path)
+    for parent in (folder, *folder.parents):
+        if parent == root or not _removed(parent):
+            break
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _time(one: Published) -> datetime:
+    return datetime.fromisoformat(one.cycle)

@@ -1,0 +1,191 @@
+"""Each cycle scores the forecasts whose valid times have arrived, and keeps a running table."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nowcast import units
+from nowcast.errors import InputError
+from nowcast.io.atomic import atomic_write_text
+from nowcast.io.forecasts import read_forecast
+from nowcast.io.volumes import read_volumes, write_volumes
+from nowcast.operations.full_job import FullJob
+from nowcast.operations.publish import Published, Records
+from nowcast.times import match_tolerance, nearest, nominal_step
+from nowcast.types import Forecast, VolumeSequence
+from nowcast.verify import Tally, TallyConfig, categorical, continuous
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED, EXTRAPOLATION, PERSISTENCE = "forecast", "extrapolation", "persistence"
+LEAST_EVENTS = 2000
+"""A warning takes so many voxels with observed echo: a few say nothing."""
+Row = dict[str, Any]
+
+
+def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
+    """Score what the newly observed volumes can tell of earlier cycles; returns the tables for the status.
+
+    What was published stands beside extrapolation and persistence from the same initial time, on the same voxels: those
+    that were observed and that all three cover. A row is one cycle at one lead time; it is scored once.
+    """
+    folder = job.inside / "observed"
+    path = job.inside / "scores.json"
+    write_volumes(volumes.select([-1]), folder / f"{_name(volumes.times[-1])}.nc")
+    rows = _rows(path)
+    known = {(row["cycle"], row["lead_minutes"]) for row in rows}
+    arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known)]
+    newest = _seconds(volumes.times[-1])
+    rows = [
+        row for row in rows + arrived if newest - _epoch(row["cycle"]) <= job.scores.window + 60 * row["lead_minutes"]
+    ]
+    atomic_write_text(path, json.dumps(rows))
+    _forget(job, volumes)
+    return score_tables(rows, arrived, job.tally, job.scores.warn_dbz)
+
+
+def score_tables(rows: list[Row], arrived: list[Row], config: TallyConfig, warn_dbz: float) -> dict[str, Any]:
+    """The running table, the table of what arrived last, and a warning where the forecast is worse than extrapolation.
+
+    Counts are pooled before scores are formed, so that no cycle without echo weighs as much as one with.
+    """
+    tables: dict[str, Any] = {"running": _table(rows, config), "latest": _table(arrived, config), "warning": None}
+    key = f"{warn_dbz:g}"
+    thresholds = [f"{t:g}" for t in config.thresholds_dbz]
+    if key not in thresholds or not rows:
+        return tables
+    k = thresholds.index(key)
+    total = {m: np.sum([row["methods"][m]["counts"] for row in rows], axis=0)[k] for m in (PUBLISHED, EXTRAPOLATION)}
+    csi = {method: float(categorical.csi(counts[None])[0]) for method, counts in total.items()}
+    if total[PUBLISHED][:2].sum() >= LEAST_EVENTS and csi[PUBLISHED] < csi[EXTRAPOLATION]:
+        tables["warning"] = (
+            f"the forecasts are worse than extrapolation: CSI at {key} dBZ {csi[PUBLISHED]:.3f} against "
+            f"{csi[EXTRAPOLATION]:.3f} over {len(rows)} forecasts that have become verifiable"
+        )
+    return tables
+
+
+def _arrived(job: FullJob, one: Published, volumes: VolumeSequence, known: set[tuple[str, float]]) -> Iterator[Row]:
+    """Rows of one earlier cycle that the volumes allow."""
+    init = np.datetime64(one.cycle.removesuffix("Z"), "ns")
+    leads = [m for m in one.facts.get("lead_minutes", []) if (one.cycle, m) not in known]
+    tolerance = match_tolerance(nominal_step(volumes.times) or np.timedelta64(5, "m"))
+    pairs = [(m, nearest(volumes.times, init + np.timedelta64(round(m * 60), "s"), tolerance)) for m in leads]
+    pairs = [(m, k) for m, k in pairs if k is not None and volumes.times[k] > init]
+    if not pairs:
+        return
+    name = one.cycle.replace(":", "")
+    try:
+        forecast = read_forecast(job.output.root / one.folder / one.facts["outputs"][0]["path"])
+        baseline = read_forecast(job.inside / "baselines" / f"{name}.nc")
+        start = read_volumes(job.inside / "observed" / f"{name}.nc")
+    except (InputError, IndexError) as error:
+        logger.debug("the cycle %s cannot be scored: %s", one.cycle, error)
+        return
+    if not all(grid.matches(volumes.grid) for grid in (forecast.grid, baseline.grid, start.grid)):
+        return
+    for minutes, k in pairs:
+        assert k is not None
+        yield {
+            "cycle": one.cycle,
+            "lead_minutes": minutes,
+            "state": one.facts.get("state"),
+            "methods": _scored(forecast, baseline, start, volumes, minutes, k, job.tally),
+        }
+
+
+def _scored(
+    forecast: Forecast,
+    baseline: Forecast,
+    start: VolumeSequence,
+    volumes: VolumeSequence,
+    minutes: float,
+    k: int,
+    config: TallyConfig,
+) -> dict[str, Any]:
+    i, j = _lead(forecast, minutes), _lead(baseline, minutes)
+    control = None if forecast.control is None else forecast.control[i]
+    fields = {
+        PUBLISHED: (forecast.values[:, i], control),
+        EXTRAPOLATION: (baseline.values[:, j], None),
+        PERSISTENCE: (start.reflectivity[:1], None),
+    }
+    scored = volumes.mask[k] & forecast.mask[i] & baseline.mask[j] & start.mask[0]
+    rows = {}
+    for method, (values, one) in fields.items():
+        tally = Tally(1, volumes.grid, config)
+        tally.add(0, values if len(values) > 1 else values[0], volumes.reflectivity[k], scored, one)
+        rows[method] = {"counts": tally.counts.sum(axis=(0, 1)).tolist(), "sums": tally.sums.sum(axis=(0, 1)).tolist()}
+    return rows
+
+
+def _lead(forecast: Forecast, minutes: float) -> int:
+    return int(np.argmin(np.abs(units.minutes(forecast.lead_times) - minutes)))
+
+
+def _table(rows: list[Row], config: TallyConfig) -> dict[str, Any]:
+    leads = sorted({row["lead_minutes"] for row in rows})
+    table: dict[str, Any] = {
+        "cycles": sorted({row["cycle"] for row in rows})[:: max(len(rows) - 1, 1)],
+        "lead_minutes": leads,
+        "forecasts": [sum(row["lead_minutes"] == lead for row in rows) for lead in leads],
+        "methods": {},
+    }
+    for method in (PUBLISHED, EXTRAPOLATION, PERSISTENCE) if rows else ():
+        by_lead = [[row["methods"][method] for row in rows if row["lead_minutes"] == lead] for lead in leads]
+        counts = np.array([np.sum([r["counts"] for r in some], axis=0) for some in by_lead])
+        sums = np.array([np.sum([r["sums"] for r in some], axis=0) for some in by_lead])
+        csi = categorical.csi(counts)
+        table["methods"][method] = {
+            "csi": {f"{t:g}": _plain(csi[:, n]) for n, t in enumerate(config.thresholds_dbz)},
+            "mae_dbz": _plain(continuous.mean_absolute_error(sums)),
+        }
+    return table
+
+
+def _plain(scores: np.ndarray) -> list[float | None]:
+    return [round(float(s), 4) if np.isfinite(s) else None for s in scores]
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        logger.warning("%s cannot be read, the running table starts anew: %s", path, error)
+        return []
+    return rows if isinstance(rows, list) else []
+
+
+def _forget(job: FullJob, volumes: VolumeSequence) -> None:
+    """Remove observed volumes and extrapolations whose forecasts have all had their time."""
+    step = units.seconds(nominal_step(volumes.times)) or 600.0
+    longest = job.leads * (60 * job.step_minutes if job.step_minutes else step) + job.input.max_age + 3600
+    oldest = _seconds(volumes.times[-1]) - longest
+    for file in [*(job.inside / "observed").glob("*.nc"), *(job.inside / "baselines").glob("*.nc")]:
+        try:
+            time = datetime.strptime(file.stem, "%Y-%m-%dT%H%M%SZ").timestamp()
+        except ValueError:
+            continue
+        if time < oldest:
+            file.unlink(missing_ok=True)
+
+
+def _name(time: np.datetime64) -> str:
+    return units.iso_utc(time).replace(":", "")
+
+
+def _epoch(cycle: str) -> float:
+    return datetime.fromisoformat(cycle).timestamp()
+
+
+def _seconds(time: np.datetime64) -> float:
+    return _epoch(units.iso_utc(time))

@@ -1,0 +1,169 @@
+"""The stages of a cycle in the worker process."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nowcast.errors import InputError
+from nowcast.io.atomic import file_digest
+from nowcast.operations.full_job import FullJob
+from nowcast.operations.job import read_job
+from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
+from nowcast.operations.volume_store import VolumeStore
+from nowcast.operations.worker import FALLBACK_REASON, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
+from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
+from nowcast.pipeline.inputs import load_sequence
+from nowcast.pipeline.warm_start import state_stamp
+from nowcast.radar import Site
+from nowcast.types import VolumeSequence
+from nowcast.units import iso_utc
+from nowcast.weights import DEFAULT
+
+KEPT_VOLUMES = 16
+
+
+class Steps:
+    """What is to be done, in order; each step leaves for the next what it needs."""
+
+    volumes: VolumeSequence
+
+    def __init__(self, plan: Plan, reporter: Reporter) -> None:
+        self.plan, self.reporter = plan, reporter
+        job = read_job(plan.job_file, FullJob)
+        assert isinstance(job, FullJob)
+        self.job = job
+        self.inputs = plan.work / "inputs"
+        self.radar = job.site.name
+        self.at: np.datetime64 | None = None if plan.at is None else np.datetime64(plan.at, "ns")
+
+    def survey(self) -> None:
+        """Find out which volumes there are; raises Ended when there is nothing to do."""
+        settings, files = self.job.input, self.plan.files
+        back = self.job.limits.catch_up if self.plan.kind == SURVEY else None
+        near = files_near(files, self.at, settings.ahead, back)
+        shutil.rmtree(self.inputs, ignore_errors=True)
+        link_files(near, self.inputs)
+        entries, reasons = entries_of(self.inputs, self.job.site.name, self._reading)
+        targets = {entry.path: entry.path.readlink() for entry in entries}
+        believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
+        times = sorted({e.time for e in believed if self.at is None or e.time <= self.at})
+        if not times:
+            first = f"; the first: {reasons[0]}" if reasons else ""
+            raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
+        self.radar = self.job.site.name or believed[-1].radar or self.job.name
+        self.reporter.tell("times", [str(t) for t in times])
+        if self.plan.kind != SURVEY:
+            self._check(times[-1])
+            self.at = times[-1]
+
+    def load(self) -> None:
+        """Read and grid the newest volumes that can be used; raises Ended when their forecast has been made."""
+        # In a hurry two volumes have to do: they tell the motion.
+        frames = min(self.job.input.frames, 2) if self.plan.kind == SIMPLE else self.job.input.frames
+        store = VolumeStore(self.job.inside / "volumes", self._stamp(), self._reading)
+        try:
+            volumes = load_sequence(
+                self.inputs,
+                at=self.at,
+                frames=frames,
+                grid=self.job.grid,
+                quality=self.job.quality,
+                site=self._site(),
+                clutter=self.job.clutter,
+                cache=store,
+                partial_volumes=self.job.input.partial,
+            )
+        except InputError as error:
+            raise Ended("stale", str(error)) from error
+        self.volumes = since_last_gap(volumes)
+        store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames))
+        newest = self.volumes.times[-1]
+        self.reporter.tell("cycle", iso_utc(newest), self.radar, list(self.volumes.sources))
+        self._check(newest)
+
+    def make_fallback(self) -> None:
+        """Before anything that may fail: the Lagrangian extrapolation, ready to be published."""
+        request = replace(self._request(), fallback=FALLBACK_REASON)
+        run = run_forecast(request, self._file("fallback"), history=self.plan.history, volumes=self.volumes)
+        self.reporter.tell("made", "fallback", run.answer())
+
+    def make_forecast(self) -> None:
+        """The forecast that the job asks for, or the next simpler one where the model or the fit fails."""
+        run = run_forecast(
+            self._request(),
+            self._file("forecast"),
+            history=self.plan.history,
+            pictures=self.job.output.pictures,
+            volumes=self.volumes,
+        )
+        self.reporter.tell("made", "forecast", run.answer())
+
+    def score(self) -> None:
+        """Score the forecasts whose valid times have arrived."""
+        if not self.job.scores.enabled:
+            return
+        from nowcast.operations.scores import score_arrived
+
+        self.reporter.tell("scores", score_arrived(self.job, self.volumes))
+
+    def _request(self) -> ForecastRequest:
+        job = self.job
+        named = {"none": None, "default": DEFAULT}
+        minutes = int(self.volumes.times[-1].astype("datetime64[m]").astype(np.int64))
+        return ForecastRequest(
+            source=self.inputs,
+            fit=job.fit,
+            frames=job.input.frames,
+            leads=job.leads,
+            step_minutes=job.step_minutes,
+            model=named[job.model] if job.model in named else Path(job.model),
+            members=job.members,
+            seed=job.seed + minutes,
+            grid=job.grid,
+            quality=job.quality,
+            site=self._site(),
+            clutter=job.clutter,
+            state=job.inside / "state.nc" if job.model == "none" else None,
+        )
+
+    def _file(self, name: str) -> Path:
+        return self.plan.work / name / "forecast.nc"
+
+    def _site(self) -> Site | None:
+        site = self.job.site
+        if site.lat is None or site.lon is None or site.alt is None:
+            return None
+        return Site(site.lat, site.lon, site.alt)
+
+    def _stamp(self) -> str:
+        clutter = None if self.job.clutter is None else file_digest(self.job.clutter)
+        return state_stamp(self.job.fit, grid=self.job.grid, quality=self.job.quality, clutter=clutter)
+
+    def _reading(self, path: Path) -> None:
+        self.reporter.tell("reading", str(path.readlink() if path.is_symlink() else path))
+
+    def _check(self, newest: np.datetime64) -> None:
+        """Raise Ended where the forecast from this volume has been made, or would come too late to be one."""
+        cycle = iso_utc(newest)
+        age = time.time() - _epoch(cycle)
+        limit = self.job.input.max_age
+        if self.plan.at is None and age > limit:
+            raise Ended("stale", too_old(cycle, age, limit))
+        if cycle in self.plan.done or self._slot(cycle) in map(self._slot, self._slotted(self.plan.done)):
+            raise Ended(KNOWN, f"the forecast from {cycle} has been published")
+
+    def _slotted(self, cycles: Iterable[str]) -> Iterable[str]:
+        return cycles if self.plan.once_per else ()
+
+    def _slot(self, cycle: str) -> int:
+        return int(_epoch(cycle) // (self.plan.once_per or 1))
+
+
+def _epoch(cycle: str) -> float:
+    return np.datetime64(cycle.removesuffix("Z"), "s").astype(np.int64).item()

@@ -1,0 +1,115 @@
+"""The parent's side of the worker: start it, hear it, stop it when a stage overruns."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from nowcast.operations.job import STAGES, Limits
+from nowcast.operations.worker import Plan, work
+
+FORK = multiprocessing.get_context("fork")
+"""A fork of this light, single-threaded process starts at once; the worker imports what is heavy."""
+
+
+OVERRAN, DIED, REFUSED = "overran", "died", "refused"
+
+
+class WorkerLost(Exception):
+    """The worker ended before it was done: it overran its time, died, or refused to go on, with an exit code."""
+
+    def __init__(self, stage: str, why: str, kind: str, exit_code: int = 1) -> None:
+        super().__init__(f"{stage}: {why}")
+        self.stage, self.kind, self.exit_code = stage, kind, exit_code
+
+
+class Clock:
+    """The time that each stage has, on the monotonic clock: the wall clock may be put back or forward."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.begun = time.monotonic()
+        shares = {"inputs": 0.0, "grid": 0.0, "fallback": 0.0, "forecast": 0.0, "publish": 1.0, "scores": 1.0}
+        shares |= {name: getattr(limits.shares, name) for name in STAGES[:4]}
+        self.ends = {name: self.begun + share * limits.deadline for name, share in shares.items()}
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.begun
+
+    def left(self, stage: str) -> float:
+        return self.ends[stage] - time.monotonic()
+
+
+class Worker:
+    """A running worker."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.pipe, theirs = FORK.Pipe(duplex=False)
+        self.process = FORK.Process(target=work, args=(plan, theirs, os.getpid()))
+        self.process.start()
+        theirs.close()
+        self.stage = "inputs"
+
+    def messages(self, clock: Clock, all_until: str | None = None) -> Iterator[tuple[Any, ...]]:
+        """What the worker tells, until it is done.
+
+        ``all_until`` names the stage by whose end all must be done, in place of each stage's own.
+
+        Raises
+        ------
+        WorkerLost
+            It overran, or died. It is stopped when the context is left.
+        """
+        while True:
+            left = clock.left(all_until or self.stage)
+            try:
+                if left <= 0 or not self.pipe.poll(left):
+                    raise WorkerLost(self.stage, f"not done {clock.seconds:.0f} s after the start", OVERRAN)
+                message = self.pipe.recv()
+            except (EOFError, OSError):
+                self.process.join()
+                if self.process.exitcode == 0:
+                    return
+                raise WorkerLost(self.stage, _death(self.process.exitcode), DIED) from None
+            kind, *facts = message
+            if kind == "crashed":
+                raise WorkerLost(self.stage, str(facts[0]), DIED)
+            elif kind == "refused":
+                raise WorkerLost(self.stage, str(facts[0]), REFUSED, facts[1])
+            else:
+                if kind == "begin":
+                    self.stage = facts[0]
+                yield message
+
+    def stop(self) -> None:
+        """Kill it with all it started, where it still runs."""
+        pid = self.process.pid
+        assert pid is not None
+        if self.process.is_alive():
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            self.process.kill()
+        self.process.join()
+        self.pipe.close()
+        self.process.close()
+
+
+@contextmanager
+def worker(plan: Plan) -> Iterator[Worker]:
+    """A worker that is gone when the context is left, whatever happens."""
+    running = Worker(plan)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"the worker was killed by {signal.Signals(-code).name}"
+    return f"the worker ended with exit code {code}"

@@ -1,0 +1,148 @@
+"""What the worker process does: read, grid, forecast. It may die at any moment; the parent sees to the rest.
+
+It tells the parent over a pipe what it begins and what it has finished, and writes into the cycle's work folder only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nowcast.errors import NowcastError
+from nowcast.operations.feed import Stamp
+
+if TYPE_CHECKING:
+    from nowcast.operations.steps import Steps
+
+FALLBACK_REASON = "the forecast asked for failed or was not there in time; status and manifest say why"
+SURVEY, FULL, SIMPLE = "survey", "full", "simple"
+KNOWN = "known"
+"""State of a run that finds nothing new: the forecast from the newest volume has been published."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the worker is to do.
+
+    Attributes
+    ----------
+    job_file
+        The worker reads it again, with the settings that the light parent does not understand.
+    kind
+        ``full``; ``simple`` for the fallback alone; ``survey`` for no more than the times of the input.
+    files
+        The input files that are complete.
+    at
+        Use the newest volumes at or before this time; None for the newest.
+    done
+        Cycles that are not to be done again.
+    """
+
+    job_file: Path
+    kind: str
+    work: Path
+    files: dict[Path, Stamp]
+    at: str | None = None
+    done: frozenset[str] = frozenset()
+    once_per: float | None = None
+    memory: int | None = None
+    history: str = ""
+
+
+class Ended(Exception):
+    """There is nothing more to do; ``state`` and ``reason`` say why."""
+
+    def __init__(self, state: str, reason: str) -> None:
+        super().__init__(reason)
+        self.state, self.reason = state, reason
+
+
+def too_old(newest: str, age_s: float, limit_s: float) -> str:
+    """The sentence for an input that has gone stale."""
+    return f"the newest volume, {newest}, is {age_s / 60:.0f} minutes old, more than {limit_s / 60:g} minutes"
+
+
+class Reporter:
+    """Tells the parent; each message is a tuple that starts with its kind."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def tell(self, kind: str, *facts: Any) -> None:
+        self.pipe.send((kind, *facts))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.tell("begin", name)
+        begun = time.perf_counter()
+        yield
+        self.tell("end", name, time.perf_counter() - begun)
+
+
+class _Logs(logging.Handler):
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self.reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.reporter.tell("log", record.levelno, record.getMessage())
+
+
+def work(plan: Plan, pipe: Connection, parent: int) -> None:
+    """The process's main function."""
+    _settle(plan.memory, parent)
+    reporter = Reporter(pipe)
+    logging.getLogger("nowcast").handlers = [_Logs(reporter)]
+    try:
+        from nowcast.operations.steps import Steps
+
+        _run(Steps(plan, reporter), plan, reporter)
+    except Ended as end:
+        reporter.tell("ended", end.state, end.reason)
+    except NowcastError as error:
+        reporter.tell("refused", str(error), error.exit_code)
+    except MemoryError:
+        reporter.tell("crashed", f"out of memory ({plan.memory or 0:,} bytes)")
+    except Exception as error:  # the worker's border: the parent decides what comes next
+        logging.getLogger(__name__).warning("the worker failed", exc_info=error)
+        reporter.tell("crashed", repr(error))
+
+
+def _run(steps: Steps, plan: Plan, reporter: Reporter) -> None:
+    with reporter.stage("inputs"):
+        steps.survey()
+    if plan.kind == SURVEY:
+        return
+    with reporter.stage("grid"):
+        steps.load()
+    with reporter.stage("fallback"):
+        steps.make_fallback()
+    if plan.kind == SIMPLE:
+        return
+    with reporter.stage("forecast"):
+        steps.make_forecast()
+    with reporter.stage("scores"):
+        steps.score()
+
+
+def _settle(memory: int | None, parent: int) -> None:
+    """A process group of its own, to be killed whole; dies with its parent; takes no more memory than it may."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+    if memory is not None:
+        # Address space would count libraries and what is only reserved; data is what is really written to.
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))

@@ -1,0 +1,109 @@
+"""Cycles of a desk as it should be: published whole, once, told, scored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from desk import Desk
+
+from nowcast.io.forecasts import read_forecast
+from nowcast.pipeline.verify import VerifyRequest, run_verification
+
+
+def test_a_cycle_is_published_with_a_manifest_that_holds(desk: Desk) -> None:
+    desk.deliver(0, 1, 2, 3)
+    status = desk.batch()
+    assert (status["state"], status["cycle"], status["method"]) == ("done", "2024-01-15T04:15:00Z", "advection")
+    assert list(status["stages"]) == ["inputs", "grid", "fallback", "publish", "forecast", "scores"]
+    folder = desk.out / "SIMR" / "20240115_0415"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["cycle"] == status["cycle"] and manifest["state"] == "done"
+    assert sorted(path.name for path in folder.iterdir()) == ["forecast.nc", "manifest.json"]
+    for told, file in zip(status["outputs"], manifest["outputs"], strict=True):
+        assert told["path"] == str(folder / file["path"]) and told["sha256"] == file["sha256"]
+        assert hashlib.sha256((folder / file["path"]).read_bytes()).hexdigest() == file["sha256"]
+    forecast = read_forecast(folder / "forecast.nc")
+    assert forecast.method == "advection" and len(forecast.provenance["input_files"]) == 3
+    assert (desk.out / "SIMR" / "latest").readlink() == Path("20240115_0415")
+    assert list((desk.inside / "work").iterdir()) == []
+    stages = {line["stage"]: line["seconds"] for line in desk.log if "stage" in line}
+    assert stages == status["stages"] and len({line["run"] for line in desk.log}) == 1
+
+
+def test_once_per_does_no_cycle_twice(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    first = desk.batch("--once-per", "5min")
+    again = desk.batch("--once-per", "5min")
+    assert again["finished"] == first["finished"] and again["checked"] and again["totals"]["done"] == 1
+    assert "nothing has come" in desk.log[-1]["message"]
+    (desk.feed / "notes.txt").write_text("not a volume")
+    assert desk.batch("--once-per", "5min")["totals"]["done"] == 1, "a new file that is no volume starts no cycle"
+    assert "has been published" in desk.log[-1]["message"]
+    desk.deliver(3)
+    assert desk.batch("--once-per", "15min")["cycle"] == "2024-01-15T04:15:00Z"
+    desk.deliver(4)
+    assert desk.batch("--once-per", "15min")["cycle"] == "2024-01-15T04:15:00Z", (
+        "04:20 is of the same quarter of an hour"
+    )
+    assert desk.batch()["cycle"] == "2024-01-15T04:20:00Z"
+    assert desk.batch()["totals"]["done"] == 4, "without --once-per a cycle is redone"
+    assert desk.cycles() == [f"SIMR/20240115_04{m}" for m in (10, 15, 20)]
+
+
+def test_catch_up_does_the_missed_ones_oldest_first(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    desk.deliver(3, 4, 5)
+    status = desk.batch("--catch-up")
+    published = [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"]
+    assert published == ["04:15", "04:20", "04:25"] and status["cycle"] == "2024-01-15T04:25:00Z"
+    assert (desk.out / "SIMR" / "latest").readlink() == Path("20240115_0425")
+    for name, newest in (("0415", "041500"), ("0420", "042000")):
+        forecast = read_forecast(desk.out / "SIMR" / f"20240115_{name}" / "forecast.nc")
+        assert forecast.provenance["input_files"][-1].endswith(f"_{newest}.nc"), "a late cycle sees nothing later"
+    assert "has been published" in [desk.batch("--catch-up"), desk.log[-1]["message"]][1]
+
+
+def test_forecasts_are_scored_when_their_times_have_come(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    assert desk.batch()["scores"]["running"]["forecasts"] == []
+    for number in (3, 4, 5):
+        desk.deliver(number)
+        status = desk.batch()
+    running, latest = status["scores"]["running"], status["scores"]["latest"]
+    assert running["lead_minutes"] == latest["lead_minutes"] == [5.0, 10.0]
+    assert running["forecasts"] == [3, 2] and latest["forecasts"] == [1, 1]
+    assert set(running["methods"]) == {"forecast", "extrapolation", "persistence"}
+    files = tuple(desk.out / folder / "forecast.nc" for folder in desk.cycles()[:-1])
+    checked = run_verification(VerifyRequest(files, desk.feed)).report.tallies["advection"]
+    ours = running["methods"]["forecast"]
+    np.testing.assert_allclose(ours["mae_dbz"], checked.mae(), atol=1e-3)
+    np.testing.assert_allclose(np.array(ours["csi"]["20"], float), checked.csi()[:, 0], atol=1e-3)
+    assert running["methods"]["persistence"]["mae_dbz"] != ours["mae_dbz"]
+    assert desk.batch()["scores"]["running"] == running, "a redone cycle counts once"
+
+
+def test_a_state_is_carried_on_without_a_model(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    state = (desk.inside / "state.nc").read_bytes()
+    desk.deliver(3)
+    desk.batch()
+    assert (desk.inside / "state.nc").read_bytes() != state
+    desk.configure(grid={"spacing_m": 12500})
+    desk.deliver(4)
+    desk.batch()
+    assert any("state" in line["message"] and "not used" in line["message"] for line in desk.log)
+
+
+def test_the_default_model_forecasts(desk: Desk) -> None:
+    desk.configure(model="default", members=2)
+    desk.deliver(0, 1, 2)
+    status = desk.batch()
+    assert status["method"] == "gaumamba"
+    with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
+        assert dataset.sizes["member"] == 2 and "fallback_reason" not in dataset.attrs
