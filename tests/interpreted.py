@@ -1,11 +1,16 @@
-"""Runs the Triton voxelizer on the CPU, in a process of its own: the interpreter is chosen when triton is imported."""
+"""Runs the Triton kernels on the CPU, in a process of its own: the interpreter is chosen when triton is imported."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from nowcast.gaussians import FitConfig
+    from nowcast.types import VolumeSequence
 
 Grid = tuple[tuple[int, int, int], tuple[float, float, float], tuple[float, float, float]]
 
@@ -48,3 +53,13 @@ def push_interpreted(parameters: Sequence[np.ndarray], grid: Grid, directions: S
     tiling = make_tiling(means, *others[:2], RegularGrid(*grid))
     field: np.ndarray = push_forward(tiling, *others, *(torch.from_numpy(d) for d in directions)).numpy()
     return field
+
+
+def fit_interpreted(volumes: VolumeSequence, config: FitConfig) -> list[np.ndarray]:
+    """Means, log-scales, quaternions, intensities and velocities of a fit on the device."""
+    import dataclasses
+
+    from nowcast.gaussians import fit_sequence
+
+    fitted = fit_sequence(volumes, dataclasses.replace(config, device="cuda"))
+    return [getattr(fitted, name).numpy() for name in ("means", "log_scales", "quats", "intensities", "velocities")]

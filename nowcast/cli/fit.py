@@ -12,6 +12,7 @@ from nowcast.cli.options import (
     ChannelsOption,
     ClutterOption,
     ConfigOption,
+    DeviceOption,
     ExtentOption,
     Gaussians,
     Input,
@@ -52,6 +53,7 @@ def fit(
         str | None,
         typer.Option(metavar="local|tcp://HOST:PORT", help="Fit on a Dask cluster. [one after the other]"),
     ] = None,
+    device: DeviceOption = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,
     config: ConfigOption = None,
@@ -70,7 +72,9 @@ def fit(
 
     if export is not None:
         check_export(export)
-    settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
+    settings = load_settings(
+        config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels, device=device
+    )
     with progress_bar("Fitting Gaussians") as progress:
         report = fit_archive(
             source,

@@ -94,6 +94,14 @@ ChannelsOption = Annotated[
         "[reflectivity alone]",
     ),
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]",
+        help="Where to fit; auto takes CUDA where there is any and the volumes are large. [auto]",
+    ),
+]
 Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
 
 
@@ -148,13 +156,18 @@ def load_settings(
     spacing: float | None = None,
     extent: float | None = None,
     levels: str | None = None,
+    device: str | None = None,
 ) -> Settings:
     """The settings in force: the defaults, a file's in their place, and options in place of these."""
     from nowcast.pipeline.config import load_config
     from nowcast.pipeline.settings import Settings
 
     settings = Settings() if file is None else load_config(file, Settings)
-    fit = replace(settings.fit, **budget(gaussians, psnr, settings.fit.psnr_db or AUTO_PSNR_DB))
+    try:
+        fit = replace(settings.fit, **given(device=device))
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from error
+    fit = replace(fit, **budget(gaussians, psnr, settings.fit.psnr_db or AUTO_PSNR_DB))
     return replace(settings, fit=fit, grid=grid_config(settings.grid, spacing, extent, levels))
 
 

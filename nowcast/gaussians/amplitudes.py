@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from nowcast.gaussians.compute import Field
 from nowcast.gaussians.state import Doubles, Limits, State, volume_in_voxels
 from nowcast.gaussians.terms import ImageTerm
 from nowcast.types import Float32
-from nowcast_kernels.voxelize import cpu
 
 
 def solve_amplitudes(image: ImageTerm, state: State, price: Float32, limits: Limits, steps: int) -> State:
@@ -34,19 +34,19 @@ def solve_amplitudes(image: ImageTerm, state: State, price: Float32, limits: Lim
     """
     if len(state) == 0 or state.intensities.shape[1] == 1:
         return state
-    means, log_scales, quats, intensities = state.arrays()
-    plan = cpu.make_plan(means, log_scales, quats, image.grid)
+    intensities, compute = state.intensities, image.compute
+    plan = compute.plan(state, image.grid)
     weight = image.root_weight[1:] ** 2
     voxels = volume_in_voxels(state, image.grid.spacing_m)[:, None]
     ridge = price[:, None] * voxels
     found = np.ascontiguousarray(intensities[:, 1:])
 
-    def normal(amplitudes: Float32, target: Float32 | None = None) -> Doubles:
+    def normal(amplitudes: Float32, target: Field | None = None) -> Doubles:
         """``G^T W (G a - y) + ridge a``."""
-        field = cpu.render(plan, amplitudes)
+        field = compute.render(plan, amplitudes)
         if target is not None:
             field -= target
-        pulled = cpu.pull_back(plan, log_scales, quats, amplitudes, field * weight)[3]
+        pulled = compute.pull_back(plan, amplitudes, field * weight).intensities
         return np.asarray(pulled + ridge * amplitudes, np.float64)
 
     downhill = -normal(found, image.target[1:])

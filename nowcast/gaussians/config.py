@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from nowcast.checks import check_numbers
@@ -11,6 +12,8 @@ from nowcast.gaussians.coherence import Stiffness
 from nowcast.gaussians.energy import Density
 from nowcast.motion import MotionConfig
 
+AUTO = "auto"
+DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 _STEPS = (
     "seed_steps",
     "round_steps",
@@ -92,6 +95,10 @@ class FitConfig:
         How the motion that the flow leaves is estimated: what single cells do, from one volume to the next.
     seed
         Of the random numbers with which seeds are drawn.
+    device
+        Where to fit: ``cpu``, ``cuda``, ``cuda:1`` and so on, or ``auto``, which takes CUDA where there is any and the
+        volumes are large enough to be worth it, see :mod:`nowcast.gaussians.device`. The result is the same but for
+        rounding.
     """
 
     gaussians: int = 2048
@@ -125,6 +132,7 @@ class FitConfig:
     motion: MotionConfig = field(default_factory=MotionConfig)
     local_motion: MotionConfig = field(default_factory=_local_motion)
     seed: int = 0
+    device: str = AUTO
 
     def __post_init__(self) -> None:
         check_numbers(
@@ -136,6 +144,8 @@ class FitConfig:
         )
         if self.psnr_db is not None and not 0 < self.psnr_db < math.inf:
             raise ConfigError(f"fit psnr_db is {self.psnr_db}: expected a positive number of dB, such as 40")
+        if not DEVICES.fullmatch(self.device):
+            raise ConfigError(f"fit device is {self.device!r}: expected auto, cpu, cuda or cuda:N")
         low, high = self.strong_dbz
         if not low < high:
             raise ConfigError(f"fit strong_dbz is {self.strong_dbz}: expected two rising reflectivities")

@@ -57,7 +57,8 @@ class DensityTerm:
         grid, sigmas = image.grid, density.sigmas_m
         factors = [max(1, round(0.5 * s / d)) for s, d in zip(sigmas, grid.spacing_m, strict=True)]
         self.coarse = _coarsened(grid, factors)
-        echo = np.clip(image.target[0], 0.0, dbz_to_model(density.clip_dbz)) * (image.root_weight[0] > 0)
+        target, root_weight = (image.compute.to_host(field[0]) for field in (image.target, image.root_weight))
+        echo = np.clip(target, 0.0, dbz_to_model(density.clip_dbz)) * (root_weight > 0)
         voxels = [s / d for s, d in zip(sigmas, grid.spacing_m, strict=True)]
         blurred = gaussian_filter(echo.astype(np.float32), voxels, mode="constant", truncate=3.0)
         sampled = blurred[tuple(slice((f - 1) // 2, None, f) for f in factors)]

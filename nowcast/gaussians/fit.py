@@ -13,10 +13,14 @@ import numpy as np
 import torch
 
 from nowcast.errors import InputError
+from nowcast.gaussians.compute import Compute
 from nowcast.gaussians.config import FitConfig
+from nowcast.gaussians.device import computed
 from nowcast.gaussians.flow import HISTORY, drift
 from nowcast.gaussians.passes import Fitter
 from nowcast.gaussians.sequences import by_importance, sequence_of, state_of
+from nowcast.gaussians.state import State
+from nowcast.motion import MotionField
 from nowcast.types import GaussianSequence, Progress, VolumeSequence
 
 
@@ -46,9 +50,13 @@ def fit_sequence(
     """
     config = config or FitConfig()
     held = volumes.with_channels(_held(volumes))
-    fitter = Fitter(held, config, progress or _silent)
-    states = fitter.run()
-    moving = [np.zeros_like(states[0].means), *map(drift, states[1:], fitter.motions[1:])]
+
+    def fit(compute: Compute) -> tuple[list[State], list[MotionField]]:
+        fitter = Fitter(held, config, progress or _silent, compute=compute)
+        return fitter.run(), fitter.motions
+
+    states, motions = computed(config, held, fit)
+    moving = [np.zeros_like(states[0].means), *map(drift, states[1:], motions[1:])]
     fitted = sequence_of(states, moving, held, torch.arange(len(states[0]))).with_channels(volumes.channels)
     ordered = by_importance(fitted, config)
     return replace(ordered, ids=torch.arange(len(ordered.ids)))
@@ -97,12 +105,18 @@ def extend_fit(
     first = max(fitted - HISTORY, 0)
     recent, known = volumes.select(slice(first, None)), fitted - first
     now, active = state_of(sequence.at(-1), sequence.channels), sequence.at(-1).active.numpy()
-    fitter = Fitter(recent, config or FitConfig(), _silent, first=known)
-    fitter.states = [now.take(active)] * len(recent)
-    for t in range(known, len(recent)):
-        fitter.forward(t, from_backward=False)
-    later = [now.put(active, state) for state in fitter.states[known:]]  # idle ones stay as they were
-    moving = [drift(state, motion) for state, motion in zip(later, fitter.motions[known:], strict=True)]
+    config = config or FitConfig()
+
+    def fit(compute: Compute) -> tuple[list[State], list[MotionField]]:
+        fitter = Fitter(recent, config, _silent, known, compute)
+        fitter.states = [now.take(active)] * len(recent)
+        for t in range(known, len(recent)):
+            fitter.forward(t, from_backward=False)
+        return fitter.states[known:], fitter.motions[known:]
+
+    states, motions = computed(config, recent, fit)
+    later = [now.put(active, state) for state in states]  # idle ones stay as they were
+    moving = list(map(drift, later, motions))
     after = volumes.select(slice(fitted, None))
     return sequence.concat(sequence_of(later, moving, after, sequence.ids))
 

@@ -69,14 +69,14 @@ def aligned(reference: State, image: ImageTerm, grid: GridSpec, step_s: float, c
     if not seen.any() or len(reference) == 0:
         return reference
     here = image.at(reference)
-    pair = np.stack([here.field[0], image.target[0]])
-    columns = np.where(seen, units.clip_dbz(units.model_to_dbz(pair)), np.float32(0.0)).max(axis=1)
+    pair = np.stack([image.compute.columns(field[0], seen) for field in (here.field, image.target)])
+    columns = units.clip_dbz(units.model_to_dbz(pair))
     times = np.array([0, round(abs(step_s) * 1e9)]).astype("datetime64[ns]")
-    mask = np.broadcast_to(seen.any(axis=0), columns.shape)
+    mask = np.broadcast_to(image.compute.to_host(seen.any(axis=0)), columns.shape)
     left = estimate_motion(columns, times, grid, mask=mask, config=config)
     moved = replace(reference, means=carry(reference.means, left, abs(step_s)))
     there = image.at(moved)
-    return moved if np.square(there.residual).sum() < np.square(here.residual).sum() else reference
+    return moved if float((there.residual**2).sum()) < float((here.residual**2).sum()) else reference
 
 
 def drift(state: State, motion: MotionField) -> Float32:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from nowcast.gaussians.metric import Metric
 from nowcast.gaussians.state import Doubles, Limits, State, retract, to_local, to_parameters
@@ -157,10 +158,23 @@ def _gram(rows: list[list[Vector]]) -> Doubles:
     k = len(rows)
     sums = np.zeros(6)
     for part in range(len(rows[0])):
+        if isinstance(rows[0][part], torch.Tensor):
+            _add_products_on_device([row[part] for row in rows], sums)
+            continue
         first, second, third = (np.ascontiguousarray(rows[min(i, k - 1)][part]) for i in range(3))
         _add_products(first, second, third, sums)
     full = np.array([[sums[0], sums[1], sums[2]], [sums[1], sums[3], sums[4]], [sums[2], sums[4], sums[5]]])
     return full[:k, :k]
+
+
+def _add_products_on_device(vectors: list[torch.Tensor], sums: Doubles) -> None:
+    """Add aa, ab, ac, bb, bc, cc of those there are; the device is waited for once."""
+    places, products = [], []
+    for i, j, place in ((0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 1, 3), (1, 2, 4), (2, 2, 5)):
+        if j < len(vectors):
+            places.append(place)
+            products.append((vectors[i] * vectors[j]).sum(dtype=torch.float64))
+    sums[places] += torch.stack(products).cpu().numpy()
 
 
 @kernel

@@ -9,13 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from nowcast import units
-from nowcast.channels import amplitude_limits, to_model
+from nowcast.channels import amplitude_limits
 from nowcast.gaussians.amplitudes import solve_amplitudes
 from nowcast.gaussians.budget import Budget
 from nowcast.gaussians.coherence import CoherenceTerm
+from nowcast.gaussians.compute import Compute
 from nowcast.gaussians.config import FitConfig
 from nowcast.gaussians.energy import DensityTerm
 from nowcast.gaussians.flow import aligned, carry, filled_in, motions
+from nowcast.gaussians.on_cpu import CPU
 from nowcast.gaussians.optimise import Result, minimise
 from nowcast.gaussians.quality import peak_signal_to_noise
 from nowcast.gaussians.seed import idle_gaussians, seeds_on_echo, seeds_on_residual
@@ -31,8 +33,10 @@ CANCELLED = 0.8
 class Fitter:
     """The passes over one sequence. All times hold the same rows at any moment."""
 
-    def __init__(self, volumes: VolumeSequence, config: FitConfig, progress: Progress, first: int = 1) -> None:
-        self.grid, self.config, self.progress = volumes.grid, config, progress
+    def __init__(
+        self, volumes: VolumeSequence, config: FitConfig, progress: Progress, first: int = 1, compute: Compute = CPU
+    ) -> None:
+        self.grid, self.config, self.progress, self.compute = volumes.grid, config, progress, compute
         self.volumes = volumes
         self._take_channels(volumes.channels)
         self.motions = motions(volumes, config.motion, first)
@@ -44,7 +48,7 @@ class Fitter:
 
     def _take_channels(self, channels: tuple[str, ...]) -> None:
         chosen = self.volumes.with_channels(channels)
-        self.images = [image_term(chosen, t, self.config) for t in range(len(chosen))]
+        self.images = [image_term(chosen, t, self.config, self.compute) for t in range(len(chosen))]
         self.limits = limits(self.grid, channels, self.config)
 
     def run(self) -> list[State]:
@@ -101,7 +105,8 @@ class Fitter:
         """Fit one volume with nothing to start from."""
         config, image = self.config, self.images[t]
         count = config.gaussians - (int(config.reserve * config.gaussians) if t > 0 else 0)
-        seeds = seeds_on_echo(image.target, image.root_weight, self.grid, self.budget.first(count), self.rng)
+        first = self.budget.first(count)
+        seeds = seeds_on_echo(image.target, image.root_weight, self.grid, first, self.rng, self.compute)
         result = self._minimise(t, seeds, config.seed_steps)
         result, _ = self._with_seeds(t, result, count, config.rounds, config.round_steps)
         self.states[t] = self._minimise(t, result.state, config.polish_steps).state
@@ -126,8 +131,10 @@ class Fitter:
         """Of the observed reflectivity, dB."""
         image, drawn = self.images[t], result.linears[0]
         assert isinstance(drawn, ImageLinear)
-        error = units.clip_dbz(units.model_to_dbz(drawn.field[0])) - units.model_to_dbz(image.target[0])
-        return peak_signal_to_noise(error[image.root_weight[0] > 0])
+        parts = (drawn.field, image.target, image.root_weight)
+        field, target, root_weight = (self.compute.to_host(part[0]) for part in parts)
+        error = units.clip_dbz(units.model_to_dbz(field)) - units.model_to_dbz(target)
+        return peak_signal_to_noise(error[root_weight > 0])
 
     def _backward(self, t: int, newest: int) -> None:
         """Fit volume ``t`` with the Gaussians of the one after it, and give it some of its own."""
@@ -190,7 +197,8 @@ class Fitter:
         volume to volume such pairs grow, and slow the fit down.
         """
         worth = (state.intensities.astype(np.float64) ** 2).sum(axis=1) * volume_in_voxels(state, self.grid.spacing_m)
-        worth[np.abs(state.intensities[:, 0]) > CANCELLED * self.images[t].target[0].max()] = 0.0
+        strongest_echo = self.compute.to_host(self.images[t].target[0].max())
+        worth[np.abs(state.intensities[:, 0]) > CANCELLED * strongest_echo] = 0.0
         count = len(state) - int(self.config.renewed * len(state))
         strongest = np.zeros(len(state), np.bool_)
         strongest[np.argsort(-worth, kind="stable")[:count]] = True
@@ -206,7 +214,7 @@ class Fitter:
             return State.empty(self.limits.least.size)
         residual = -result.linears[0].residual.reshape(self.images[t].target.shape)
         noise = units.dbz_to_model(self.config.noise_dbz)
-        return seeds_on_residual(residual, self.grid, count, noise, self.rng)
+        return seeds_on_residual(residual, self.grid, count, noise, self.rng, self.compute)
 
     def _minimise(
         self, t: int, state: State, steps: int, reference: State | None = None, config: FitConfig | None = None
@@ -221,22 +229,17 @@ class Fitter:
         return minimise(terms, state, limits=self.limits, spacing_m=spacing, steps=steps, tolerance=config.plateau)
 
 
-def image_term(volumes: VolumeSequence, t: int, config: FitConfig) -> ImageTerm:
+def image_term(volumes: VolumeSequence, t: int, config: FitConfig, compute: Compute = CPU) -> ImageTerm:
     """The image term of one volume: nothing in voxels where a channel has no value, strong echo with more weight."""
-    values, mask = volumes.values[t], volumes.mask[t]
-    seen = np.isfinite(values) & mask
-    target = np.where(seen, to_model(values, volumes.channels), np.float32(0.0))
-    weight = seen.astype(np.float32)
-    low, high = config.strong_dbz
-    weight[0] *= 1.0 + config.strong_weight * np.clip((np.nan_to_num(values[0]) - low) / (high - low), 0.0, 1.0)
-    return ImageTerm(target, np.sqrt(weight), volumes.grid)
+    target, root_weight = compute.observed(volumes, t, config.strong_dbz, config.strong_weight)
+    return ImageTerm(target, root_weight, volumes.grid, compute)
 
 
 def observed_at(image: ImageTerm, grid: GridSpec, means: Float32) -> Float32:
     """``[N]`` 1 where the voxel nearest to a centre was observed, else 0: what is not seen is not to be dimmed."""
     places = grid.index_of(means)
     index = np.clip(np.rint(places), 0, np.array(grid.shape) - 1).astype(np.int64)
-    return (image.root_weight[0][tuple(index.T)] > 0).astype(np.float32)
+    return (image.compute.values_at(image.root_weight[:1], index)[:, 0] > 0).astype(np.float32)
 
 
 def limits(grid: GridSpec, channels: tuple[str, ...], config: FitConfig) -> Limits:

@@ -7,19 +7,18 @@ of the derivative, applied to the residual) and the derivative applied to a dire
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nowcast.gaussians.compute import Compute, Field
+from nowcast.gaussians.on_cpu import CPU
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
 from nowcast.types import Float32
-from nowcast.units import MAX_DBZ, dbz_to_model
-from nowcast_kernels.jit import kernel
-from nowcast_kernels.voxelize import VoxelGrid, cpu
-from nowcast_kernels.voxelize.tangent import push_forward
+from nowcast_kernels.voxelize import VoxelGrid
 
-Vector = NDArray[np.floating]
+Vector = Any
+"""Flat floating-point numbers: a numpy array, or a torch tensor on a device."""
 
 
 class Linear(Protocol):
@@ -66,23 +65,21 @@ class ImageTerm:
         ``[C, Z, Y, X]`` float32, square root of each voxel's weight; 0 where not observed.
     grid
         The voxels.
+    compute
+        Where they are worked on, and where the two fields are.
     """
 
-    target: Float32
-    root_weight: Float32
+    target: Field
+    root_weight: Field
     grid: VoxelGrid
+    compute: Compute = CPU
 
     def at(self, state: State) -> ImageLinear:
         """Render and compare."""
-        plan = cpu.make_plan(state.means, state.log_scales, state.quats, self.grid)
-        field = cpu.render(plan, state.intensities)
-        residual, free = np.empty_like(field), np.empty_like(field)
-        ceiling = np.float32(dbz_to_model(MAX_DBZ))
-        for c in range(len(field)):
-            low, high = (np.float32(0.0), ceiling) if c == 0 else (np.float32(-np.inf), np.float32(np.inf))
-            parts = (a[c].reshape(-1) for a in (field, self.target, self.root_weight, residual, free))
-            _compare(low, high, *parts)
-        return ImageLinear(state, plan, residual, free, field)
+        plan = self.compute.plan(state, self.grid)
+        field = self.compute.render(plan, state.intensities)
+        difference, slope = self.compute.compare(field, self.target, self.root_weight)
+        return ImageLinear(state, plan, difference, slope, field, self.compute)
 
 
 @dataclass(frozen=True)
@@ -90,10 +87,11 @@ class ImageLinear:
     """The image term at one state; ``slope`` is the residual's derivative with respect to the field."""
 
     state: State
-    plan: cpu.Plan
-    difference: Float32
-    slope: Float32
-    field: Float32
+    plan: Any
+    difference: Field
+    slope: Field
+    field: Field
+    compute: Compute = CPU
 
     @property
     def residual(self) -> Vector:
@@ -102,29 +100,16 @@ class ImageLinear:
 
     def gradient(self) -> State:
         """Through the voxelizer's adjoint."""
-        _, log_scales, quats, intensities = self.state.arrays()
-        return State(*cpu.pull_back(self.plan, log_scales, quats, intensities, self.difference * self.slope))
+        return self.compute.pull_back(self.plan, self.state.intensities, self.difference * self.slope)
 
     def push(self, direction: State) -> Vector:
         """Through the voxelizer's derivative."""
-        _, log_scales, quats, intensities = self.state.arrays()
-        change = push_forward(self.plan, log_scales, quats, intensities, *direction.arrays())
+        change = self.compute.push_forward(self.plan, self.state.intensities, direction)
         change *= self.slope
         return change.reshape(-1)
 
     def curvature(self) -> None:
         """The local metric is made for this term."""
-
-
-@kernel
-def _compare(floor, ceiling, field, target, root_weight, residual, slope):  # type: ignore[no-untyped-def]
-    """Weighted difference, one-sided where the target sits at a clip."""
-    for i in range(len(field)):
-        difference = field[i] - target[i]
-        free = (target[i] <= floor and difference < 0.0) or (target[i] >= ceiling and difference > 0.0)
-        w = np.float32(0.0) if free else root_weight[i]
-        slope[i] = w
-        residual[i] = w * difference if w > 0.0 else np.float32(0.0)
 
 
 @dataclass(frozen=True)

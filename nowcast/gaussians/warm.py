@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from nowcast.errors import InputError
+from nowcast.gaussians.compute import Compute
 from nowcast.gaussians.config import FitConfig
+from nowcast.gaussians.device import computed
 from nowcast.gaussians.flow import carry, drift
 from nowcast.gaussians.passes import Fitter
 from nowcast.gaussians.sequences import by_importance, sequence_of, state_of
@@ -89,7 +91,14 @@ def continue_fit(
     at = [int(np.flatnonzero(previous.times == time)[0]) for time in volumes.times if time <= previous.times[-1]]
     if len(at) == len(volumes) and at[-1] - at[0] == len(at) - 1:
         return previous.select(slice(at[0], at[-1] + 1))
-    fitter = Fitter(volumes, config, lambda done, total: None, first=len(at))
+    return computed(config, volumes, lambda compute: _renewed(previous, volumes, config, at, compute))
+
+
+def _renewed(
+    previous: GaussianSequence, volumes: VolumeSequence, config: FitConfig, at: list[int], compute: Compute
+) -> GaussianSequence:
+    """The fit with the volumes after its times ``at`` added one by one."""
+    fitter = Fitter(volumes, config, lambda done, total: None, len(at), compute)
     states = [state_of(previous.at(t), previous.channels) for t in at]
     moving = [previous.velocities[t].numpy() for t in at]
     ids = previous.ids.numpy()

@@ -69,8 +69,9 @@ class FitJob:
         return FitJob, tuple(getattr(self, f.name) for f in fields(self))  # volumes are read again where they are used
 
     def fingerprint(self) -> str:
-        """Of everything that a finished window depends on besides its volumes."""
+        """Of everything that a finished window depends on besides its volumes; a device changes its rounding alone."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "pictures"}
+        settings |= {"config": replace(self.config, device=FitConfig.device)}
         settings |= {"source": self.source.resolve(), "version": nowcast.__version__}
         if self.clutter is not None:
             settings["clutter"] = file_digest(self.clutter) or self.clutter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,6 @@ def write_state(fitted: GaussianSequence, path: Path, stamp: str, *, history: st
 
 
 def state_stamp(config: FitConfig, **others: Any) -> str:
-    """A digest of the fit's settings and of what else the volumes depend on."""
-    settings = {"fit": asdict(config), **others}
+    """A digest of the fit's settings, on whatever device, and of what else the volumes depend on."""
+    settings = {"fit": asdict(replace(config, device=FitConfig.device)), **others}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

@@ -68,6 +68,14 @@ def test_the_number_of_gaussians_may_follow_the_content(file: Path) -> None:
             load_settings(file, **bad)  # type: ignore[arg-type]
 
 
+def test_the_device_of_the_fit_is_an_option_and_a_setting(file: Path) -> None:
+    file.write_text(file.read_text() + "  device: cuda:1\n")
+    assert load_settings(file).fit.device == "cuda:1" and load_settings(file, device="cpu").fit.device == "cpu"
+    assert load_settings(None).fit.device == "auto"
+    with pytest.raises(typer.BadParameter, match="fit device is 'gpu': expected auto, cpu"):
+        load_settings(None, device="gpu")
+
+
 def test_a_bad_option_is_a_usage_error_and_a_bad_file_none(file: Path) -> None:
     for bad in ({"spacing": 0.0}, {"spacing": float("nan")}, {"levels": "nan,1,1"}, {"extent": -1.0}):
         with pytest.raises(UsageError):

@@ -151,6 +151,21 @@ def test_what_was_done_otherwise_is_done_again(tmp_path: Path, monkeypatch: pyte
     assert counted.calls == 7 and report.resumed == 0
 
 
+def test_a_run_goes_on_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = archive(tmp_path), tmp_path / "fit.nc"
+    Counted(monkeypatch, 3, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fit_archive(source, out, config=FEW, frames=2)
+    assert fit_archive(source, out, config=replace(FEW, device="cpu"), frames=2).resumed == 2
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", exc_type=ImportError)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match=r"none of 4 windows .* fit device is cuda, but torch sees 0 CUDA devices"):
+        fit_archive(archive(tmp_path), tmp_path / "fit.nc", config=replace(FEW, device="cuda"), frames=2)
+
+
 def test_a_failing_window_is_recorded_and_the_others_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = archive(tmp_path), tmp_path / "fit.nc"
     Counted(monkeypatch, 2, ValueError("bad luck"))
