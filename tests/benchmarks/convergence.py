@@ -80,20 +80,21 @@ class Published:
 
 @dataclass
 class Curve:
-    """PSNR by steps and seconds."""
+    """PSNR by steps and seconds, of processor time or of another clock."""
 
     name: str
     points: list[tuple[int, float, float]] = field(default_factory=list)
     started: float = 0.0
+    clock: Callable[[], float] = time.process_time
 
     def start(self) -> None:
-        self.started = time.process_time()
+        self.started = self.clock()
 
     def mark(self, step: int, psnr: Callable[[], float]) -> None:
         """Add a point, without the time that its PSNR takes."""
-        stop = time.process_time()
+        stop = self.clock()
         self.points.append((step, stop - self.started, psnr()))
-        self.started += time.process_time() - stop
+        self.started += self.clock() - stop
 
     def reach(self, target: float) -> tuple[int, float] | None:
         """Steps and seconds until the PSNR first is that high."""
@@ -136,22 +137,22 @@ def run_ours(volumes: VolumeSequence, name: str, config: FitConfig) -> Curve:
     return curve
 
 
-def seeds(volumes: VolumeSequence, count: int) -> tuple[list[Tensor], ImageTerm]:
+def seeds(volumes: VolumeSequence, count: int, device: str = "cpu") -> tuple[list[Tensor], ImageTerm]:
     """Parameters to optimise, means in voxels (x, y, z), and the target; seeds that find no echo start idle."""
     image = passes.image_term(volumes, 0, FitConfig())
     grid = volumes.grid
     state = seeds_on_echo(image.target, image.root_weight, grid, count, np.random.default_rng(0))
-    state = state.join(idle_gaussians(count - len(state), 1, grid))
+    state = state.join(idle_gaussians(count - len(state), len(volumes.channels), grid))
     means = grid.index_of(state.means)[:, ::-1].astype(np.float32)
     scales = state.log_scales - np.log(grid.spacing_m[::-1]).astype(np.float32)
     arrays = means.copy(), scales, state.quats, state.intensities
-    return [torch.tensor(a, requires_grad=True) for a in arrays], image
+    return [torch.tensor(a, device=device, requires_grad=True) for a in arrays], image
 
 
 def draw(parameters: list[Tensor], shape: tuple[int, int, int]) -> Tensor:
-    """The field ``[Z, Y, X]`` on a grid of voxels of size 1."""
+    """The field ``[C, Z, Y, X]`` on a grid of voxels of size 1."""
     means, log_scales, quats, intensities = parameters
-    return voxelize(means, log_scales, quats, intensities, RegularGrid(shape, (0.0,) * 3, (1.0,) * 3))[0]
+    return voxelize(means, log_scales, quats, intensities, RegularGrid(shape, (0.0,) * 3, (1.0,) * 3))
 
 
 def run_adam(volumes: VolumeSequence, count: int, recipe: Adam) -> Curve:
@@ -165,7 +166,7 @@ def run_adam(volumes: VolumeSequence, count: int, recipe: Adam) -> Curve:
     optimiser = torch.optim.Adam(groups, eps=1e-15)
     fall = torch.optim.lr_scheduler.ExponentialLR(optimiser, recipe.end ** (1 / recipe.steps))
     for step in range(recipe.steps):
-        field = draw(parameters, volumes.grid.shape)
+        field = draw(parameters, volumes.grid.shape)[0]
         curve.mark(step, lambda field=field: psnr_of(field.detach().numpy()[None], volumes))  # type: ignore[misc]
         optimiser.zero_grad()
         torch.where(seen, field - target, 0.0).square().mean().backward()  # type: ignore[no-untyped-call]
@@ -175,40 +176,55 @@ def run_adam(volumes: VolumeSequence, count: int, recipe: Adam) -> Curve:
 
 
 def slice_of(parameters: list[Tensor], shape: tuple[int, int, int], axis: int, at: int) -> Tensor:
-    """A slice across ``axis`` (0 z, 1 y, 2 x) as published: what is near it counts as if it stood in it."""
+    """A slice ``[C, ...]`` across ``axis`` (0 z, 1 y, 2 x) as published: what is near counts as if it stood in it."""
     means = parameters[0]
     column = 2 - axis
     near = torch.nonzero((means[:, column].detach() - at).abs() <= REACH)[:, 0]
     means, *others = (p[near] for p in parameters)
-    flat = torch.ones(3)
+    flat = torch.ones(3, device=means.device)
     flat[column] = 0.0
     thin = [1 if k == axis else n for k, n in enumerate(shape)]
-    return draw([means * flat, *others], (thin[0], thin[1], thin[2])).squeeze(axis)
+    return draw([means * flat, *others], (thin[0], thin[1], thin[2])).squeeze(1 + axis)
 
 
-def run_published(volumes: VolumeSequence, name: str, count: int, recipe: Published) -> Curve:
-    """Random slices by Adam, density first."""
-    parameters, image = seeds(volumes, count)
-    target, shape = image.target[0], volumes.grid.shape
-    density = torch.from_numpy(np.clip(gaussian_filter(target, (0, recipe.blur, recipe.blur)), 0.0, recipe.clip))
-    volume, seen, rng = torch.from_numpy(target), torch.from_numpy(volumes.mask[0]), np.random.default_rng(0)
+def run_published(
+    volumes: VolumeSequence,
+    name: str,
+    count: int,
+    recipe: Published,
+    *,
+    device: str = "cpu",
+    every: int = 200,
+    clock: Callable[[], float] = time.process_time,
+) -> Curve:
+    """Random slices by Adam, density first; all channels are drawn, the PSNR is of reflectivity, every so many steps."""
+    parameters, image = seeds(volumes, count, device)
+    target, shape = image.target, volumes.grid.shape
+    blurred = gaussian_filter(target[:1], (0, 0, recipe.blur, recipe.blur))
+    density = torch.from_numpy(np.clip(blurred, 0.0, recipe.clip)).to(device)
+    volume, seen = (torch.from_numpy(a).to(device) for a in (target, volumes.mask[0]))
+    rng = np.random.default_rng(0)
+    plain = [
+        torch.zeros(count, 3, device=device),
+        torch.tensor([1.0, 0.0, 0.0, 0.0], device=device).expand(count, 4),
+        torch.ones(count, 1, device=device),
+    ]
 
     def drawn() -> float:
         with torch.no_grad():
-            levels = [slice_of(parameters, shape, 0, z).numpy() for z in range(shape[0])]
+            levels = [slice_of(parameters, shape, 0, z)[0].cpu().numpy() for z in range(shape[0])]
         return psnr_of(np.stack(levels)[None], volumes)
 
     def step(goal: Tensor, k: int, only_density: bool) -> None:
         axis = 0 if k % 2 == 0 else int(rng.integers(1, 3))
         at = int(rng.integers(shape[axis]))
-        plain = [torch.zeros(count, 3), torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(count, 4), torch.ones(count, 1)]
         shown = slice_of([parameters[0], *plain] if only_density else parameters, shape, axis, at)
-        error = torch.where(seen.select(axis, at), shown - goal.select(axis, at), 0.0)
+        error = torch.where(seen.select(axis, at), shown - goal.select(1 + axis, at), 0.0)
         optimiser.zero_grad()
         error.square().mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
-    curve, done = Curve(name), 0
+    curve, done = Curve(name, clock=clock), 0
     curve.start()
     for part, steps in ((recipe.density, recipe.backward), (recipe.density, recipe.forward)):
         optimiser = torch.optim.Adam([{"params": [p]} for p in parameters], eps=1e-15)
@@ -220,7 +236,7 @@ def run_published(volumes: VolumeSequence, name: str, count: int, recipe: Publis
                 group["lr"] = rate * size
             step(density if k < part else volume, k, k < part)
             done += 1
-            if done in AT_STEPS or done % 200 == 0:
+            if done in AT_STEPS or done % every == 0:
                 curve.mark(done, drawn)
     return curve
 
