@@ -11,6 +11,7 @@ from nowcast.gaussians.state import State
 from nowcast.gaussians.terms import ImageTerm
 from nowcast.motion import MotionConfig, MotionField, estimate_motion
 from nowcast.types import Bool, Float32, GridSpec, VolumeSequence
+from nowcast_kernels.parallel import run_parallel
 
 HISTORY = 4
 """Number of newest volumes that a motion is estimated from."""
@@ -22,15 +23,20 @@ def motions(volumes: VolumeSequence, config: MotionConfig, first: int = 1) -> li
     Where nothing was observed, the motion is that of the time before. Still until there are two observed volumes.
     """
     filled, seen = volumes.filled(), observed_times(volumes)
+    count = len(volumes)
+    newest = [np.flatnonzero(seen[: t + 1])[-HISTORY:] for t in range(count)]
+    told = [t for t in range(first, count) if (seen[t] or t == first) and len(newest[t]) > 1]
+    estimated: dict[int, MotionField] = {}
+
+    def estimate(k: int) -> None:
+        used = newest[told[k]]
+        some = filled[used], volumes.times[used], volumes.grid
+        estimated[told[k]] = estimate_motion(*some, mask=volumes.mask[used], config=config)
+
+    run_parallel(estimate, len(told))
     found = [MotionField.still(volumes.grid)] * first
-    for t in range(first, len(volumes)):
-        newest = np.flatnonzero(seen[: t + 1])[-HISTORY:]
-        known = not seen[t] and t > first  # nothing has come since
-        if known or len(newest) < 2:
-            found.append(found[-1])
-            continue
-        some = filled[newest], volumes.times[newest], volumes.grid
-        found.append(estimate_motion(*some, mask=volumes.mask[newest], config=config))
+    for t in range(first, count):
+        found.append(estimated.get(t, found[-1]))  # that of the time before where nothing has come since
     return found
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
+from nowcast_kernels.jit import kernel
 
 AMPLITUDE_FLOOR = 1e-3  # (2.2 dBZ)^2 in model scale: keeps the steps of faint Gaussians bounded
 TURN_FLOOR = 0.05  # a round Gaussian cannot be turned: keeps its steps bounded
@@ -48,22 +49,53 @@ class Metric:
 
     def solve(self, gradient: Doubles) -> Doubles:
         """The step whose image under the metric is the gradient."""
-        step = gradient / self.diagonal
-        held = self.coupling / self.diagonal[:, SHAPE:]
-        # Amplitudes eliminated, the log-scales see alpha I + beta J.
-        right = gradient[:, 3:6] - (held * gradient[:, SHAPE:]).sum(axis=1, keepdims=True)
-        alpha = self.diagonal[:, 3:6]
-        beta = self.spread - (held * self.coupling).sum(axis=1)
-        inverse = 1.0 / alpha
-        shared = beta * (inverse * right).sum(axis=1) / (1.0 + beta * inverse.sum(axis=1))
-        step[:, 3:6] = inverse * (right - shared[:, None])
-        step[:, SHAPE:] -= held * step[:, 3:6].sum(axis=1, keepdims=True)
+        step = np.empty_like(gradient)
+        _solve(self.diagonal, self.spread, self.coupling, gradient, step)
         return step
 
     def times(self, step: Doubles) -> Doubles:
         """The metric applied to a step."""
-        out = self.diagonal * step
-        out[:, 3:6] += (self.spread * step[:, 3:6].sum(axis=1))[:, None]
-        out[:, 3:6] += (self.coupling * step[:, SHAPE:]).sum(axis=1, keepdims=True)
-        out[:, SHAPE:] += self.coupling * step[:, 3:6].sum(axis=1, keepdims=True)
+        out = np.empty_like(step)
+        _times(self.diagonal, self.spread, self.coupling, step, out)
         return out
+
+
+@kernel
+def _solve(diagonal, spread, coupling, gradient, step):  # type: ignore[no-untyped-def]
+    """One Gaussian after the other: numpy would go through memory a dozen times."""
+    channels = coupling.shape[1]
+    for i in range(len(gradient)):
+        d, g, c, s = diagonal[i], gradient[i], coupling[i], step[i]
+        for k in range(len(g)):
+            s[k] = g[k] / d[k]
+        # Amplitudes eliminated, the log-scales see alpha I + beta J.
+        pulled = held_by = 0.0
+        for k in range(channels):
+            held = c[k] / d[SHAPE + k]
+            pulled += held * g[SHAPE + k]
+            held_by += held * c[k]
+        beta = spread[i] - held_by
+        x, y, z = 1.0 / d[3], 1.0 / d[4], 1.0 / d[5]
+        rx, ry, rz = g[3] - pulled, g[4] - pulled, g[5] - pulled
+        shared = beta * (x * rx + y * ry + z * rz) / (1.0 + beta * (x + y + z))
+        s[3], s[4], s[5] = x * (rx - shared), y * (ry - shared), z * (rz - shared)
+        grown = s[3] + s[4] + s[5]
+        for k in range(channels):
+            s[SHAPE + k] -= c[k] / d[SHAPE + k] * grown
+
+
+@kernel
+def _times(diagonal, spread, coupling, step, out):  # type: ignore[no-untyped-def]
+    channels = coupling.shape[1]
+    for i in range(len(step)):
+        d, c, s, o = diagonal[i], coupling[i], step[i], out[i]
+        grown, brightened = s[3] + s[4] + s[5], 0.0
+        for k in range(channels):
+            brightened += c[k] * s[SHAPE + k]
+        for k in range(len(s)):
+            o[k] = d[k] * s[k]
+        for k in range(3, 6):
+            o[k] += spread[i] * grown
+            o[k] += brightened
+        for k in range(channels):
+            o[SHAPE + k] += c[k] * grown

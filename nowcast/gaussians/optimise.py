@@ -128,10 +128,14 @@ def _best_combination(
     directions = [direction for direction, _ in plane]
     matrix = _gram([pushed for _, pushed in plane])
     lengths = [metric.times(direction) for direction in directions]
-    matrix += damping * np.array([[float((a * b).sum()) for b in lengths] for a in directions])
-    slope = np.array([float((gradient * direction).sum()) for direction in directions])
+    room = np.empty_like(gradient)  # memory that is new each time takes longer than the product
+    matrix += damping * np.array([[float(np.multiply(a, b, out=room).sum()) for b in lengths] for a in directions])
+    slope = np.array([float(np.multiply(gradient, direction, out=room).sum()) for direction in directions])
     share = np.linalg.lstsq(matrix, -slope, rcond=1e-7)[0]
-    return np.asarray(sum(w * direction for w, direction in zip(share, directions, strict=True)))
+    step = np.zeros_like(gradient)
+    for weight, direction in zip(share, directions, strict=True):
+        step += np.multiply(weight, direction, out=room)
+    return step
 
 
 def _bounded(step: Doubles) -> Doubles:

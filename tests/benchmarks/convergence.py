@@ -197,7 +197,7 @@ def run_published(
     every: int = 200,
     clock: Callable[[], float] = time.process_time,
 ) -> Curve:
-    """Random slices by Adam, density first; all channels are drawn, the PSNR is of reflectivity, every so many steps."""
+    """Random slices by Adam, density first. All channels are drawn; PSNR, every so many steps, is of reflectivity."""
     parameters, image = seeds(volumes, count, device)
     target, shape = image.target, volumes.grid.shape
     blurred = gaussian_filter(target[:1], (0, 0, recipe.blur, recipe.blur))
