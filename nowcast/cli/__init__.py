@@ -20,6 +20,7 @@ from nowcast.cli.clutter import clutter
 from nowcast.cli.console import print_note, set_up_logging
 from nowcast.cli.demo import demo
 from nowcast.cli.evaluate import evaluate
+from nowcast.cli.fetch import fetch
 from nowcast.cli.fit import fit
 from nowcast.cli.forecast import forecast
 from nowcast.cli.grid import grid
@@ -75,7 +76,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Radar volumes in, 3D reflectivity forecasts out.",
 )
-for command in (demo, info, grid, clutter, fit, train, forecast, evaluate, verify, plot, simulate, batch, status):
+_COMMANDS = demo, info, fetch, grid, clutter, fit, train, forecast, evaluate, verify, plot, simulate, batch, status
+for command in _COMMANDS:
     app.command()(command)
 app.add_typer(config_commands.app, name="config")
 

@@ -20,7 +20,7 @@ def check_writable(target: Path | str) -> None:
     target = Path(target)
     if target.is_dir():
         raise OutputError(f"{target} is a folder: give the name of a file to write")
-    with _told_as_output_error(target):
+    with told_as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(target.parent, os.W_OK):
         raise OutputError(f"cannot write {target}: permission denied; choose a folder you may write to")
@@ -43,14 +43,19 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     # The suffix stays last, because writers such as matplotlib choose the format by it.
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
-        with _told_as_output_error(target):
+        with told_as_output_error(target):
             yield temporary
-            _flush(temporary)
-            temporary.replace(target)
-            _flush(target.parent)
+            publish(temporary, target)
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Flush a finished file to disk and give it its name in the same folder; raises OSError."""
+    _flush(temporary)
+    temporary.replace(target)
+    _flush(target.parent)
 
 
 def atomic_write_text(target: Path | str, text: str) -> None:
@@ -60,7 +65,8 @@ def atomic_write_text(target: Path | str, text: str) -> None:
 
 
 @contextmanager
-def _told_as_output_error(target: Path) -> Iterator[None]:
+def told_as_output_error(target: Path) -> Iterator[None]:
+    """Tell what goes wrong within, while ``target`` is written, as an OutputError."""
     try:
         yield
     except OutputError:

@@ -101,6 +101,31 @@ def read_site(path: Path) -> Site | None:
     return contents.site or _head(path, data).site
 
 
+def read_end(path: Path) -> str:
+    """What the end of a file tells to be missing from its volume, empty where it is whole, without unpacking all of it.
+
+    Raises InputError when the file is no NEXRAD volume, is damaged as a whole, or holds no radials.
+    """
+    data = read_bytes(path)
+    _head(path, data)
+    if not data.startswith((b"AR2V", b"ARCHIVE2")):
+        raise InputError(f"{path} is no NEXRAD Level II volume: it begins with {data[:8]!r}")
+    contents, start = _Contents(wanted=()), _Contents(wanted=())
+    packed = _packed_records(data) if _is_packed(data) else []
+    for record in reversed(packed):
+        with suppress(OSError, ValueError, EOFError):
+            _read_messages(bz2.decompress(record), contents)
+        if contents.cuts:
+            break
+    with suppress(OSError, ValueError, EOFError):
+        _read_messages(bz2.decompress(packed[0]) if packed else data[_HEADER_BYTES:], start)
+    contents = contents if packed else start
+    if not contents.cuts:
+        raise InputError(f"{path} holds no radials: the volume was cut off before its first sweep")
+    contents.planned_cuts = start.planned_cuts
+    return _early_end(contents)
+
+
 def read_nexrad(path: Path, also: Collection[str] = ()) -> tuple[VolumeHead, list[Sweep]]:
     """Read a NEXRAD Level II file, plain or gzipped.
 
@@ -155,12 +180,16 @@ def _milliseconds(days: int, milliseconds: int) -> int:
     return (days - 1) * 86_400_000 + milliseconds
 
 
+def _early_end(contents: _Contents) -> str:
+    if contents.last_status == END_OF_VOLUME:
+        return ""
+    of = f" of {contents.planned_cuts}" if contents.planned_cuts else ""
+    return f"the file ends within sweep {max(contents.cuts)}{of}"
+
+
 def _defect(contents: _Contents) -> str:
-    told = []
-    if contents.last_status != END_OF_VOLUME:
-        last = max(contents.cuts)
-        of = f" of {contents.planned_cuts}" if contents.planned_cuts else ""
-        told.append(f"the file ends within sweep {last}{of}, after {len(contents.cuts[last])} rays")
+    early = _early_end(contents)
+    told = [f"{early}, after {len(contents.cuts[max(contents.cuts)])} rays"] if early else []
     numbers = sorted(contents.cuts)
     missing = sorted(set(range(1, numbers[-1] + 1)) - set(numbers))
     if missing:
@@ -170,11 +199,11 @@ def _defect(contents: _Contents) -> str:
     return "; ".join(told)
 
 
-def _records(data: bytes, contents: _Contents) -> Iterator[bytes]:
-    """The unpacked parts of a file: bzip2 records, or all of it when it is not packed inside."""
-    if data[_HEADER_BYTES + 4 : _HEADER_BYTES + 6] != b"BZ":
-        yield data[_HEADER_BYTES:]
-        return
+def _is_packed(data: bytes) -> bool:
+    return data[_HEADER_BYTES + 4 : _HEADER_BYTES + 6] == b"BZ"
+
+
+def _packed_records(data: bytes) -> list[bytes]:
     packed = []
     position = _HEADER_BYTES
     while position + 4 <= len(data):
@@ -183,6 +212,15 @@ def _records(data: bytes, contents: _Contents) -> Iterator[bytes]:
             break
         packed.append(data[position + 4 : position + 4 + size])
         position += 4 + size
+    return packed
+
+
+def _records(data: bytes, contents: _Contents) -> Iterator[bytes]:
+    """The unpacked parts of a file: bzip2 records, or all of it when it is not packed inside."""
+    if not _is_packed(data):
+        yield data[_HEADER_BYTES:]
+        return
+    packed = _packed_records(data)
     unpacked: list[bytes | None] = [None] * len(packed)
 
     def unpack(index: int) -> None:

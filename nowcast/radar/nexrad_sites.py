@@ -19,6 +19,11 @@ def nexrad_site(icao: str) -> Site | None:
     return Site(entry["lat"], entry["lon"], entry["elev"] * FOOT_M) if entry else None
 
 
+def nexrad_names() -> list[str]:
+    """The ICAO names of all radars in the table."""
+    return sorted(_locations())
+
+
 def icao_in_name(name: str) -> str:
     """The ICAO name at the front of ``KTLX19910605_162126.gz``, or an empty text."""
     match = _ICAO.match(name)

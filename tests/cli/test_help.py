@@ -13,6 +13,7 @@ from nowcast.cli import app
 COMMANDS = (
     "demo",
     "info",
+    "fetch",
     "grid",
     "clutter",
     "fit",

@@ -1,0 +1,268 @@
+"""Volumes of a NEXRAD radar from the open archive: what ``nowcast fetch`` does.
+
+Only what is not here yet is asked for. Each volume is checked by its size and by opening it before it gets its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nowcast.errors import InputError, PartialFailure, UsageError
+from nowcast.io.bucket import Bucket, BucketConfig, StoredObject
+from nowcast.radar.nexrad import read_end
+from nowcast.radar.nexrad_archive import checked_site, day_prefixes, volume_time
+from nowcast.types import Progress
+from nowcast.units import iso_utc
+
+logger = logging.getLogger(__name__)
+
+STRIKES = 8
+"""After so many failures without a success between them the rest is not tried: something is wrong with them all."""
+LOOK_BACK = np.timedelta64(1, "h")
+"""Volumes may come into the archive so much later than newer ones."""
+LONGEST_PAUSE_S = 300.0
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """Which volumes to fetch, and where to.
+
+    Attributes
+    ----------
+    site
+        ICAO name of the radar.
+    start, end
+        Volumes that began from ``start`` on and before ``end``, UTC.
+    folder
+        Where the files go, under the archive's names.
+    jobs
+        How many are fetched at the same time.
+    bucket
+        The bucket that holds the archive.
+    """
+
+    site: str
+    start: np.datetime64
+    end: np.datetime64
+    folder: Path
+    jobs: int = 8
+    bucket: BucketConfig = field(default_factory=BucketConfig)
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"{self.jobs} jobs: expected at least 1")
+
+
+@dataclass(frozen=True)
+class FetchedVolume:
+    """A volume that has come; ``defect`` is what it lacks in the archive, too."""
+
+    path: Path
+    time: np.datetime64
+    size: int
+    defect: str = ""
+
+
+@dataclass(frozen=True)
+class FetchReport:
+    """What was fetched; ``kept`` counts the volumes that were here already, ``failures`` give key and reason."""
+
+    request: FetchRequest
+    fetched: tuple[FetchedVolume, ...]
+    kept: int
+    failures: tuple[dict[str, str], ...]
+    seconds: float
+
+    def answer(self) -> dict[str, Any]:
+        """The command's JSON answer."""
+        shown = [
+            {"path": str(v.path), "time": v.time, "bytes": v.size} | ({"defect": v.defect} if v.defect else {})
+            for v in self.fetched
+        ]
+        return {
+            "site": self.request.site,
+            "start": self.request.start,
+            "end": self.request.end,
+            "output": str(self.request.folder),
+            "fetched": shown,
+            "kept": self.kept,
+            "failures": list(self.failures),
+            "bytes": sum(v.size for v in self.fetched),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def raise_failures(self) -> None:
+        """Raise PartialFailure (exit code 4) where a volume did not come, InputError (3) where none did."""
+        if not self.failures:
+            return
+        count, there = len(self.failures), len(self.fetched) + self.kept
+        told = (
+            f"{count} of {count + there} volumes did not come, the first because: {self.failures[0]['reason']}; "
+            "run the same command again for the rest"
+        )
+        raise PartialFailure(told) if there else InputError(told)
+
+
+def fetch_volumes(request: FetchRequest, *, progress: Progress | None = None) -> FetchReport:
+    """Fetch the volumes of a radar that began within a time and are not in the folder yet.
+
+    Parameters
+    ----------
+    request
+        What to fetch.
+    progress
+        Called with (volumes done, volumes to do).
+
+    Returns
+    -------
+    FetchReport
+        Its :meth:`FetchReport.raise_failures` tells what did not come.
+
+    Raises
+    ------
+    UsageError
+        The site is no name of a radar, or the end is not after the start.
+    InputError
+        The bucket cannot be listed, or holds no such volume.
+    OutputError
+        A file cannot be written.
+    """
+    if not request.start < request.end:
+        raise UsageError(f"the end, {iso_utc(request.end)}, is not after the start, {iso_utc(request.start)}")
+    session = _Session(request)
+    report = asyncio.run(session.fetch(request.start, request.end, progress))
+    if not report.fetched and not report.kept and not report.failures:
+        span = f"from {iso_utc(request.start)} to {iso_utc(request.end)}"
+        raise InputError(f"{request.bucket} holds no volume of {session.site} that began {span}")
+    return report
+
+
+def follow_volumes(
+    request: FetchRequest, tell: Callable[[FetchReport], None], *, every_s: float = 30.0, polls: int | None = None
+) -> None:
+    """Fetch the volumes from the start on, then again and again those that are new, until interrupted.
+
+    An outage is warned of and waited for.
+
+    Parameters
+    ----------
+    request
+        What to fetch; its ``end`` does not count.
+    tell
+        Called with what came, or did not, whenever there is something to tell.
+    every_s
+        Seconds between looks into the archive; more while it does not answer.
+    polls
+        Only so many looks.
+
+    Raises
+    ------
+    UsageError, OutputError
+        As for :func:`fetch_volumes`.
+    """
+    asyncio.run(_Session(request).follow(tell, every_s, polls))
+
+
+class _Session:
+    """The fetching of one radar's volumes; must not outlive its event loop."""
+
+    def __init__(self, request: FetchRequest) -> None:
+        self.site = checked_site(request.site)
+        self.request = replace(request, site=self.site)
+        self.bucket = Bucket(request.bucket)
+        self.refused: set[StoredObject] = set()
+
+    async def fetch(self, start: np.datetime64, end: np.datetime64, progress: Progress | None = None) -> FetchReport:
+        began = time.perf_counter()
+        listed = await self._list(start, end)
+        absent = [o for o in listed if not self._is_here(o)]
+        missing = [o for o in absent if o not in self.refused]
+        fetched: list[FetchedVolume] = []
+        failures: list[dict[str, str]] = []
+        queue, strikes = deque(missing), 0
+
+        async def work() -> None:
+            nonlocal strikes
+            while queue:
+                stored = queue.popleft()
+                try:
+                    if strikes >= STRIKES:
+                        raise InputError(f"{stored.key} was not tried: {STRIKES} others before it failed")
+                    fetched.append(await self._fetch_one(stored))
+                    strikes = 0
+                except InputError as error:
+                    strikes += 1
+                    failures.append({"key": stored.key, "reason": str(error)})
+                if progress is not None:
+                    progress(len(fetched) + len(failures), len(missing))
+
+        await asyncio.gather(*(work() for _ in range(self.request.jobs)))
+        kept = len(listed) - len(absent)
+        fetched.sort(key=lambda v: v.time)
+        return FetchReport(self.request, tuple(fetched), kept, tuple(failures), time.perf_counter() - began)
+
+    async def follow(self, tell: Callable[[FetchReport], None], every_s: float, polls: int | None) -> None:
+        since, pause, told = self.request.start, every_s, ""
+        while polls is None or polls > 0:
+            polls = None if polls is None else polls - 1
+            try:
+                report = await self.fetch(since, max(_now(), since + np.timedelta64(1, "s")))
+                pause, told = every_s, ""
+                if report.fetched or report.failures:
+                    tell(report)
+                newest = max((v.time for v in report.fetched), default=since)
+                since = max(since, newest - LOOK_BACK)
+            except InputError as error:
+                pause = min(2.0 * pause, max(LONGEST_PAUSE_S, every_s))
+                if str(error) != told:
+                    logger.warning("%s; it is tried again until it answers", error)
+                told = str(error)
+            if polls != 0:
+                await asyncio.sleep(pause)
+
+    async def _list(self, start: np.datetime64, end: np.datetime64) -> list[StoredObject]:
+        limit = asyncio.Semaphore(self.request.jobs)
+
+        async def listed(prefix: str) -> list[StoredObject]:
+            async with limit:
+                return await self.bucket.listing(prefix)
+
+        days = await asyncio.gather(*map(listed, day_prefixes(self.site, start, end)))
+        times = ((o, volume_time(o.key, self.site)) for day in days for o in day)
+        return [o for o, t in times if t is not None and start <= t < end]
+
+    def _target(self, stored: StoredObject) -> Path:
+        return self.request.folder / stored.name
+
+    def _is_here(self, stored: StoredObject) -> bool:
+        target = self._target(stored)
+        return target.is_file() and target.stat().st_size == stored.size
+
+    async def _fetch_one(self, stored: StoredObject) -> FetchedVolume:
+        target, when = self._target(stored), volume_time(stored.key, self.site)
+        assert when is not None  # it was listed as a volume
+
+        def check(path: Path) -> str:
+            try:
+                return read_end(path)
+            except InputError:
+                self.refused.add(stored)
+                raise
+
+        defect = await self.bucket.fetch(stored, target, check)
+        if defect:
+            logger.warning("%s is a partial volume in the archive, too: %s", target.name, defect)
+        return FetchedVolume(target, when, stored.size, defect)
+
+
+def _now() -> np.datetime64:
+    return np.datetime64(time.time_ns(), "ns")
