@@ -26,6 +26,12 @@ def batch(
     ] = None,
     catch_up: Annotated[bool, typer.Option("--catch-up", help="Also do the cycles that were missed.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the job file and do nothing.")] = False,
+    print_cron: Annotated[
+        bool, typer.Option("--print-cron", help="Print a line for a crontab and do nothing.")
+    ] = False,
+    print_systemd: Annotated[
+        bool, typer.Option("--print-systemd", help="Print a service and a timer for systemd and do nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one cycle of a scheduled job: wait for volumes, forecast within the deadline, publish, tell, clean up.
@@ -37,8 +43,12 @@ def batch(
     from nowcast.operations.lock import Locked
 
     period = _seconds(once_per)
-    if check:
-        return _check(job, as_json)
+    if check or print_cron or print_systemd:
+        if check:
+            _check(job, as_json)
+        else:
+            _print_schedule(job, once_per or "1min", systemd=print_systemd)
+        return
     # systemd stops a service by SIGTERM: that ends a cycle in order, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -79,3 +89,15 @@ def _check(path: Path, as_json: bool) -> None:
         print_json({"file": str(path), "valid": True})
     else:
         print_result(f"{path}: valid")
+
+
+def _print_schedule(path: Path, once_per: str, *, systemd: bool) -> None:
+    from nowcast.operations.job import read_job
+    from nowcast.operations.schedule import cron_line, systemd_units
+
+    job = read_job(path)
+    if systemd:
+        for name, text in systemd_units(job, path, once_per).items():
+            print_result(f"# /etc/systemd/system/{name}\n{text}")
+    else:
+        print_result(cron_line(job, path, once_per))

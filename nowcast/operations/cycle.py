@@ -85,6 +85,7 @@ class Cycle:
     def __init__(self, job: Job, plan: Plan, run: str) -> None:
         self.job, self.plan = job, plan
         self.clock = Clock(job.limits)
+        self.told = 0.0
         self.refused = Refused(job.inside / "refused.json")
         self.before = status.read_status(job) or {}
         self.status = Status.begin(job, run, self.before)
@@ -140,7 +141,7 @@ class Cycle:
     def _wait_for_inputs(self) -> None:
         """Find the complete files; ends the cycle where there are none, or none that is new."""
         try:
-            found = wait_for_files(self.job.input, self.clock.ends["inputs"])
+            found = wait_for_files(self.job.input, self.clock.ends["wait"])
         except InputError as error:
             raise _End(STALE, 3, str(error)) from error
         for path in found.writing:
@@ -180,8 +181,8 @@ class Cycle:
 
     def _hear(self, kind: str, *facts: Any) -> None:
         match kind, facts:
-            case "end", (stage, seconds):
-                self._took(stage, seconds)
+            case "end", (stage,):
+                self._took(stage)
             case "reading", (path,):
                 self.reading = Path(path), self.clock.seconds
             case "times", (times,):
@@ -193,6 +194,7 @@ class Cycle:
                 self._log(level, text)
             case "made", (which, answer):
                 self.made[which] = answer
+                self._took(which)
                 if which == "forecast":
                     self._publish("forecast", answer["fallback_reason"])
             case "scores", (scores,):
@@ -209,12 +211,11 @@ class Cycle:
         path, since = self.reading
         slow = self.clock.seconds - since > 0.5 * self.job.limits.shares.grid * self.job.limits.deadline
         if lost.kind == DIED or slow:
-            self._warn(f"{path.name} is not read again: the worker was lost while reading it")
-            self.refused.add(path, self.feed.files[path], str(lost))
+            self._warn(f"{path.name} is left out: the worker was lost while reading it")
+            self.refused.add(path, self.feed.files[path])
 
     def _publish(self, which: str, reason: str | None) -> None:
         """Publish a forecast that lies in the work folder."""
-        begun = self.clock.seconds
         made, cycle = self.made[which], self.status.cycle
         assert cycle is not None
         state = FALLBACK if reason else DONE
@@ -237,7 +238,7 @@ class Cycle:
             link_latest(self.job, self.published)
         except OutputError as error:
             self._warn(str(error))
-        self._took("publish", self.clock.seconds - begun)
+        self._took("publish")
         self._ended(state, 5 if reason else 0, reason)
         status.write_status(self.job, self.status.facts())
 
@@ -257,7 +258,9 @@ class Cycle:
         """A digest of the complete files: while it stays, nothing new has come."""
         return hashlib.sha256(repr(sorted(self.feed.files.items())).encode()).hexdigest()
 
-    def _took(self, stage: str, seconds: float) -> None:
+    def _took(self, stage: str) -> None:
+        """Note that a stage is done, which took the time since the one before."""
+        seconds, self.told = self.clock.seconds - self.told, self.clock.seconds
         self.status.stages[stage] = round(self.status.stages.get(stage, 0.0) + seconds, 3)
         self._log(logging.INFO, f"{stage} done", stage=stage, seconds=round(seconds, 3))
 

@@ -16,7 +16,7 @@ from nowcast.operations.tree import check_templates
 from nowcast.pipeline.config import load_config
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
-STAGES = ("inputs", "grid", "fallback", "forecast", "publish", "scores")
+STAGES = ("wait", "inputs", "grid", "fallback", "forecast", "publish", "scores")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -114,9 +114,11 @@ class Retention:
 
 @dataclass(frozen=True)
 class Shares:
-    """By which share of the deadline each stage must have ended; what one leaves over goes to the next."""
+    """By which share of the deadline each stage must have ended, ``wait`` being that for files which are still being
+    written; what one leaves over goes to the next."""
 
-    inputs: float = 0.15
+    wait: float = 0.15
+    inputs: float = 0.25
     grid: float = 0.5
     fallback: float = 0.6
     forecast: float = 0.9

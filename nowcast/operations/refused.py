@@ -1,4 +1,4 @@
-"""Files that killed a worker: they are not given to the next one."""
+"""Files that a worker was lost over: they are not given to the next one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nowcast.operations.feed import Stamp
 logger = logging.getLogger(__name__)
 
 MOST = 200
+STRIKES = 2
+"""A worker may be lost for other reasons too: a file is refused for good only when it happened so often."""
 
 
 class Refused:
@@ -20,18 +22,23 @@ class Refused:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.in_this_run: set[tuple[Path, Stamp]] = set()
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            self.files = {str(name): list(stamp) for name, stamp in found.items()}
+            self.files = {str(name): (int(a), int(b), int(strikes)) for name, (a, b, strikes) in found.items()}
         except (OSError, ValueError, AttributeError, TypeError):
             self.files = {}
 
     def holds(self, file: Path, stamp: Stamp) -> bool:
-        return self.files.get(str(file), [])[:2] == list(stamp)
+        """Whether the file is not to be read."""
+        size, modified, strikes = self.files.get(str(file), (0, 0, 0))
+        return (file, stamp) in self.in_this_run or ((size, modified) == stamp and strikes >= STRIKES)
 
-    def add(self, file: Path, stamp: Stamp, reason: str) -> None:
-        """Remember a file and why."""
-        self.files[str(file)] = [*stamp, reason]
+    def add(self, file: Path, stamp: Stamp) -> None:
+        """Refuse a file in this run, and for good when it is not the first time."""
+        self.in_this_run.add((file, stamp))
+        size, modified, strikes = self.files.pop(str(file), (0, 0, 0))
+        self.files[str(file)] = (*stamp, 1 + (strikes if (size, modified) == stamp else 0))
         self.files = dict(list(self.files.items())[-MOST:])
         try:
             atomic_write_text(self.path, json.dumps(self.files, indent=1))

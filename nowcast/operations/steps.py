@@ -16,7 +16,7 @@ from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
 from nowcast.operations.volume_store import VolumeStore
-from nowcast.operations.worker import FALLBACK_REASON, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
+from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.warm_start import state_stamp
@@ -38,7 +38,7 @@ class Steps:
         job = read_job(plan.job_file, FullJob)
         assert isinstance(job, FullJob)
         self.job = job
-        self.inputs = plan.work / "inputs"
+        self.inputs = plan.work / INPUTS
         self.radar = job.site.name
         self.at: np.datetime64 | None = None if plan.at is None else np.datetime64(plan.at, "ns")
 

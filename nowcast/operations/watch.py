@@ -33,9 +33,7 @@ class Clock:
 
     def __init__(self, limits: Limits) -> None:
         self.begun = time.monotonic()
-        shares = {"inputs": 0.0, "grid": 0.0, "fallback": 0.0, "forecast": 0.0, "publish": 1.0, "scores": 1.0}
-        shares |= {name: getattr(limits.shares, name) for name in STAGES[:4]}
-        self.ends = {name: self.begun + share * limits.deadline for name, share in shares.items()}
+        self.ends = {name: self.begun + getattr(limits.shares, name, 1.0) * limits.deadline for name in STAGES}
 
     @property
     def seconds(self) -> float:

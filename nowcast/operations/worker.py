@@ -10,7 +10,6 @@ import logging
 import os
 import resource
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from nowcast.operations.steps import Steps
 
 FALLBACK_REASON = "the forecast asked for failed or was not there in time; status and manifest say why"
+INPUTS = "inputs"
+"""Folder of the links to the input files, in the work folder."""
 SURVEY, FULL, SIMPLE = "survey", "full", "simple"
 KNOWN = "known"
 """State of a run that finds nothing new: the forecast from the newest volume has been published."""
@@ -84,25 +85,27 @@ class Reporter:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self.tell("begin", name)
-        begun = time.perf_counter()
         yield
-        self.tell("end", name, time.perf_counter() - begun)
+        if name not in ("fallback", "forecast"):  # what these make is told already
+            self.tell("end", name)
 
 
 class _Logs(logging.Handler):
-    def __init__(self, reporter: Reporter) -> None:
+    """Log records for the parent, which names the files of the snapshot as the user knows them."""
+
+    def __init__(self, reporter: Reporter, plan: Plan) -> None:
         super().__init__()
-        self.reporter = reporter
+        self.reporter, self.snapshot = reporter, f"{plan.work / INPUTS}/"
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.reporter.tell("log", record.levelno, record.getMessage())
+        self.reporter.tell("log", record.levelno, record.getMessage().replace(self.snapshot, ""))
 
 
 def work(plan: Plan, pipe: Connection, parent: int) -> None:
     """The process's main function."""
     _settle(plan.memory, parent)
     reporter = Reporter(pipe)
-    logging.getLogger("nowcast").handlers = [_Logs(reporter)]
+    logging.getLogger("nowcast").handlers = [_Logs(reporter, plan)]
     try:
         from nowcast.operations.steps import Steps
 

@@ -34,9 +34,9 @@ JOB: dict[str, Any] = {
 }
 
 
-def simulate_feed(folder: Path, volumes: int = 8, step_minutes: float = 5.0) -> list[Path]:
-    """Polar volumes of moving cells, newest last."""
-    plan = ArchivePlan(volumes=volumes, step_minutes=step_minutes, kinds=("cells",), start=START, radar=RADAR)
+def simulate_feed(folder: Path, volumes: int = 8, start: np.datetime64 = START) -> list[Path]:
+    """Polar volumes of moving cells, five minutes apart, newest last."""
+    plan = ArchivePlan(volumes=volumes, step_minutes=5.0, kinds=("cells",), start=start, radar=RADAR)
     (event,) = simulate_archive(plan, folder, jobs=1)
     return list(event.volumes)
 
@@ -47,6 +47,7 @@ class Prepared:
     def __init__(self) -> None:
         command = [sys.executable, str(Path(__file__).with_name("prepared.py"))]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
 
     def ask(self, **call: Any) -> int:
         assert self.process.stdin is not None and self.process.stdout is not None

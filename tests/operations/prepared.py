@@ -37,13 +37,14 @@ def run(call: dict[str, Any]) -> None:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - shown, and told by the exit code
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
+print("ready", flush=True)
 for line in sys.stdin:
     call = json.loads(line)
     if "arguments" in call:

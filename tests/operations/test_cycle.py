@@ -18,7 +18,7 @@ def test_a_cycle_is_published_with_a_manifest_that_holds(desk: Desk) -> None:
     desk.deliver(0, 1, 2, 3)
     status = desk.batch()
     assert (status["state"], status["cycle"], status["method"]) == ("done", "2024-01-15T04:15:00Z", "advection")
-    assert list(status["stages"]) == ["inputs", "grid", "fallback", "publish", "forecast", "scores"]
+    assert list(status["stages"]) == ["inputs", "grid", "fallback", "forecast", "publish", "scores"]
     folder = desk.out / "SIMR" / "20240115_0415"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["cycle"] == status["cycle"] and manifest["state"] == "done"

@@ -1,0 +1,243 @@
+"""What a desk sees around the cycles: inputs as they are, retention, the status, logs and metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from desk import START, Desk
+from radar_files import polar_volume, storm, write_odim
+
+
+def test_a_file_that_is_still_being_written_is_waited_for(desk: Desk) -> None:
+    desk.configure(input={"settle": 1.0})
+    desk.deliver(0, 1, 2)
+    data = desk.volumes[3].read_bytes()
+
+    def deliver() -> None:
+        with (desk.feed / desk.volumes[3].name).open("wb") as file:
+            for start in range(0, len(data), len(data) // 8):
+                file.write(data[start : start + len(data) // 8])
+                file.flush()
+                time.sleep(0.15)
+
+    thread = threading.Thread(target=deliver)
+    thread.start()
+    time.sleep(0.1)
+    status = desk.batch()
+    thread.join()
+    assert status["cycle"] == "2024-01-15T04:15:00Z" and status["stages"]["inputs"] > 1.0
+
+
+def test_a_file_that_never_ends_is_left_out_in_time(desk: Desk) -> None:
+    desk.configure(input={"settle": 30}, limits={"deadline": 10})
+    for path in desk.deliver(0, 1, 2):
+        os.utime(path, (1.7e9, 1.7e9))
+    desk.deliver(3)
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:10:00Z" and 1.4 < status["stages"]["inputs"] < 4
+    assert status["warnings"] == [f"{desk.volumes[3].name} is still being written and left out"]
+
+
+def test_a_marker_says_what_is_complete(desk: Desk) -> None:
+    desk.configure(input={"marker": ".ok", "settle": 100})
+    for path in (*desk.deliver(0, 1, 2), *desk.deliver(3))[:3]:
+        path.with_name(path.name + ".ok").touch()
+    assert desk.batch()["cycle"] == "2024-01-15T04:10:00Z"
+
+
+def test_a_pattern_and_what_to_ignore(desk: Desk) -> None:
+    desk.configure(input={"path": "feed/SIMR_*", "ignore": ["*_041500*"]})
+    desk.deliver(0, 1, 2, 3)
+    (desk.feed / "other.nc").write_bytes(b"x")
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:10:00Z" and status["warnings"] == []
+
+
+def test_another_radar_and_a_duplicate_change_nothing(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    (desk.feed / "again.nc").write_bytes(desk.volumes[2].read_bytes())
+    volume = polar_volume(storm(), elevations=(0.5, 1.5), rays=90, gates=60, radar="NEAR")
+    write_odim(volume, desk.feed / "near_20240115_041500.h5")
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:10:00Z" and len(status["input_files"]) == 3
+    assert any("near_20240115_041500.h5 is left out: it is of radar" in text for text in status["warnings"])
+
+
+def test_partial_volumes_count_where_the_job_allows(desk: Desk) -> None:
+    for minute, elevations in enumerate([(0.5, 1.5, 2.5, 4.0, 6.0, 9.0)] * 3 + [(0.5, 1.5)]):
+        start = START + np.timedelta64(5 * minute, "m")
+        volume = polar_volume(storm(), elevations=elevations, rays=90, gates=90, time=start)
+        write_odim(volume, desk.feed / f"v{minute}.h5")
+    assert desk.batch()["cycle"] == "2024-01-15T04:10:00Z"
+    assert any("partial volume" in text for text in desk.status["warnings"])
+    desk.configure(input={"partial": True})
+    assert desk.batch()["cycle"] == "2024-01-15T04:15:00Z"
+
+
+def test_an_old_input_gives_no_forecast(desk: Desk) -> None:
+    desk.configure(input={"max_age": "30min"})
+    desk.deliver(0, 1, 2)
+    status = desk.batch(code=3)
+    assert status["state"] == "stale" and "minutes old, more than 30 minutes" in status["reason"]
+    assert status["newest_input"] == "2024-01-15T04:10:00Z" and status["input_age_seconds"] > 1e6 and not desk.cycles()
+
+
+@pytest.mark.parametrize("what", ["no folder", "nothing", "nothing good"])
+def test_without_input_the_run_says_so(desk: Desk, what: str) -> None:
+    if what == "no folder":
+        desk.configure(input={"path": "nowhere"})
+    elif what == "nothing good":
+        (desk.feed / "notes.txt").write_text("no volume")
+    status = desk.batch(code=3)
+    words = {
+        "no folder": "cannot read the input folder",
+        "nothing": "no complete file",
+        "nothing good": "no volume among",
+    }
+    assert status["state"] == "stale" and words[what] in status["reason"]
+
+
+def test_old_cycles_are_removed_and_nothing_else(desk: Desk) -> None:
+    desk.configure(retention={"age": "10min"})
+    desk.deliver(0, 1)
+    desk.batch()
+    first = desk.out / "SIMR" / "20240115_0405"
+    (first / "notes.txt").write_text("a forecaster's own")
+    stranger = desk.out / "SIMR" / "20240101_0000"
+    stranger.mkdir()
+    (stranger / "forecast.nc").write_bytes(b"somebody else's")
+    for number in (2, 3, 4):
+        desk.deliver(number)
+        desk.batch()
+    assert desk.cycles() == [f"SIMR/20240115_04{m}" for m in (10, 15, 20)]
+    assert [path.name for path in first.iterdir()] == ["notes.txt"] and (stranger / "forecast.nc").exists()
+
+
+def test_retention_spares_what_was_changed_and_follows_no_link(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    desk.batch()
+    desk.deliver(2)
+    desk.batch()
+    edited, linked = desk.out / "SIMR" / "20240115_0405", desk.out / "SIMR" / "20240115_0410"
+    (edited / "forecast.nc").write_bytes(b"edited")
+    linked.rename(desk.folder / "kept")
+    linked.symlink_to(desk.folder / "kept")
+    desk.configure(retention={"age": 0})
+    desk.deliver(3)
+    desk.batch()
+    assert (edited / "forecast.nc").read_bytes() == b"edited" and len(list((desk.folder / "kept").iterdir())) == 2
+    assert "changed by somebody else" in " ".join(line["message"] for line in desk.log)
+
+
+def test_retention_by_size_keeps_the_newest(desk: Desk) -> None:
+    desk.configure(retention={"size": 1})
+    for number in range(4):
+        desk.deliver(number)
+        if number:
+            desk.batch()
+    assert desk.cycles() == ["SIMR/20240115_0415"]
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    (desk.out / "SIMR" / "20240115_0405").mkdir(parents=True)
+    status = desk.batch(code=3)
+    assert status["state"] == "failed" and "this job did not write it" in status["reason"]
+
+
+def health(desk: Desk) -> tuple[int, dict[str, object], str]:
+    command = [sys.executable, "-m", "nowcast", "status", str(desk.job_file)]
+    text, answer = (subprocess.run([*command, *extra], capture_output=True, text=True) for extra in ([], ["--json"]))
+    assert text.returncode == answer.returncode
+    return text.returncode, json.loads(answer.stdout), text.stdout
+
+
+def test_the_status_is_a_health_check(desk: Desk) -> None:
+    code, answer, text = health(desk)
+    assert code == 3 and "no run of this job has left a status yet" in text
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    code, answer, text = health(desk)
+    assert code == 0 and answer["state"] == "done" and text.startswith("done: the newest forecast is ")
+    assert {"cycle", "state", "input_age_seconds", "stages", "outputs"} <= set(answer)
+    desk.configure(model="nowhere.safetensors")
+    desk.batch(code=5)
+    code, answer, text = health(desk)
+    assert code == 5 and "is a fallback (advection); the model failed" in text
+    desk.configure(input={"max_age": "1h"})
+    assert health(desk)[0] == 3
+    desk.configure(grid={"spacing_m": -5})
+    desk.batch(code=3)
+    code, answer, text = health(desk)
+    assert code == 1 and "the last run failed: " in text and "job.yaml:" in text
+
+
+def test_the_metrics_are_what_a_node_exporter_reads(desk: Desk) -> None:
+    desk.configure(metrics="desk.prom")
+    for number in range(4):
+        desk.deliver(number)
+        if number > 1:
+            desk.batch()
+    text = (desk.folder / "desk.prom").read_text()
+    sample = re.compile(r'(nowcast_[a-z_]+)\{nowcast_job="desk"(?:,[a-z_]+="[^"]*")*\} (-?[0-9.e+-]+)')
+    found: dict[str, list[float]] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            match = sample.fullmatch(line)
+            assert match, line
+            found.setdefault(match[1], []).append(float(match[2]))
+    assert abs(found["nowcast_last_success_timestamp_seconds"][0] - time.time()) < 120
+    assert (
+        found["nowcast_last_cycle_timestamp_seconds"] == [1705292100]
+        and len(found["nowcast_stage_duration_seconds"]) == 6
+    )
+    assert 'nowcast_runs_total{nowcast_job="desk",state="done"} 2' in text
+    assert 'nowcast_latest_mae_dbz{nowcast_job="desk",method="forecast",lead_minutes="5"}' in text
+    assert text.count("# TYPE") == len(found) == text.count("# HELP")
+
+
+def test_logs_go_to_a_file_that_is_rotated(desk: Desk) -> None:
+    desk.configure(log={"file": "log/desk.log", "size": 1500, "count": 2})
+    desk.deliver(0, 1)
+    for _ in range(4):
+        desk.batch()
+    logs = sorted((desk.folder / "log").iterdir())
+    assert [path.name for path in logs] == ["desk.log", "desk.log.1", "desk.log.2"]
+    assert all(path.stat().st_size <= 1500 for path in logs) and desk.log == []
+    assert all(json.loads(line)["job"] == "desk" for path in logs for line in path.read_text().splitlines())
+
+
+def test_a_run_is_light_until_the_worker_starts() -> None:
+    code = (
+        "import sys, nowcast.operations.cycle, nowcast.cli;"
+        "print([m for m in ('torch', 'numpy', 'numba', 'xarray', 'netCDF4') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_reference_names_every_key() -> None:
+    from dataclasses import fields, is_dataclass
+    from typing import get_type_hints
+
+    from nowcast.operations.job import Job
+
+    text = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+
+    def keys(cls: type) -> list[str]:
+        hints = get_type_hints(cls)
+        return [f.name for f in fields(cls)] + [
+            k for f in fields(cls) if is_dataclass(h := hints[f.name]) for k in keys(h)
+        ]
+
+    missing = [key for key in keys(Job) if not re.search(rf"\b{key}:", text)]
+    assert missing == []

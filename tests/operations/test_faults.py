@@ -1,0 +1,278 @@
+"""What goes wrong at a desk, done for real: the forecast comes, or the refusal is clear, and the next run is whole."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from desk import Desk, Run, simulate_feed
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from nowcast.operations.lock import lock
+from nowcast.units import iso_utc
+from nowcast.weights import DEFAULT
+
+
+def assert_whole(desk: Desk) -> None:
+    """What a consumer sees: folders with a manifest that holds, a link to one of them, the status, and nothing else."""
+    for path in desk.out.rglob("*"):
+        below = path.relative_to(desk.out)
+        if below.parts[0] == ".nowcast" or path.is_dir():
+            continue
+        if path.is_symlink():
+            assert (path / "manifest.json").is_file()
+        elif path.name not in ("desk.status.json", "manifest.json"):
+            assert (path.parent / "manifest.json").is_file(), f"{below} without a manifest"
+    for cycle in desk.cycles():
+        manifest = json.loads((desk.out / cycle / "manifest.json").read_text())
+        names = {file["path"] for file in manifest["outputs"]} | {"manifest.json"}
+        assert {path.name for path in (desk.out / cycle).iterdir()} == names
+        for file in manifest["outputs"]:
+            assert hashlib.sha256((desk.out / cycle / file["path"]).read_bytes()).hexdigest() == file["sha256"]
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def worker_of(run: Run, ready: Path | None = None, pattern: str = "") -> int:
+    """The worker of a run, as soon as it has made a file of the pattern."""
+    for _ in range(2000):
+        found = children(run.pid)
+        if found and (ready is None or list(ready.glob(pattern))):
+            return found[0]
+        time.sleep(0.005)
+    raise AssertionError("the run has no worker")
+
+
+def kill_at_moments(desk: Desk, moments: int, seed: int) -> None:
+    """Kill whole runs at moments spread over a cycle; after each the next run is complete."""
+    desk.deliver(0, 1, 2, 3)
+    begun = time.monotonic()
+    desk.batch()
+    length = 1.2 * (time.monotonic() - begun)
+    chance = random.Random(seed)
+    for number in range(moments):
+        run = desk.start()
+        time.sleep(length * (number + chance.random()) / moments)
+        workers = children(run.pid)
+        run.kill()
+        run.wait()
+        for worker in workers:
+            for _ in range(400):
+                if not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text():
+                    break
+                time.sleep(0.005)
+            else:
+                raise AssertionError("the worker lives on without its parent")
+        assert_whole(desk)
+        assert desk.batch()["state"] == "done"
+        assert_whole(desk)
+        assert desk.cycles() == ["SIMR/20240115_0415"] and list((desk.inside / "work").iterdir()) == []
+
+
+def test_kill_9_at_any_moment(desk: Desk) -> None:
+    kill_at_moments(desk, 6, seed=1)
+
+
+@pytest.mark.soak
+def test_kill_9_at_forty_moments(desk: Desk) -> None:
+    kill_at_moments(desk, 40, seed=2)
+
+
+def test_a_killed_run_is_told_by_the_next_and_by_the_status(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    run = desk.start()
+    worker_of(run, desk.inside, "work/*/inputs")
+    run.kill()
+    run.wait()
+    assert desk.status["state"] == "running"
+    desk.batch()
+    told = " ".join(line["message"] for line in desk.log)
+    assert f"process {run.pid} on" in told and "the lock is taken over" in told and "removed the work of run" in told
+
+
+def test_a_second_start_gives_way(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    with lock(desk.inside / "lock", "2024-01-15T04:00:00Z"):
+        run = desk.start()
+        assert run.wait() == 0
+        desk.configure(locked_exit=7)
+        assert desk.start().wait() == 7
+    assert "another run is at work: process" in run.output.read_text() and not desk.cycles()
+
+
+def test_two_schedulers_at_once_do_each_cycle_once(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    for number in range(2, 6):
+        desk.deliver(number)
+        pair = [desk.start("--once-per", "1min") for _ in range(2)]
+        assert [run.wait() for run in pair] == [0, 0]
+        assert desk.status["totals"]["done"] == number - 1
+    for _ in range(46):
+        pair = [desk.start("--once-per", "1min") for _ in range(2)]
+        assert [run.wait() for run in pair] == [0, 0]
+    assert desk.status["totals"] == {"done": 4, "fallback": 0, "stale": 0, "failed": 0}
+    assert_whole(desk)
+
+
+def test_a_full_disk_at_any_writing_leaves_nothing_half(desk: Desk) -> None:
+    """No file may grow beyond a limit: from none at all to one that only the largest file does not fit in."""
+    desk.deliver(0, 1, 2, 3)
+    desk.batch()
+    sizes = sorted(path.stat().st_size for path in desk.out.rglob("*") if path.is_file() and not path.is_symlink())
+    shutil.rmtree(desk.out)
+    for limit in sorted({0, *(size - 1 for size in sizes if size > 0)})[::2]:
+        run = desk.start(limit_bytes=limit)
+        code, told = run.wait(), run.output.read_text()
+        assert code in (0, 3, 5) and "Traceback" not in told, told
+        assert (code == 0) == any('"state": "done"' in line for line in told.splitlines()), told
+        assert_whole(desk)
+    assert desk.batch()["state"] == "done"
+
+
+def test_a_full_disk_is_noticed_before_work_starts(desk: Desk) -> None:
+    desk.configure(output={"keep_free": "1000TB"})
+    desk.deliver(0, 1, 2)
+    status = desk.batch(code=3)
+    assert status["state"] == "failed" and "MB free, less than output.keep_free" in status["reason"]
+    assert status["stages"] == {} and not desk.cycles()
+
+
+@pytest.mark.parametrize("how", ["removed", "truncated", "replaced"])
+def test_input_that_changes_while_it_is_read(desk: Desk, how: str) -> None:
+    desk.deliver(0, 1, 2, 3)
+    newest, other = desk.feed / desk.volumes[3].name, desk.volumes[4].read_bytes()
+    whole, stop = newest.read_bytes(), threading.Event()
+
+    def meddle() -> None:
+        chance = random.Random(3)
+        while not stop.is_set():
+            if how == "removed":
+                newest.unlink()
+            elif how == "truncated":
+                newest.write_bytes(whole[: chance.randrange(len(whole))])
+            else:
+                newest.write_bytes(other)
+            stop.wait(0.002 * chance.random())
+            newest.write_bytes(whole)
+            stop.wait(0.002 * chance.random())
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    codes = [desk.start().wait() for _ in range(3)]
+    stop.set()
+    thread.join()
+    assert set(codes) <= {0, 5}, codes
+    assert_whole(desk)
+    (desk.inside / "refused.json").unlink(missing_ok=True)
+    assert desk.batch()["state"] == "done" and desk.status["cycle"] == "2024-01-15T04:15:00Z"
+
+
+class Payload:
+    """A pickle that runs code when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("what", ["missing", "truncated", "pickle", "of another architecture"])
+def test_a_model_that_cannot_be_used(desk: Desk, what: str) -> None:
+    model = desk.folder / "model.safetensors"
+    if what == "truncated":
+        model.write_bytes(DEFAULT.read_bytes()[:5000])
+    elif what == "pickle":
+        model.write_bytes(pickle.dumps(Payload(desk.folder / "opened"), protocol=2))
+    elif what == "of another architecture":
+        with safe_open(DEFAULT, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in list(file.keys())[1:]}
+            save_file(weights, model, file.metadata())
+    desk.configure(model=str(model))
+    desk.deliver(0, 1, 2)
+    status = desk.batch(code=5)
+    assert status["state"] == "fallback" and status["method"] == "advection" and "the model failed" in status["reason"]
+    with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
+        assert "the model failed" in dataset.attrs["fallback_reason"]
+    assert not (desk.folder / "opened").exists()
+    assert_whole(desk)
+
+
+def test_a_forecast_that_overruns_is_replaced_by_the_fallback(desk: Desk) -> None:
+    desk.configure(model="default", members=4000, limits={"deadline": 6})
+    desk.deliver(0, 1, 2)
+    status = desk.batch(code=5)
+    assert (status["state"], status["method"]) == ("fallback", "extrapolation")
+    assert "forecast: not done" in status["reason"] and "scores" not in status["stages"]
+    with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
+        assert dataset.attrs["method"] == "extrapolation" and "fallback_reason" in dataset.attrs
+    manifest = json.loads((desk.out / desk.cycles()[0] / "manifest.json").read_text())
+    assert manifest["state"] == "fallback" and manifest["reason"] == status["reason"]
+    assert_whole(desk)
+
+
+def test_a_worker_that_dies_late_leaves_the_fallback(desk: Desk) -> None:
+    desk.configure(limits={"retries": 0}, model="default", members=4000)
+    desk.deliver(0, 1, 2)
+    run = desk.start()
+    worker = worker_of(run, desk.inside, "work/*/fallback/forecast.nc")
+    time.sleep(0.2)
+    os.kill(worker, 9)
+    assert run.wait() == 5
+    assert desk.status["method"] == "extrapolation" and "killed by SIGKILL" in desk.status["reason"]
+
+
+def test_a_worker_that_dies_early_is_started_again(desk: Desk) -> None:
+    desk.deliver(0, 1, 2, 3)
+    run = desk.start()
+    os.kill(worker_of(run), 9)
+    assert run.wait() == 0
+    assert desk.status["state"] == "done" and any("killed by SIGKILL" in text for text in desk.status["warnings"])
+
+
+def test_an_archive_bomb_is_left_out(desk: Desk) -> None:
+    """A volume that unpacks to more than the worker's memory: the forecast comes from the others."""
+    desk.configure(limits={"memory": "1GB"})
+    desk.deliver(0, 1, 2)
+    head = b"AR2V0006.001" + bytes.fromhex("00004d0c") + bytes.fromhex("00e4e1c0") + b"SIMR"
+    with gzip.open(desk.feed / "SIMR20240115_041500.gz", "wb", compresslevel=1) as bomb:
+        bomb.write(head)
+        for _ in range(30):
+            bomb.write(bytes(50_000_000))
+    for _ in range(3):
+        status = desk.batch()
+        assert status["state"] == "done" and status["cycle"] == "2024-01-15T04:10:00Z"
+    assert "041500.gz" not in " ".join(desk.status["warnings"]), "after two times it is not tried again"
+
+
+def test_volumes_from_the_future_are_not_believed(desk: Desk) -> None:
+    """Where the clock was put back the files' own dates still tell: these volumes are believed."""
+    now = np.datetime64("now").astype("datetime64[m]").astype("datetime64[ns]")
+    before, start = now - np.timedelta64(10, "m"), now + np.timedelta64(60, "m")
+    strange = simulate_feed(desk.folder / "strange", volumes=2, start=start)
+    for path in (*simulate_feed(desk.folder / "recent", volumes=2, start=before), *strange):
+        shutil.copy(path, desk.feed)
+    assert desk.batch()["cycle"] == iso_utc(before + np.timedelta64(5, "m"))
+    later = time.time() + 4500
+    for path in strange:
+        os.utime(desk.feed / path.name, (later, later))
+    status = desk.batch()
+    assert status["cycle"] == iso_utc(start + np.timedelta64(5, "m")) and -4200 < status["input_age_seconds"] < -3600
+    assert desk.batch("--once-per", "5min")["totals"]["done"] == 2, "and nothing is done twice until the clock is there"

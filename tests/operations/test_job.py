@@ -1,0 +1,117 @@
+"""Job files: strict, told with file and line, and with no way out of the output root."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nowcast.errors import ConfigError, OutputError
+from nowcast.operations.full_job import FullJob
+from nowcast.operations.job import read_job
+from nowcast.operations.quantities import bytes_of, seconds_of
+from nowcast.operations.tree import below, plain_name, rendered
+
+LEAST = "input: {path: in}\noutput: {root: out}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def to_file(text: str) -> Path:
+        path = tmp_path / "south.yaml"
+        path.write_text(text)
+        return path
+
+    return to_file
+
+
+def test_the_least_job_has_its_paths_beside_the_file(write, tmp_path: Path) -> None:
+    job = read_job(write(LEAST))
+    assert job.name == "south" and job.input.path == str(tmp_path / "in") and job.output.root == tmp_path / "out"
+    assert job.status_file == tmp_path / "out" / "south.status.json" and job.limits.deadline == 240
+    assert read_job(write(LEAST + "model: m.safetensors\n")).model == str(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("leads: many", "south.yaml:3: leads = 'many'"),
+        ("lead: 3", "south.yaml:3: unknown key 'lead': did you mean 'leads'"),
+        ("limits:\n  deadline: soon", "south.yaml:4: limits.deadline = 'soon': expected a duration such as 90s"),
+        ("limits: {memory: big}", "limits.memory = 'big': expected a size such as 500MB"),
+        ("limits: {shares: {grid: 0.95}}", "do not rise"),
+        ("members: 3\nmodel: none", "an ensemble needs a model"),
+        ("site: {name: ../up}", "expected letters"),
+        ("site: {lat: 1.0}", "give all three or none"),
+        ("leads: 0", "leads is 0"),
+    ],
+)
+def test_a_wrong_job_is_told_with_its_line(write, line: str, words: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        read_job(write(LEAST + line + "\n"))
+    assert words in str(told.value)
+
+
+def test_the_settings_of_the_science_are_checked_too(write) -> None:
+    path = write(LEAST + "grid:\n  spacing_m: -1\n")
+    assert read_job(path).grid == {"spacing_m": -1}
+    with pytest.raises(ConfigError, match=r"south\.yaml:3: grid spacing_m is -1"):
+        read_job(path, FullJob)
+    assert read_job(write(LEAST + "fit: {gaussians: 99}\n"), FullJob).fit.gaussians == 99  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"folder": "../{time:%H%M}"},
+        {"folder": "/tmp/{time:%H%M}"},
+        {"folder": "{site}/../../{time:%H%M}"},
+        {"folder": ".hidden/{time:%H%M}"},
+        {"folder": "{time:../%H%M}"},
+        {"folder": "{site}"},
+        {"folder": "{time.__class__}"},
+        {"folder": "{site!r}/{time:%H%M}"},
+        {"folder": "{time"},
+        {"name": "../forecast"},
+        {"name": "a/forecast"},
+        {"latest": "../latest"},
+        {"latest": "{time:%H}"},
+    ],
+)
+def test_output_paths_cannot_leave_the_root(write, output: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="output"):
+        read_job(write(yaml.safe_dump({"input": {"path": "in"}, "output": {"root": "out", **output}})))
+
+
+def test_a_name_from_a_file_cannot_climb() -> None:
+    site = plain_name("../../etc/../x y")
+    path = rendered("{site}/{time:%H%M}", site=site, job="job", time=datetime(2024, 1, 15, 4, 10))
+    assert path.parts == ("etc_x_y", "0410")
+
+
+def test_symbolic_links_out_of_the_root_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root" / "site").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="by a symbolic link"):
+        below(tmp_path / "root", "site/20240115/0410")
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (tmp_path / "root" / "inner").mkdir()
+    (tmp_path / "root" / "alias").symlink_to(tmp_path / "root" / "inner")
+    assert below(tmp_path / "root", "alias/0410").parent.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [(90, 90), ("90s", 90), ("5min", 300), ("1h30min", 5400), ("1.5 h", 5400), ("7d", 604800)]
+)
+def test_durations(text: object, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+def test_sizes_and_what_is_none() -> None:
+    assert (bytes_of("500MB"), bytes_of("2GiB"), bytes_of(7)) == (500_000_000, 2 * 2**30, 7)
+    for bad in ("", "5", "5 minutes", "-5min", -5, True, float("nan"), None):
+        with pytest.raises(ValueError, match="expected a duration"):
+            seconds_of(bad)
