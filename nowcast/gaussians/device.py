@@ -21,7 +21,7 @@ T = TypeVar("T")
 WORTH_IT = 1 << 22
 """Values a volume (channels times voxels) from which on ``auto`` takes CUDA: with fewer, starting the kernels takes
 about as long as the CPU does for their work. An estimate, not a measurement."""
-FIELDS_HELD = 12
+FIELDS_HELD = 14
 """Fields of the size of a volume that one fit holds at most on a device, besides target and weight of each volume."""
 
 

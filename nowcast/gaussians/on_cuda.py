@@ -38,7 +38,8 @@ class OnCuda:
     device: torch.device
 
     def _sent(self, *arrays: np.ndarray) -> tuple[Tensor, ...]:
-        return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
+        writable = (np.require(array, requirements=("C", "W")) for array in arrays)  # torch warns of others
+        return tuple(torch.from_numpy(array).to(self.device) for array in writable)
 
     def observed(
         self, volumes: VolumeSequence, t: int, strong_dbz: Sequence[float], strong_weight: float

@@ -73,6 +73,7 @@ def test_the_fit_on_the_device_is_the_fit_on_the_cpu() -> None:
 
 def test_target_and_weight_are_those_of_the_cpu(cuda: Compute) -> None:
     volumes = two_channels()
+    volumes.mask.flags.writeable = False  # as files may give them
     ours, theirs = (image_term(volumes, 0, FitConfig(), compute) for compute in (cuda, CPU))
     for name in ("target", "root_weight"):
         np.testing.assert_allclose(cuda.to_host(getattr(ours, name)), getattr(theirs, name), rtol=1e-6, atol=0)
