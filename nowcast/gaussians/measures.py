@@ -76,11 +76,13 @@ def equal_error_bytes(reflectivity: Float32, mask: Bool, psnr_db: float) -> int 
     if not math.isfinite(psnr_db):
         return None
     seen = reflectivity[mask].astype(np.float64)
+    echo = seen[seen != 0]  # the rest stays what it is whatever the step
+    rarer_db = 10 * math.log10(seen.size / max(echo.size, 1))
     low, high = math.log(1e-3), math.log(4 * MAX_DBZ)
     for _ in range(40):
         step = math.exp(0.5 * (low + high))
-        wrong = (np.rint(seen / step) * step - seen).astype(np.float32)
-        good = peak_signal_to_noise(wrong) > psnr_db
+        wrong = (np.rint(echo / step) * step - echo).astype(np.float32)
+        good = echo.size == 0 or peak_signal_to_noise(wrong) + rarer_db > psnr_db
         low, high = (math.log(step), high) if good else (low, math.log(step))
     codes = np.where(mask, np.rint(np.nan_to_num(reflectivity) / math.exp(low)), _UNOBSERVED).astype(np.int16)
     return _compressed(codes)
