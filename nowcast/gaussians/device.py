@@ -58,7 +58,7 @@ def compute_on(device: str, values: int) -> Compute:
 
 
 def computed(config: FitConfig, volumes: VolumeSequence, fit: Callable[[Compute], T]) -> T:
-    """The fit, on the device that the settings choose; ``auto`` goes on on the CPU where the device has no room.
+    """The fit, on the device that the settings choose; with ``auto`` the CPU does what the device fails at.
 
     Raises
     ------
@@ -74,10 +74,15 @@ def computed(config: FitConfig, volumes: VolumeSequence, fit: Callable[[Compute]
     try:
         return fit(compute)
     except torch.OutOfMemoryError as error:
-        wanted = 4 * size * (2 * len(volumes) + FIELDS_HELD) / 2**30
-        told = f"the CUDA device has no room for the fit, which takes some {wanted:.1f} GiB for volumes of this size"
+        room = f"{4 * size * (2 * len(volumes) + FIELDS_HELD) / 2**30:.1f} GiB"
+        told = f"the CUDA device has no room for the fit, which takes some {room} for volumes of this size"
         if config.device != AUTO:
             raise InputError(f"{told}: fit fewer sequences at a time, or take --device cpu") from error
+    except Exception as error:  # a driver, a compiler that is missing: whatever it is, the CPU can do the fit
+        if config.device != AUTO:
+            raise
+        logger.debug("the fit on the CUDA device failed", exc_info=error)
+        told = f"the fit on the CUDA device failed ({type(error).__name__}: {error})"
     finally:
         torch.cuda.empty_cache()  # other processes may want it
     logger.warning("%s: it is done on the CPU", told)

@@ -155,19 +155,22 @@ def test_a_device_of_another_name_is_refused() -> None:
             FitConfig(device=name)
 
 
-@pytest.mark.parametrize("name", ["auto", "cuda"])
-def test_a_fit_that_finds_no_room_goes_on_on_the_cpu_if_that_may_be(name: str, monkeypatch, caplog) -> None:
+@pytest.mark.parametrize(
+    ("error", "warning", "refusal"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "no room for the fit, which takes some 0.0 GiB", InputError),
+        (RuntimeError("Failed to find C compiler"), "failed (RuntimeError: Failed to find C compiler)", RuntimeError),
+    ],
+)
+def test_what_the_device_fails_at_the_cpu_does_if_it_may(error, warning, refusal, monkeypatch, caplog) -> None:
     monkeypatch.setattr(device_module, "compute_on", lambda device, values: object())
 
     def fit(compute: Compute) -> Compute:
         if compute is not CPU:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return compute
 
-    config, volumes = FitConfig(device=name), two_channels()
-    if name == "auto":
-        assert computed(config, volumes, fit) is CPU
-        assert "no room for the fit, which takes some 0.0 GiB" in caplog.text and "on the CPU" in caplog.text
-    else:
-        with pytest.raises(InputError, match="fewer sequences at a time"):
-            computed(config, volumes, fit)
+    assert computed(FitConfig(), two_channels(), fit) is CPU
+    assert warning in caplog.text and "it is done on the CPU" in caplog.text
+    with pytest.raises(refusal):
+        computed(FitConfig(device="cuda"), two_channels(), fit)
