@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nowcast import units
 from nowcast.errors import InputError
 from nowcast.io.atomic import file_digest
 from nowcast.operations.full_job import FullJob
@@ -26,6 +27,8 @@ from nowcast.units import iso_utc
 from nowcast.weights import DEFAULT
 
 KEPT_VOLUMES = 16
+LIKELY_STEP_MINUTES, LONGEST_STEP_MINUTES = 5.0, 15.0
+"""Of lead times where a single volume, after a gap, has no step of its own; and what may be taken for a step at all."""
 
 
 class Steps:
@@ -40,6 +43,7 @@ class Steps:
         self.job = job
         self.inputs = plan.work / INPUTS
         self.radar = job.site.name
+        self.usual_step_minutes = LIKELY_STEP_MINUTES
         self.at: np.datetime64 | None = None if plan.at is None else np.datetime64(plan.at, "ns")
 
     def survey(self) -> None:
@@ -58,6 +62,9 @@ class Steps:
             raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
         self.radar = self.job.site.name or believed[-1].radar or self.job.name
         self.reporter.tell("times", [str(t) for t in times])
+        steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([LIKELY_STEP_MINUTES])
+        if np.median(steps) <= LONGEST_STEP_MINUTES:
+            self.usual_step_minutes = max(round(2 * float(np.median(steps))), 1) / 2
         if self.plan.kind != SURVEY:
             self._check(times[-1])
             self.at = times[-1]
@@ -115,13 +122,16 @@ class Steps:
     def _request(self) -> ForecastRequest:
         job = self.job
         named = {"none": None, "default": DEFAULT}
+        step = job.step_minutes
+        if step is None and len(self.volumes) == 1:
+            step = self.usual_step_minutes
         minutes = int(self.volumes.times[-1].astype("datetime64[m]").astype(np.int64))
         return ForecastRequest(
             source=self.inputs,
             fit=job.fit,
             frames=job.input.frames,
             leads=job.leads,
-            step_minutes=job.step_minutes,
+            step_minutes=step,
             model=named[job.model] if job.model in named else Path(job.model),
             members=job.members,
             seed=job.seed + minutes,
