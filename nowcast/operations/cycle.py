@@ -23,7 +23,7 @@ from nowcast.operations.publish import Published, Records, link_latest, publish,
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
-from nowcast.operations.watch import DIED, REFUSED, Clock, WorkerLost, worker
+from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, worker
 from nowcast.operations.worker import FULL, KNOWN, SIMPLE, SURVEY, Plan, too_old
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,8 @@ class Cycle:
         self.made: dict[str, dict[str, Any]] = {}
         self.published: Published | None = None
         self.site = job.site.name or job.name
-        self.reading: tuple[Path, float] | None = None
+        self.reading: Path | None = None
+        self.left_out: Path | None = None
 
     def run(self) -> Outcome:
         """Run the cycle; whatever happens, the status says so and no work is left."""
@@ -121,10 +122,9 @@ class Cycle:
         retention.require_room(self.job)
         self._wait_for_inputs()
         status.write_status(self.job, self.status.facts())
-        lost = self._work(FULL)
-        tries = 0
-        while lost and lost.kind == DIED and tries < self.job.limits.retries and self._time_for("grid"):
-            tries += 1
+        lost, tries = self._work(FULL), 0
+        while lost and self._worth_trying(lost, tries) and self._time_for("grid"):
+            tries += self.left_out is None
             lost = self._work(FULL)
         if lost and not self.published:
             if "fallback" not in self.made and lost.kind != REFUSED:
@@ -134,6 +134,10 @@ class Cycle:
             self._publish("fallback", str(lost))
         for cycle in retention.clean(self.job):
             logger.info("removed cycle %s", cycle)
+
+    def _worth_trying(self, lost: WorkerLost, tries: int) -> bool:
+        """Whether another worker may do better: without the file that the last one was lost over, or by luck."""
+        return self.left_out is not None or (lost.kind == DIED and tries < self.job.limits.retries)
 
     def _time_for(self, stage: str) -> bool:
         return self.published is None and self.clock.left(stage) > 0
@@ -182,9 +186,10 @@ class Cycle:
     def _hear(self, kind: str, *facts: Any) -> None:
         match kind, facts:
             case "end", (stage,):
+                self.reading = None
                 self._took(stage)
             case "reading", (path,):
-                self.reading = Path(path), self.clock.seconds
+                self.reading = Path(path)
             case "times", (times,):
                 self.status.saw(_cycle(times[-1]))
             case "cycle", (cycle, site, files):
@@ -204,15 +209,12 @@ class Cycle:
                 raise _End(state, 0 if state == KNOWN else 3, reason)
 
     def _lose(self, lost: WorkerLost) -> None:
-        """Say how the worker was lost; a file that killed it, or took most of the time, is not read again."""
+        """Say how the worker was lost; the file that it was reading then is left out."""
         self._warn(str(lost))
-        if self.reading is None or lost.kind == REFUSED or lost.stage not in ("inputs", "grid"):
-            return
-        path, since = self.reading
-        slow = self.clock.seconds - since > 0.5 * self.job.limits.shares.grid * self.job.limits.deadline
-        if lost.kind == DIED or slow:
-            self._warn(f"{path.name} is left out: the worker was lost while reading it")
-            self.refused.add(path, self.feed.files[path])
+        self.left_out = self.reading if lost.kind in (DIED, STUCK) else None
+        if self.left_out is not None:
+            self._warn(f"{self.left_out.name} is left out: the worker was lost while reading it")
+            self.refused.add(self.left_out, self.feed.files[self.left_out])
 
     def _publish(self, which: str, reason: str | None) -> None:
         """Publish a forecast that lies in the work folder."""

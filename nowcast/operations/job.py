@@ -115,8 +115,9 @@ class Retention:
 @dataclass(frozen=True)
 class Shares:
     """By which share of the deadline each stage must have ended, ``wait`` being that for files which are still being
-    written; what one leaves over goes to the next."""
+    written; what one leaves over goes to the next. ``file`` is what a single file may take."""
 
+    file: float = 0.1
     wait: float = 0.15
     inputs: float = 0.25
     grid: float = 0.5
@@ -125,7 +126,7 @@ class Shares:
 
     def __post_init__(self) -> None:
         check_numbers(self, "shares", share=[f.name for f in fields(self)])
-        rising = [0.0, *(getattr(self, f.name) for f in fields(self)), 1.0]
+        rising = [0.0, self.wait, self.inputs, self.grid, self.fallback, self.forecast, 1.0]
         if any(b <= a for a, b in pairwise(rising)):
             raise ConfigError(f"shares {rising[1:-1]} do not rise within 0..1")
 

@@ -168,7 +168,7 @@ def _rows(path: Path) -> list[Row]:
 def _forget(job: FullJob, volumes: VolumeSequence) -> None:
     """Remove observed volumes and extrapolations whose forecasts have all had their time."""
     step = units.seconds(nominal_step(volumes.times)) or 600.0
-    longest = job.leads * (60 * job.step_minutes if job.step_minutes else step) + job.input.max_age + 3600
+    longest = job.leads * (60 * job.step_minutes if job.step_minutes else step) + 3600
     oldest = _seconds(volumes.times[-1]) - longest
     for file in [*(job.inside / "observed").glob("*.nc"), *(job.inside / "baselines").glob("*.nc")]:
         try:

@@ -66,7 +66,10 @@ def entries_of(folder: Path, radar: str, reading: Callable[[Path], None]) -> tup
     for path in sorted(folder.iterdir()):
         reading(path)
         try:
-            entries += read_entries(path)
+            found = read_entries(path)
+            # These are read when first asked for, and remembered: here it is known which file they come from.
+            _ = [entry.elevations for entry in found]
+            entries += found
         except InputError as error:
             reasons.append(str(error))
     kinds = Counter((entry.head is None, entry.radar) for entry in entries)

@@ -17,11 +17,11 @@ FORK = multiprocessing.get_context("fork")
 """A fork of this light, single-threaded process starts at once; the worker imports what is heavy."""
 
 
-OVERRAN, DIED, REFUSED = "overran", "died", "refused"
+OVERRAN, STUCK, DIED, REFUSED = "overran", "stuck", "died", "refused"
 
 
 class WorkerLost(Exception):
-    """The worker ended before it was done: it overran its time, died, or refused to go on, with an exit code."""
+    """The worker ended before it was done: it overran its time, stuck to a file, died, or refused to go on."""
 
     def __init__(self, stage: str, why: str, kind: str, exit_code: int = 1) -> None:
         super().__init__(f"{stage}: {why}")
@@ -33,6 +33,7 @@ class Clock:
 
     def __init__(self, limits: Limits) -> None:
         self.begun = time.monotonic()
+        self.file_s = limits.shares.file * limits.deadline
         self.ends = {name: self.begun + getattr(limits.shares, name, 1.0) * limits.deadline for name in STAGES}
 
     @property
@@ -63,10 +64,14 @@ class Worker:
         WorkerLost
             It overran, or died. It is stopped when the context is left.
         """
+        kind = ""
         while True:
             left = clock.left(all_until or self.stage)
+            patience = min(left, clock.file_s) if kind == "reading" else left
             try:
-                if left <= 0 or not self.pipe.poll(left):
+                if left <= 0 or not self.pipe.poll(patience):
+                    if patience < left:
+                        raise WorkerLost(self.stage, f"a file took more than {clock.file_s:.0f} s", STUCK)
                     raise WorkerLost(self.stage, f"not done {clock.seconds:.0f} s after the start", OVERRAN)
                 message = self.pipe.recv()
             except (EOFError, OSError):

@@ -12,7 +12,7 @@ import numpy as np
 
 from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times
-from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, plain_file, sniff
+from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, damage_told, plain_file, sniff
 from nowcast.radar.polar import SAME_ELEVATION_DEG
 from nowcast.radar.reader import read_elevations, read_volume_head
 from nowcast.radar.volume_head import VolumeHead
@@ -136,7 +136,7 @@ def _entries_of(path: Path, size: int, modified_ns: int) -> tuple[Entry, ...]:
         head = read_volume_head(path)
         return (Entry(path, head.time, kind, head),)
     if kind in (*GRID_FORMATS, VOLUMES):
-        with plain_file(path) as plain:
+        with damage_told(path), plain_file(path) as plain:
             return tuple(Entry(path, time, kind) for time in gridded_times(plain))
     raise InputError(f"{path} is a {kind} file, not a radar volume")
 

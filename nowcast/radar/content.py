@@ -37,7 +37,7 @@ def sniff(path: Path | str) -> str:
     if not head:
         raise InputError(f"{path} is empty (0 bytes)")
     if head.startswith((HDF5, b"CDF")):
-        with plain_file(path) as plain:
+        with damage_told(path), plain_file(path) as plain:
             return _netcdf_kind(plain, head)
     if head.startswith((b"AR2V", b"ARCHIVE2")):
         return "nexrad"
@@ -97,6 +97,19 @@ def plain_file(path: Path) -> Iterator[Path]:
             yield plain
         except InputError as error:
             raise type(error)(str(error).replace(str(plain), str(path))) from error
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Raise InputError for whatever a library answers to a damaged file: they fail in every way there is."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path} is damaged or not fully written ({_damage(error) or type(error).__name__})"
+        ) from error
 
 
 def _damage(error: Exception) -> str:

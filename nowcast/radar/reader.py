@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nowcast.errors import InputError
-from nowcast.radar.content import POLAR_FORMATS, plain_file, sniff
+from nowcast.radar.content import POLAR_FORMATS, damage_told, plain_file, sniff
 from nowcast.radar.polar import PolarVolume, Site, Sweep
 from nowcast.radar.volume_head import VolumeHead
 
@@ -66,8 +66,9 @@ def read_volume_head(path: Path | str) -> VolumeHead:
     if kind == "nexrad":
         from nowcast.radar import nexrad
 
-        return nexrad.read_head(path)
-    with plain_file(path) as plain:
+        with damage_told(path):
+            return nexrad.read_head(path)
+    with damage_told(path), plain_file(path) as plain:
         return replace(_read_head(plain, kind), path=path)
 
 
@@ -78,7 +79,8 @@ def read_site(head: VolumeHead) -> Site | None:
     from nowcast.radar import nexrad
 
     try:
-        return nexrad.read_site(head.path)
+        with damage_told(head.path):
+            return nexrad.read_site(head.path)
     except InputError:
         return None
 
@@ -89,7 +91,7 @@ def read_elevations(head: VolumeHead) -> tuple[float, ...] | None:
         return head.elevations_deg
     from nowcast.radar import odim
 
-    with plain_file(head.path) as plain:
+    with damage_told(head.path), plain_file(head.path) as plain:
         return odim.read_elevations(plain)
 
 
@@ -103,8 +105,9 @@ def read_sweeps(path: Path | str, also: Collection[str] = ()) -> tuple[VolumeHea
     if kind == "nexrad":
         from nowcast.radar import nexrad
 
-        return nexrad.read_nexrad(path, also)
-    with plain_file(path) as plain:
+        with damage_told(path):
+            return nexrad.read_nexrad(path, also)
+    with damage_told(path), plain_file(path) as plain:
         head, sweeps = _read(plain, kind, also)
     return replace(head, path=path), sweeps
 
