@@ -134,7 +134,9 @@ class VolumeSequence:
     channels
         Name of each channel; the first is ``"reflectivity"``.
     sources
-        For each time, the file the volume came from.
+        For each time, the file the volume came from, or the files.
+    radars, missing
+        Of mosaics, the names of the radars, and for each time of those that had no volume; empty for a single radar.
     coverage
         ``[Z, Y, X]`` bool or None. Some gridded files do not tell "not observed" from "no echo"; then ``mask`` is
         True everywhere, and ``coverage`` marks the voxels that held a value at least once in the archive. It may
@@ -148,6 +150,8 @@ class VolumeSequence:
     channels: tuple[str, ...] = (REFLECTIVITY,)
     sources: tuple[str, ...] = ()
     coverage: Bool | None = None
+    radars: tuple[str, ...] = ()
+    missing: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         t, shape = len(self.times), self.grid.shape
@@ -163,6 +167,7 @@ class VolumeSequence:
         rising = bool((np.diff(self.times) > np.timedelta64(0, "ns")).all())
         _require(rising, "volume times do not rise strictly: sort the volumes and drop duplicates")
         _require(len(self.sources) in (0, t), f"{len(self.sources)} sources for {t} volumes")
+        _require(len(self.missing) in (0, t), f"missing radars of {len(self.missing)} volumes for {t} volumes")
         covered = self.coverage
         told = covered is None or (covered.shape == shape and covered.dtype == np.bool_)
         _require(told, f"volume coverage is not bool of shape {shape}")
@@ -195,7 +200,15 @@ class VolumeSequence:
         """The volumes at the given positions along time."""
         keep = np.arange(len(self))[indices]
         sources = tuple(self.sources[i] for i in keep) if self.sources else ()
-        return replace(self, values=self.values[keep], mask=self.mask[keep], times=self.times[keep], sources=sources)
+        missing = tuple(self.missing[i] for i in keep) if self.missing else ()
+        return replace(
+            self,
+            values=self.values[keep],
+            mask=self.mask[keep],
+            times=self.times[keep],
+            sources=sources,
+            missing=missing,
+        )
 
     def until(self, time: np.datetime64) -> VolumeSequence:
         """The volumes valid at or before ``time``."""

@@ -10,6 +10,7 @@ import typer
 from nowcast.cli.console import command_line, print_json, print_note, print_result, progress_bar
 from nowcast.cli.options import (
     ClutterOption,
+    CombineOption,
     ConfigOption,
     ExtentOption,
     Frames,
@@ -22,6 +23,7 @@ from nowcast.cli.options import (
     Psnr,
     SiteOption,
     SpacingOption,
+    WithinOption,
     given,
     load_settings,
     parse_model,
@@ -62,6 +64,8 @@ def evaluate(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
+    within: WithinOption = None,
+    combine: CombineOption = None,
     as_json: Json = False,
 ) -> None:
     """Forecast from every possible initial time of an archive and score the methods side by side.
@@ -72,7 +76,16 @@ def evaluate(
     from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive
     from nowcast.pipeline.report_files import folder_of, make_folder
 
-    settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
+    settings = load_settings(
+        config,
+        gaussians=gaussians,
+        psnr=psnr,
+        spacing=spacing,
+        extent=extent,
+        levels=levels,
+        within=within,
+        combine=combine,
+    )
     request = EvaluateRequest(
         source=source,
         fit=settings.fit,
@@ -83,6 +96,7 @@ def evaluate(
         keep_forecasts=folder_of(output) / "forecasts" if output is not None and keep_forecasts else None,
         grid=settings.grid,
         quality=settings.quality,
+        mosaic=settings.mosaic,
         tally=settings.tally,
         site=parse_site(site),
         clutter=clutter,

@@ -11,6 +11,7 @@ from nowcast.cli.console import command_line, print_json, print_note, print_resu
 from nowcast.cli.options import (
     ChannelsOption,
     ClutterOption,
+    CombineOption,
     ConfigOption,
     DeviceOption,
     ExtentOption,
@@ -21,6 +22,7 @@ from nowcast.cli.options import (
     Psnr,
     SiteOption,
     SpacingOption,
+    WithinOption,
     given,
     load_settings,
     parse_channels,
@@ -60,6 +62,8 @@ def fit(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
+    within: WithinOption = None,
+    combine: CombineOption = None,
     channels: ChannelsOption = None,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +77,15 @@ def fit(
     if export is not None:
         check_export(export)
     settings = load_settings(
-        config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels, device=device
+        config,
+        gaussians=gaussians,
+        psnr=psnr,
+        spacing=spacing,
+        extent=extent,
+        levels=levels,
+        within=within,
+        combine=combine,
+        device=device,
     )
     with progress_bar("Fitting Gaussians") as progress:
         report = fit_archive(
@@ -83,6 +95,7 @@ def fit(
             every=every,
             grid=settings.grid,
             quality=settings.quality,
+            mosaic=settings.mosaic,
             site=parse_site(site),
             clutter=clutter,
             **given(frames=frames, future=future),

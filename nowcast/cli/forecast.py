@@ -11,6 +11,7 @@ from nowcast.cli.console import command_line, counted, print_json, print_note, p
 from nowcast.cli.options import (
     AtOption,
     ClutterOption,
+    CombineOption,
     ConfigOption,
     ExtentOption,
     Frames,
@@ -23,6 +24,7 @@ from nowcast.cli.options import (
     Psnr,
     SiteOption,
     SpacingOption,
+    WithinOption,
     given,
     load_settings,
     parse_model,
@@ -59,6 +61,8 @@ def forecast(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
+    within: WithinOption = None,
+    combine: CombineOption = None,
     as_json: Json = False,
 ) -> None:
     """Forecast the 3D reflectivity from the newest volumes.
@@ -69,7 +73,16 @@ def forecast(
     from nowcast.pipeline.forecast import ForecastRequest, run_forecast
     from nowcast.units import iso_utc
 
-    settings = load_settings(config, gaussians=gaussians, psnr=psnr, spacing=spacing, extent=extent, levels=levels)
+    settings = load_settings(
+        config,
+        gaussians=gaussians,
+        psnr=psnr,
+        spacing=spacing,
+        extent=extent,
+        levels=levels,
+        within=within,
+        combine=combine,
+    )
     request = ForecastRequest(
         source=source,
         fit=settings.fit,
@@ -79,6 +92,7 @@ def forecast(
         seed=seed,
         grid=settings.grid,
         quality=settings.quality,
+        mosaic=settings.mosaic,
         site=parse_site(site),
         clutter=clutter,
         state=state,

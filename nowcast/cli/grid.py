@@ -12,6 +12,7 @@ from nowcast.cli.options import (
     AtOption,
     ChannelsOption,
     ClutterOption,
+    CombineOption,
     ConfigOption,
     ExtentOption,
     Input,
@@ -19,8 +20,10 @@ from nowcast.cli.options import (
     LevelsOption,
     SiteOption,
     SpacingOption,
+    WithinOption,
     grid_config,
     load_settings,
+    mosaic_config,
     parse_channels,
     parse_site,
     parse_time,
@@ -38,6 +41,8 @@ def grid(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
+    within: WithinOption = None,
+    combine: CombineOption = None,
     channels: ChannelsOption = None,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +55,7 @@ def grid(
     from nowcast.io.volumes import write_volumes
     from nowcast.pipeline.channels import without_empty
     from nowcast.pipeline.inputs import GridConfig, load_sequence
+    from nowcast.radar.mosaic import MosaicConfig
     from nowcast.radar.quality import QualityConfig
     from nowcast.types import REFLECTIVITY
     from nowcast.units import iso_utc
@@ -57,6 +63,7 @@ def grid(
     # All settings together take seconds to import, which is long beside the gridding.
     settings = None if config is None else load_settings(config)
     base = GridConfig() if settings is None else settings.grid
+    mosaic = mosaic_config(MosaicConfig() if settings is None else settings.mosaic, within, combine)
     quality = QualityConfig() if settings is None else settings.quality
     wanted = parse_channels(channels, (REFLECTIVITY,) if settings is None else settings.channels)
     start = time.perf_counter()
@@ -71,6 +78,7 @@ def grid(
             clutter=clutter,
             progress=progress,
             channels=wanted,
+            mosaic=mosaic,
         )
     volumes = without_empty(volumes)
     write_volumes(volumes, output, history=command_line())
@@ -79,6 +87,8 @@ def grid(
         answer = {"output": str(output), "times": list(volumes.times), "sources": list(volumes.sources)}
         shape = list(volumes.grid.shape)
         answer["channels"] = list(volumes.channels)
+        if volumes.radars:
+            answer |= {"radars": list(volumes.radars), "radars_missing": list(volumes.missing)}
         print_json({**answer, "shape": shape, "observed": float(volumes.mask.mean()), "seconds": round(seconds, 3)})
     else:
         print_result(str(output))

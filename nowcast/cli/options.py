@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from nowcast.pipeline.inputs import GridConfig
     from nowcast.pipeline.settings import Settings
     from nowcast.radar import Site
+    from nowcast.radar.mosaic import MosaicConfig
 
 Input = Annotated[
     Path,
-    typer.Argument(help="Directory of radar or gridded files, or one volume-sequence file.", show_default=False),
+    typer.Argument(
+        help="Directory of radar or gridded files, or one volume-sequence file; of several radars a directory with one "
+        "directory each.",
+        show_default=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object on stdout.")]
 SiteOption = Annotated[
@@ -102,6 +107,22 @@ DeviceOption = Annotated[
         help="Where to fit; auto takes CUDA where there is any and the volumes are large. [auto]",
     ),
 ]
+WithinOption = Annotated[
+    float | None,
+    typer.Option(
+        "--within",
+        metavar="MINUTES",
+        help="Of several radars, volumes that began no longer before their mosaic's time. [7.5]",
+    ),
+]
+CombineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--combine",
+        metavar="mean|strongest",
+        help="Of several radars, the mean weighted by distance and beam height, or the strongest echo. [mean]",
+    ),
+]
 Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
 
 
@@ -157,6 +178,8 @@ def load_settings(
     extent: float | None = None,
     levels: str | None = None,
     device: str | None = None,
+    within: float | None = None,
+    combine: str | None = None,
 ) -> Settings:
     """The settings in force: the defaults, a file's in their place, and options in place of these."""
     from nowcast.pipeline.config import load_config
@@ -168,7 +191,8 @@ def load_settings(
     except ConfigError as error:
         raise typer.BadParameter(str(error), param_hint="--device") from error
     fit = replace(fit, **budget(gaussians, psnr, settings.fit.psnr_db or AUTO_PSNR_DB))
-    return replace(settings, fit=fit, grid=grid_config(settings.grid, spacing, extent, levels))
+    grid, mosaic = grid_config(settings.grid, spacing, extent, levels), mosaic_config(settings.mosaic, within, combine)
+    return replace(settings, fit=fit, grid=grid, mosaic=mosaic)
 
 
 def parse_model(text: str) -> Path | None:
@@ -212,3 +236,11 @@ def grid_config(base: GridConfig, spacing: float | None, extent: float | None, l
         return replace(base, **options)
     except ConfigError as error:
         raise UsageError(f"--spacing, --extent, --levels: {error}") from error
+
+
+def mosaic_config(base: MosaicConfig, within: float | None, combine: str | None) -> MosaicConfig:
+    """How to bring several radars together, with what ``--within`` and ``--combine`` say in place of its own."""
+    try:
+        return replace(base, **given(within_minutes=within, combine=combine))
+    except ConfigError as error:
+        raise UsageError(f"--within, --combine: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,6 +134,14 @@ def global_attributes(kind: str, title: str, history: str) -> dict[str, str]:
         "history": f"{stamp} {history or 'nowcast'}",
         "nowcast_kind": kind,
     }
+
+
+def radar_attributes(radars: Sequence[str], missing: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Global attributes of what several radars saw: their names, and those of them that were missing at some time."""
+    if not radars:
+        return {}
+    absent = {name for names in missing for name in names}
+    return {"radars": ", ".join(radars), "radars_missing": ", ".join(name for name in radars if name in absent)}
 
 
 def write_dataset(dataset: xr.Dataset, path: Path | str, encoding: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nowcast.channels import CHANNELS
 from nowcast.io import cf
 from nowcast.types import REFLECTIVITY, VolumeSequence
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 KIND = "volumes"
 
@@ -33,6 +37,9 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
             np.array(sequence.sources, dtype=object),
             {"long_name": "input file"},
         )
+    if sequence.missing:
+        names = np.array([", ".join(names) for names in sequence.missing], dtype=object)
+        variables["missing_radars"] = ("time", names, {"long_name": "radars without a volume for this time"})
     if sequence.coverage is not None:
         note = {
             "long_name": "voxel held a value at least once in the archive",
@@ -42,7 +49,9 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
         encoding["coverage"] = {"zlib": True}
     time = ("time", sequence.times, {"standard_name": "time", "long_name": "valid time", "axis": "T"})
     coordinates = {"time": time, **cf.grid_coordinates(sequence.grid)}
-    dataset = xr.Dataset(variables, coordinates, cf.global_attributes(KIND, "Gridded radar volumes", history))
+    attributes = cf.global_attributes(KIND, "Gridded radar volumes", history)
+    attributes |= cf.radar_attributes(sequence.radars, sequence.missing)
+    dataset = xr.Dataset(variables, coordinates, attributes)
     cf.write_dataset(dataset, path, encoding)
 
 
@@ -65,10 +74,20 @@ def read_volumes(path: Path | str, channels: Sequence[str] | None = None) -> Vol
             times=dataset.variables["time"].values.astype("datetime64[ns]"),
             grid=cf.grid_of(dataset),
             channels=held,
-            sources=tuple(str(s) for s in dataset["source_file"].values) if "source_file" in dataset else (),
+            sources=tuple(str(s) for s in _of_times(dataset, "source_file")),
             coverage=dataset["coverage"].values.astype(bool) if "coverage" in dataset else None,
+            radars=_names(dataset.attrs.get("radars", "")),
+            missing=tuple(_names(names) for names in _of_times(dataset, "missing_radars")),
         )
         return volumes if channels is None else volumes.with_channels(channels)
+
+
+def _names(text: object) -> tuple[str, ...]:
+    return tuple(filter(None, str(text).split(", ")))
+
+
+def _of_times(dataset: xr.Dataset, name: str) -> Iterable[object]:
+    return dataset[name].values if name in dataset else ()
 
 
 def is_volume_file(path: Path | str) -> bool:

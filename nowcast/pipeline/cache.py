@@ -37,10 +37,11 @@ class ReadVolume:
 
 
 class VolumeCache:
-    """The polar volumes used last, at most ``size`` of them; for one quality control and one clutter map."""
+    """The polar volumes used last, at most ``size`` of each of ``radars``; for one quality control and clutter map."""
 
     def __init__(self, size: int = 1) -> None:
         self.size = size
+        self.radars = 1
         self._kept: OrderedDict[tuple[Path, Site | None, Site | None, frozenset[str]], ReadVolume] = OrderedDict()
 
     def read(
@@ -56,6 +57,6 @@ class VolumeCache:
             volume = again()
             self._kept[key] = ReadVolume(volume.site, volume.defect, again, volume)
         self._kept.move_to_end(key)
-        while len(self._kept) > self.size:
+        while len(self._kept) > self.size * self.radars:
             self._kept.popitem(last=False)
         return self._kept[key]

@@ -17,6 +17,7 @@ from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import Case, Outcome, check_methods, forecast_by, usable_methods
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import MATCH_SHARE, event_numbers, nominal_step
 from nowcast.types import Bool, Forecast, Progress, VolumeSequence
@@ -42,7 +43,7 @@ class EvaluateRequest:
     Attributes
     ----------
     source
-        Directory of radar or gridded files, or a volume-sequence file.
+        Directory of radar or gridded files, or a volume-sequence file; of several radars a directory of directories.
     methods
         Names of methods; empty for all, ``gaumamba`` only with a model, ``steps`` only with members and pysteps.
     every
@@ -69,6 +70,7 @@ class EvaluateRequest:
     quality: QualityConfig = field(default_factory=QualityConfig)
     site: Site | None = None
     clutter: Path | None = None
+    mosaic: MosaicConfig = field(default_factory=MosaicConfig)
     tally: TallyConfig = field(default_factory=TallyConfig)
 
     def chosen_methods(self) -> list[str]:
@@ -108,6 +110,7 @@ def load_archive(request: EvaluateRequest, *, progress: Progress | None = None) 
         site=request.site,
         clutter=request.clutter,
         progress=progress,
+        mosaic=request.mosaic,
     )
 
 

@@ -26,6 +26,7 @@ from nowcast.pipeline.fit_report import FitReport
 from nowcast.pipeline.inputs import GridConfig, list_files
 from nowcast.pipeline.parts import Parts
 from nowcast.radar import Site
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.types import REFLECTIVITY, FittedWindow, Progress, Times
 
@@ -52,6 +53,7 @@ def fit_archive(
     pictures: Path | None = None,
     channels: tuple[str, ...] = (REFLECTIVITY,),
     dask: str | None = None,
+    mosaic: MosaicConfig | None = None,
     history: str = "",
     progress: Progress | None = None,
 ) -> FitReport:
@@ -85,6 +87,8 @@ def fit_archive(
         What to fit, reflectivity first. A channel without a value in any window is left out, and said so.
     dask
         ``"local"`` or the address of a Dask scheduler, see :func:`nowcast.pipeline.cluster.cluster`; None fits here.
+    mosaic
+        How the volumes of several radars are brought together; None for the defaults.
     history
         For the file's ``history`` attribute.
     progress
@@ -104,7 +108,8 @@ def fit_archive(
     """
     start = time.perf_counter()
     source, out = Path(source), Path(out)
-    files = list_files(source)
+    mosaic = mosaic or MosaicConfig()
+    files = list_files(source, mosaic=mosaic)
     job = FitJob(
         source,
         config or FitConfig(),
@@ -117,6 +122,7 @@ def fit_archive(
         keep_volumes,
         pictures,
         channels,
+        mosaic,
     )
     parts = Parts(out, job.fingerprint(), files, resume)
     archive = source.stem or source.resolve().name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from nowcast.pipeline.failed_scans import ECHO_DBZ, without_failed_scans
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, list_inputs, load_sequence
 from nowcast.radar import Site
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.types import REFLECTIVITY, FittedWindow, VolumeSequence
 from nowcast.units import iso_utc
@@ -57,9 +58,10 @@ class FitJob:
     keep_volumes: bool | None
     pictures: Path | None
     channels: tuple[str, ...] = (REFLECTIVITY,)
+    mosaic: MosaicConfig = field(default_factory=MosaicConfig)
 
     def __post_init__(self) -> None:
-        self.times = list_inputs(self.source)
+        self.times = list_inputs(self.source, mosaic=self.mosaic)
         self.whole = None
         if is_volume_file(self.source):
             self.whole = without_failed_scans(read_volumes(self.source, self.channels))
@@ -151,6 +153,7 @@ class FitJob:
             clutter=self.clutter,
             cache=self.cache,
             channels=self.channels,
+            mosaic=self.mosaic,
         )
 
     def _usable(self, time: np.datetime64) -> bool:

@@ -21,6 +21,7 @@ from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
 from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import breaks, nominal_step
 from nowcast.types import Bool, Forecast, Progress, VolumeSequence
@@ -49,7 +50,7 @@ class ForecastRequest:
     Attributes
     ----------
     source
-        Directory of radar or gridded files, or a volume-sequence file.
+        Directory of radar or gridded files, or a volume-sequence file; of several radars a directory of directories.
     at
         Use the newest volumes valid at or before this time; None for the newest there are.
     frames
@@ -83,6 +84,7 @@ class ForecastRequest:
     clutter: Path | None = None
     state: Path | None = None
     fallback: str | None = None
+    mosaic: MosaicConfig = field(default_factory=MosaicConfig)
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class ForecastRun:
             "input_times": list(self.volumes.times),
             "method": self.forecast.method,
             "members": len(self.forecast.values),
+            **({"radars": self.volumes.radars, "radars_missing": self.volumes.missing} if self.volumes.radars else {}),
             "fallback": self.fallback is not None,
             "fallback_reason": self.fallback,
             "warm_start": self.warm_start,
@@ -187,13 +190,15 @@ def _load_volumes(request: ForecastRequest) -> VolumeSequence:
         quality=request.quality,
         site=request.site,
         clutter=request.clutter,
+        mosaic=request.mosaic,
     )
 
 
 def _stamp(request: ForecastRequest) -> str:
     """Of what the volumes and their fit are made with; the state of another make is not gone on with."""
     clutter = None if request.clutter is None else file_digest(request.clutter)
-    return state_stamp(request.fit, grid=request.grid, quality=request.quality, site=request.site, clutter=clutter)
+    settings = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic")}
+    return state_stamp(request.fit, **settings, clutter=clutter)
 
 
 def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:
@@ -317,6 +322,9 @@ def provenance(
         "gaussians": request.fit.gaussians,
         "settings": {name: asdict(getattr(request, name)) for name in ("grid", "quality", "fit")},
     }
+    if volumes.radars:
+        facts |= {"radars": volumes.radars, "radars_missing": volumes.missing}
+        facts["settings"]["mosaic"] = asdict(request.mosaic)
     if request.site is not None:
         facts["site"] = str(request.site)
     for name, path in (("model", request.model), ("clutter_map", request.clutter)):

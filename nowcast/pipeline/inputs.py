@@ -5,18 +5,16 @@ Nothing valid later than the requested time is read, nor does it influence what 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from nowcast import units
 from nowcast.channels import moments_of
-from nowcast.errors import InputError
+from nowcast.errors import InputError, UsageError
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.pipeline.archive import (
@@ -25,27 +23,27 @@ from nowcast.pipeline.archive import (
     Entry,
     Unread,
     first_entries,
-    incomplete,
     list_archive,
     newest_name,
     read_entries,
 )
-from nowcast.pipeline.cache import ReadVolume, VolumeCache
+from nowcast.pipeline.cache import VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
-from nowcast.pipeline.place import home_of, misplaced
-from nowcast.radar.clutter import read_clutter_map
+from nowcast.pipeline.place import home_of
+from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture, skip
+from nowcast.pipeline.radars import cycle_files, load_mosaic, radar_folders
 from nowcast.radar.content import plain_file, sniff
 from nowcast.radar.gridding import GridConfig
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.polar import PolarVolume, Site
-from nowcast.radar.quality import QualityConfig, clean
-from nowcast.radar.reader import PositionUnknown, read_volume
+from nowcast.radar.quality import QualityConfig
+from nowcast.radar.reader import read_volume
 from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
 __all__ = ["GridConfig", "NoneUsable", "VolumeCache", "list_files", "list_inputs", "load_sequence"]
 
 QUALITY = QualityConfig()
-Volume = TypeVar("Volume", PolarVolume, ReadVolume)
-logger = logging.getLogger(__name__)
+MOSAIC = MosaicConfig()
 
 
 def load_sequence(
@@ -61,13 +59,15 @@ def load_sequence(
     cache: VolumeCache | None = None,
     channels: tuple[str, ...] = (REFLECTIVITY,),
     partial_volumes: bool = False,
+    mosaic: MosaicConfig = MOSAIC,
 ) -> VolumeSequence:
     """Load gridded radar volumes, newest last.
 
     Parameters
     ----------
     source
-        A folder of polar radar files, a folder of gridded files, one such file, or a volume-sequence file.
+        A folder of polar radar files, a folder of gridded files, one such file, or a volume-sequence file. Or a folder
+        of several folders, each with the polar files of one radar: see :mod:`nowcast.pipeline.radars`.
     at
         Only volumes valid at or before this time, UTC; default: all.
     frames
@@ -91,6 +91,8 @@ def load_sequence(
         What to load, reflectivity first; a channel is NaN where a volume does not have it.
     partial_volumes
         Whether polar volumes count that lack sweeps; what they lack is not observed.
+    mosaic
+        How the volumes of several radars are brought together.
 
     Raises
     ------
@@ -104,6 +106,20 @@ def load_sequence(
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
     if source.is_file() and sniff(source) == VOLUMES:
         return without_failed_scans(_newest(read_volumes(source, channels), source, at, frames))
+    if folders := radar_folders(source):
+        _refuse_one_place(site, clutter)
+        return load_mosaic(
+            folders,
+            at=at,
+            frames=frames,
+            grid=grid,
+            quality=quality,
+            progress=progress,
+            cache=cache or VolumeCache(),
+            channels=channels,
+            partial_volumes=partial_volumes,
+            config=mosaic,
+        )
     near = None
     if frames is not None and source.is_dir():
         near = at if at is not None else newest_name(source)
@@ -116,18 +132,18 @@ def load_sequence(
         past = [e for e in entries if at is None or e.time <= at]
     if not past:
         raise _nothing(source, entries, unread, at)
-    _refuse_mixture(source, past)
+    refuse_mixture(source, past)
     if past[0].head is None:
         sequence = _load_gridded(past, frames, grid, progress, channels)
     else:
         first = past if complete or near is None else [*first_entries(source, near), *past]
-        places = _Places(site, site or home_of(first))
+        places = Places(site, site or home_of(first))
         sequence = _load_polar(
             past,
             frames,
             grid,
             places,
-            _preparation(clutter, quality),
+            preparation(clutter, quality),
             progress,
             cache or VolumeCache(),
             channels,
@@ -137,14 +153,23 @@ def load_sequence(
     return without_failed_scans(sequence)
 
 
-def list_inputs(source: Path | str, *, at: np.datetime64 | None = None) -> np.ndarray:
+def _refuse_one_place(site: Site | None, clutter: Path | None) -> None:
+    for option, value in (("--site", site), ("--clutter", clutter)):
+        if value is not None:
+            where = f"mosaic.{'sites' if value is site else 'clutter'} of the settings file"
+            raise UsageError(f"{option} is of one radar, and here are several: name them under {where}")
+
+
+def list_inputs(source: Path | str, *, at: np.datetime64 | None = None, mosaic: MosaicConfig = MOSAIC) -> np.ndarray:
     """Valid times of all volumes of a source at or before ``at``, rising, without reading them."""
-    times = np.array(list(list_files(source)), "datetime64[ns]")
+    times = np.array(list(list_files(source, mosaic=mosaic)), "datetime64[ns]")
     return times if at is None else times[times <= at]
 
 
-def list_files(source: Path | str) -> dict[np.datetime64, list[Path]]:
+def list_files(source: Path | str, *, mosaic: MosaicConfig = MOSAIC) -> dict[np.datetime64, list[Path]]:
     """The files of each valid time of a source, in order of time, without reading the volumes."""
+    if folders := radar_folders(Path(source)):
+        return cycle_files(folders, mosaic)
     files: dict[np.datetime64, list[Path]] = {}
     for entry in sorted(_entries(Path(source))[0], key=lambda e: (e.time, e.path)):
         files.setdefault(entry.time.astype("datetime64[ns]"), []).append(entry.path)
@@ -174,33 +199,11 @@ def _too_early(source: Path, first: np.datetime64, at: np.datetime64 | None) -> 
     return InputError(f"{source} holds no volume at or before {asked}; its first is {there}")
 
 
-def _refuse_mixture(source: Path, entries: list[Entry]) -> None:
-    kinds = {e.head is None for e in entries}
-    if len(kinds) > 1:
-        raise InputError(f"{source} mixes polar and gridded files: put them in folders of their own")
-    radars = sorted({e.radar for e in entries})
-    if len(radars) > 1:
-        raise InputError(
-            f"{source} mixes volumes of {len(radars)} radars ({', '.join(r or 'unnamed' for r in radars[:6])}"
-            f"{', ...' if len(radars) > 6 else ''}): "
-            "put each radar in a folder of its own"
-        )
-
-
 def _tell_unread(unread: list[Unread], first: np.datetime64, at: np.datetime64 | None) -> None:
     for file in unread:
         known = file.time
         if known is None or (known >= first and (at is None or known <= at)):
-            _skip([], file.reason)
-
-
-def _skip(skipped: list[str], reason: str) -> None:
-    logger.warning("skipped: %s", reason)
-    skipped.append(reason)
-
-
-class NoneUsable(InputError):
-    """None of the volumes can be used."""
+            skip([], file.reason)
 
 
 def _none_usable(entries: list[Entry], skipped: list[str]) -> NoneUsable:
@@ -224,15 +227,15 @@ def _load_gridded(
     total = len(entries) if frames is None else min(frames, len(entries))
     for entry in reversed(entries):
         if found and entry.time == found[-1].times[0]:
-            _skip(skipped, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
+            skip(skipped, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
             continue
         try:
             volume = _read_own(own_file(entry.path), entry) if entry.kind == VOLUMES else _read_foreign(entry, levels)
         except InputError as error:
-            _skip(skipped, str(error))
+            skip(skipped, str(error))
             continue
         if found and not volume.grid.matches(found[0].grid):
-            _skip(skipped, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
+            skip(skipped, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
             continue
         found.append(volume.with_channels(channels))
         if progress is not None:
@@ -265,6 +268,7 @@ def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
     coverages = [v.coverage for v in volumes if v.coverage is not None]
     return replace(
         volumes[0],
+        missing=tuple(names for v in volumes for names in v.missing) if all(v.missing for v in volumes) else (),
         values=np.concatenate([v.values for v in volumes]),
         mask=np.concatenate([v.mask for v in volumes]),
         times=np.concatenate([v.times for v in volumes]),
@@ -273,19 +277,11 @@ def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
     )
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where the radar stands: ``given`` in place of what the files tell, ``home`` for the centre of the grid."""
-
-    given: Site | None
-    home: Site | None
-
-
 def _load_polar(
     entries: list[Entry],
     frames: int | None,
     wanted: GridConfig | GridSpec,
-    places: _Places,
+    places: Places,
     prepare: Callable[[PolarVolume], PolarVolume],
     progress: Progress | None,
     cache: VolumeCache,
@@ -297,13 +293,13 @@ def _load_polar(
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
     read = partial(cache.read, also=moments_of(channels))
-    for entry, volume in _good_volumes(entries, places, skipped, read, partial_volumes):
+    for entry, volume in good_volumes(entries, places, skipped, read, partial_volumes):
         if grid is None:
             assert isinstance(wanted, GridConfig)
             grid = wanted.around(places.home or volume.site)
         values, mask = volume.on(grid, prepare, channels)
         if not mask.any():
-            _skip(skipped, f"{entry.path.name} observed nothing within the grid")
+            skip(skipped, f"{entry.path.name} observed nothing within the grid")
             continue
         found.append((entry, values, mask))
         if progress is not None:
@@ -337,70 +333,8 @@ def polar_volumes(
     past = [e for e in entries if (at is None or e.time <= at) and e.head is not None]
     if not past:
         raise _nothing(source, [e for e in entries if e.head is not None], unread, at)
-    _refuse_mixture(source, past)
-    for done, (_, volume) in enumerate(_good_volumes(past, _Places(site, site or home_of(past)), [], read_volume)):
+    refuse_mixture(source, past)
+    for done, (_, volume) in enumerate(good_volumes(past, Places(site, site or home_of(past)), [], read_volume)):
         if progress is not None:
             progress(done + 1, len(past))
         yield volume
-
-
-def _good_volumes(
-    entries: list[Entry],
-    places: _Places,
-    skipped: list[str],
-    read: Callable[..., Volume],
-    partial_volumes: bool = False,
-) -> Iterator[tuple[Entry, Volume]]:
-    """Read the usable volumes, newest first, one a time; tell what is skipped."""
-    taken: Entry | None = None
-    for entry in _usable(entries, places.given is None, skipped, partial_volumes):
-        if taken is not None and entry.time == taken.time:
-            _skip(skipped, f"{entry.path.name} has the same time as {taken.path.name}")
-            continue
-        try:
-            volume = read(entry.path, site=places.given, fallback=places.home)
-        except PositionUnknown:
-            raise
-        except InputError as error:
-            _skip(skipped, str(error))
-            continue
-        if volume.defect and not partial_volumes:
-            _skip(skipped, f"{entry.path.name} is a partial volume ({volume.defect})")
-            continue
-        taken = entry
-        yield entry, volume
-
-
-def _usable(
-    entries: list[Entry], judge_place: bool, skipped: list[str], partial_volumes: bool = False
-) -> Iterator[Entry]:
-    """The volumes worth reading, newest first; of the others it is said why not."""
-    for index in reversed(range(len(entries))):
-        entry = entries[index]
-        lacking = "" if partial_volumes else incomplete(entries, index)
-        elsewhere = misplaced(entries, index) if judge_place else ""
-        if lacking:
-            _skip(skipped, f"{entry.path.name} is a partial volume ({lacking})")
-        elif elsewhere:
-            _skip(skipped, f"{entry.path.name} {elsewhere}")
-        else:
-            yield entry
-
-
-def _preparation(clutter: Path | None, quality: QualityConfig | None) -> Callable[[PolarVolume], PolarVolume]:
-    """What is done to a polar volume before it is gridded."""
-    if quality is None:
-        return lambda volume: volume
-    known = None if clutter is None else read_clutter_map(clutter)
-    told = False
-
-    def prepare(volume: PolarVolume) -> PolarVolume:
-        nonlocal told
-        usable = known is not None and volume.time >= known.times[-1]
-        if known is not None and not usable and not told:
-            last = units.iso_utc(known.times[-1])
-            logger.warning("%s is not used for volumes before %s, the last it was learnt from", clutter, last)
-            told = True
-        return clean(volume, known if usable else None, quality)
-
-    return prepare

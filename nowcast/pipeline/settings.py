@@ -8,6 +8,7 @@ from nowcast.channels import channel_names
 from nowcast.errors import ConfigError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.radar.gridding import GridConfig
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.train import TrainConfig
 from nowcast.types import REFLECTIVITY
@@ -25,6 +26,8 @@ class Settings:
         ``paper`` for all seven. Forecasts take reflectivity alone.
     grid
         The voxels that polar volumes are gridded to.
+    mosaic
+        How the volumes of several radars are brought together.
     quality
         What of a polar volume counts as weather.
     fit
@@ -37,6 +40,7 @@ class Settings:
 
     channels: tuple[str, ...] = (REFLECTIVITY,)
     grid: GridConfig = field(default_factory=GridConfig)
+    mosaic: MosaicConfig = field(default_factory=MosaicConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     tally: TallyConfig = field(default_factory=TallyConfig)

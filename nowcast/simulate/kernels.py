@@ -184,9 +184,9 @@ def points_linear_z(s: Snapshot, x_m: Float32, y_m: Float32, z_m: Float32, out: 
 
 @kernel(fastmath=True)
 def beam_linear_z(
-    s: Snapshot, sines: Float32, cosines: Float32, ground_m: Float32, height_m: Float32, out: Float32
+    s: Snapshot, place: Float32, sines: Float32, cosines: Float32, ground_m: Float32, height_m: Float32, out: Float32
 ) -> None:
-    """Linear reflectivity along rays, the mean over the parts of a beam.
+    """Linear reflectivity along rays, the mean over the parts of a beam, of a radar at ``place [2]`` (x, y).
 
     ``sines, cosines [B, R]`` of each part's azimuth for each ray; ``ground_m, height_m [B, G]`` its distance along the
     ground and its height above sea level at each gate; ``out [R, G]``.
@@ -196,7 +196,7 @@ def beam_linear_z(
     for ray in range(sines.shape[1]):
         out[ray] = 0.0
         for part in range(parts):
-            x, y = ground_m[part] * sines[part, ray], ground_m[part] * cosines[part, ray]
+            x, y = place[0] + ground_m[part] * sines[part, ray], place[1] + ground_m[part] * cosines[part, ray]
             points_linear_z(s, x, y, height_m[part], one)
             out[ray] += one
         out[ray] /= np.float32(parts)

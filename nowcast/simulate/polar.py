@@ -27,7 +27,14 @@ midpoints of a normal distribution's sixths, scaled to variance 1 and paired so 
 
 
 def simulate_volume(
-    scene: Scene, radar: Radar, clutter: Clutter, *, start: np.datetime64, t_s: float, rng: Rng
+    scene: Scene,
+    radar: Radar,
+    clutter: Clutter,
+    *,
+    start: np.datetime64,
+    t_s: float,
+    rng: Rng,
+    place_m: tuple[float, float] = (0.0, 0.0),
 ) -> PolarVolume:
     """Scan a scene once.
 
@@ -39,6 +46,8 @@ def simulate_volume(
         The same in seconds of the scene. Every sweep sees the scene as it is in the middle of that sweep.
     rng
         Noise of this volume.
+    place_m
+        Where the radar stands in the scene: metres east and north of its origin.
 
     Returns
     -------
@@ -50,7 +59,7 @@ def simulate_volume(
     for number, elevation in enumerate(radar.elevations_deg):
         begin_s = number * radar.turn_s
         middle_s = t_s + begin_s + radar.turn_s / 2
-        weather = weather_sweep(take_snapshot(scene, middle_s), radar, elevation)
+        weather = weather_sweep(take_snapshot(scene, middle_s), radar, elevation, place_m)
         ground = clutter.at(elevation, radar.beam_width_deg)
         fields = _measure(scene, radar, elevation, middle_s, weather, ground, rng)
         sweeps.append(
@@ -68,7 +77,9 @@ def simulate_volume(
     )
 
 
-def weather_sweep(snapshot: Snapshot, radar: Radar, elevation_deg: float) -> Float32:
+def weather_sweep(
+    snapshot: Snapshot, radar: Radar, elevation_deg: float, place_m: tuple[float, float] = (0.0, 0.0)
+) -> Float32:
     """Linear reflectivity ``[rays, gates]`` of the weather, averaged over the beam, without noise.
 
     The mean over six parts of the beam, so placed that their covariance is that of the two-way pattern: echo is
@@ -83,7 +94,7 @@ def weather_sweep(snapshot: Snapshot, radar: Radar, elevation_deg: float) -> Flo
     sines, cosines, along, up = (
         np.ascontiguousarray(a, np.float32) for a in (np.sin(azimuth), np.cos(azimuth), ground, height)
     )
-    kernels.beam_linear_z(snapshot, sines, cosines, along, up, out)
+    kernels.beam_linear_z(snapshot, np.array(place_m, np.float32), sines, cosines, along, up, out)
     return out
 
 

@@ -1,0 +1,283 @@
+"""Archives of several radars, one folder each: a mosaic at round times, of the newest volume of each radar before.
+
+Only volumes at or before its time enter a mosaic, also where a later one is nearer: so no mosaic ever changes, and none
+knows the future.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nowcast.channels import moments_of
+from nowcast.errors import InputError, UsageError
+from nowcast.pipeline.archive import NEIGHBOURS, Entry, Unread, first_entries, list_archive, newest_name
+from nowcast.pipeline.cache import ReadVolume, VolumeCache
+from nowcast.pipeline.failed_scans import without_failed_scans
+from nowcast.pipeline.place import home_of
+from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture
+from nowcast.radar.gridding import GridConfig
+from nowcast.radar.mosaic import MosaicConfig, Part, combine, common_grid, radar_weight
+from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site
+from nowcast.radar.quality import QualityConfig
+from nowcast.radar.reader import PositionUnknown
+from nowcast.types import Bool, Float32, GridSpec, Progress, Times, VolumeSequence
+from nowcast.units import iso_utc, minutes
+
+logger = logging.getLogger(__name__)
+
+
+class Seen(NamedTuple):
+    """A volume of one radar on the grid."""
+
+    entry: Entry
+    site: Site
+    values: Float32
+    mask: Bool
+
+
+@dataclass
+class Radar:
+    """The volumes of one radar, rising in time; of ``end`` on none is of use any more."""
+
+    name: str
+    entries: list[Entry]
+    home: Site | None
+    given: Site | None
+    prepare: Callable[[PolarVolume], PolarVolume]
+    times: Times = field(init=False)
+    end: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.times = np.array([e.time for e in self.entries], "datetime64[ns]")
+        self.end = len(self.entries)
+
+    def newest(
+        self, at: np.datetime64, since: np.datetime64, read: Callable[..., ReadVolume], partial_volumes: bool
+    ) -> tuple[Entry, ReadVolume] | None:
+        """The newest usable volume from ``since`` to ``at``; must be asked for falling times."""
+        stop = min(self.end, int(np.searchsorted(self.times, at, "right")))
+        places = Places(self.given, self.given or self.home)
+        for entry, volume in good_volumes(self.entries[:stop], places, [], read, partial_volumes, since):
+            self.end = self.entries.index(entry) + 1
+            return entry, volume
+        self.end = min(stop, int(np.searchsorted(self.times, since, "left")))
+        return None
+
+
+def radar_folders(source: Path) -> dict[str, Path]:
+    """The folders of several radars in a folder without files of its own, by name; empty where it is none such."""
+    if not source.is_dir():
+        return {}
+    shown = [path for path in source.iterdir() if not path.name.startswith(".")]
+    folders = {path.name: path for path in sorted(shown) if path.is_dir()}
+    return folders if len(folders) > 1 and len(folders) == len(shown) else {}
+
+
+def cycle_files(folders: dict[str, Path], config: MosaicConfig) -> dict[np.datetime64, list[Path]]:
+    """The times of the mosaics of an archive, rising, and the files that each may be made of."""
+    entries = sorted((e for name in folders for e in _listed(folders[name], None)[0]), key=lambda e: (e.time, e.path))
+    found: dict[np.datetime64, list[Path]] = {}
+    for cycle in _cycles((e.time for e in entries), config, None):
+        found[cycle] = [e.path for e in entries if cycle - config.within <= e.time <= cycle]
+    return found
+
+
+def load_mosaic(
+    folders: dict[str, Path],
+    *,
+    at: np.datetime64 | None,
+    frames: int | None,
+    grid: GridConfig | GridSpec,
+    quality: QualityConfig | None,
+    progress: Progress | None,
+    cache: VolumeCache,
+    channels: tuple[str, ...],
+    partial_volumes: bool,
+    config: MosaicConfig,
+) -> VolumeSequence:
+    """Mosaics of several radars, newest last.
+
+    Parameters and errors as of :func:`nowcast.pipeline.inputs.load_sequence`. A radar without a usable volume for a
+    time is left out of its mosaic and named in ``missing``.
+    """
+    radars, unread = _radars(folders, at, frames, config, quality)
+    cycles = _cycles((t for radar in radars for t in radar.times), config, at)
+    if len(cycles) == 0:
+        raise _nothing(folders, radars, unread, at)
+    _warn_of_step(radars, config)
+    if isinstance(grid, GridConfig):
+        grid = common_grid(_sites(radars), grid, config.centre)
+    cache.radars = len(radars)
+    read = partial(cache.read, also=moments_of(channels))
+    total = len(cycles) if frames is None else min(frames, len(cycles))
+    gridded: dict[tuple[str, np.datetime64], Seen] = {}
+    chosen: list[tuple[np.datetime64, dict[str, np.datetime64]]] = []
+    for cycle in cycles[::-1]:
+        here: dict[str, np.datetime64] = {}
+        for radar in radars:
+            found = radar.newest(cycle, cycle - config.within, read, partial_volumes)
+            if found is None:
+                continue
+            entry, volume = found
+            if (radar.name, entry.time) not in gridded:
+                values, mask = volume.on(grid, radar.prepare, channels)
+                gridded[radar.name, entry.time] = Seen(entry, volume.site, values, mask)
+            here[radar.name] = entry.time
+        if chosen and chosen[-1][1] == here:
+            chosen.pop()  # nothing usable has come between the two
+        if here:
+            chosen.append((cycle, here))
+        if progress is not None:
+            progress(len(chosen), total)
+        if len(chosen) == frames:
+            break
+    _drop_failed_scans(radars, gridded, grid, channels)
+    return _mosaics(radars, chosen[::-1], gridded, grid, channels, config)
+
+
+def _mosaics(
+    radars: list[Radar],
+    chosen: list[tuple[np.datetime64, dict[str, np.datetime64]]],
+    gridded: dict[tuple[str, np.datetime64], Seen],
+    grid: GridSpec,
+    channels: tuple[str, ...],
+    config: MosaicConfig,
+) -> VolumeSequence:
+    values, masks, times, sources, missing = [], [], [], [], []
+    for cycle, here in chosen:
+        seen = {name: gridded[name, time] for name, time in here.items() if (name, time) in gridded}
+        if not any(s.mask.any() for s in seen.values()):
+            continue
+        scales = config.distance_m, config.height_m
+        parts = [Part(s.values, s.mask, radar_weight(s.site, grid, *scales)) for s in seen.values()]
+        value, mask = combine(parts, config.combine)
+        values.append(value)
+        masks.append(mask)
+        times.append(cycle)
+        sources.append("; ".join(f"{name}: {s.entry.path.name}" for name, s in seen.items()))
+        missing.append(tuple(radar.name for radar in radars if radar.name not in seen))
+    if not values:
+        names = ", ".join(radar.name for radar in radars)
+        raise NoneUsable(f"none of the volumes of {names} can be used within the grid")
+    _warn_of_missing(radars, times, missing)
+    return VolumeSequence(
+        np.stack(values),
+        np.stack(masks),
+        np.array(times, "datetime64[ns]"),
+        grid,
+        channels,
+        tuple(sources),
+        radars=tuple(radar.name for radar in radars),
+        missing=tuple(missing),
+    )
+
+
+def _cycles(times: Iterable[np.datetime64], config: MosaicConfig, at: np.datetime64 | None) -> Times:
+    """The round times, rising, that have a new volume in the step before them and are not later than ``at``."""
+    step = config.step.astype(np.int64)
+    began = np.array(list(times), "datetime64[ns]").astype(np.int64)
+    cycles = (np.unique(-(-began // step)) * step).astype("datetime64[ns]")
+    return cycles if at is None else cycles[cycles <= at]
+
+
+def _listed(folder: Path, near: np.datetime64 | None) -> tuple[list[Entry], list[Unread], bool]:
+    try:
+        return list_archive(folder, near)
+    except InputError:
+        return [], [], True  # an empty folder: the radar is missing
+
+
+def _radars(
+    folders: dict[str, Path],
+    at: np.datetime64 | None,
+    frames: int | None,
+    config: MosaicConfig,
+    quality: QualityConfig | None,
+) -> tuple[list[Radar], list[Unread]]:
+    """The radars with their volumes at or before ``at``, of the last day where these are enough."""
+    unknown = (config.sites.keys() | config.clutter.keys()) - folders.keys()
+    if unknown:
+        raise UsageError(f"mosaic names {', '.join(sorted(unknown))}: expected some of {', '.join(folders)}")
+    newest = max((t for f in folders.values() if (t := newest_name(f)) is not None), default=None)
+    near = None if frames is None else at if at is not None else newest
+    listed = {name: _listed(folder, near) for name, folder in folders.items()}
+    times = [e.time for entries, _, _ in listed.values() for e in entries if at is None or e.time <= at]
+    whole = all(complete for *_, complete in listed.values())
+    if near is not None and not whole and len(_cycles(times, config, at)) < (frames or 0) + NEIGHBOURS:
+        near, listed = None, {name: _listed(folder, None) for name, folder in folders.items()}
+    radars = []
+    for name, (entries, _, complete) in listed.items():
+        past = [e for e in entries if at is None or e.time <= at]
+        refuse_mixture(folders[name], past)
+        if past and past[0].head is None:
+            raise InputError(f"{folders[name]} holds gridded files: a mosaic is made of polar volumes")
+        first = past if complete or near is None else [*first_entries(folders[name], near), *past]
+        given = Site(*config.sites[name]) if name in config.sites else None
+        prepare = preparation(config.clutter.get(name), quality)
+        radars.append(Radar(name, past, home_of(first), given, prepare))
+    return radars, [u for _, unread, _ in listed.values() for u in unread]
+
+
+def _sites(radars: list[Radar]) -> list[Site]:
+    """Where the radars stand that have volumes; raises InputError for one in two folders or without a place."""
+    known = {radar.name: site for radar in radars if (site := radar.given or radar.home) is not None}
+    for a, b in combinations(known, 2):
+        if known[a].distance_m(known[b]) <= SAME_PLACE_M:
+            raise InputError(f"{a} and {b} are folders of one radar, at {known[a]}: a mosaic takes one folder a radar")
+    lost = [radar.name for radar in radars if radar.entries and radar.name not in known]
+    if lost:
+        raise PositionUnknown(f"the files of {lost[0]} do not tell where it stands: name it under mosaic.sites")
+    return list(known.values())
+
+
+def _nothing(
+    folders: dict[str, Path], radars: list[Radar], unread: list[Unread], at: np.datetime64 | None
+) -> InputError:
+    names = ", ".join(folders)
+    if any(radar.entries for radar in radars):
+        return InputError(f"no mosaic of {names} can be made at or before {'' if at is None else iso_utc(at)}")
+    when = "" if at is None else f" at or before {iso_utc(at)}"
+    return InputError(f"{names} hold no radar volume{when}" + (f"; the first: {unread[0].reason}" if unread else ""))
+
+
+def _drop_failed_scans(
+    radars: list[Radar],
+    gridded: dict[tuple[str, np.datetime64], Seen],
+    grid: GridSpec,
+    channels: tuple[str, ...],
+) -> None:
+    """Leave out the volumes of each radar that lost all their echo at once."""
+    for radar in radars:
+        times = sorted(time for name, time in gridded if name == radar.name)
+        seen = [gridded[radar.name, time] for time in times]
+        if len(seen) < 2:
+            continue
+        values = np.stack([s.values for s in seen])
+        mask = np.stack([s.mask for s in seen])
+        kept = without_failed_scans(VolumeSequence(values, mask, np.array(times, "datetime64[ns]"), grid, channels))
+        for time in np.setdiff1d(times, kept.times):
+            del gridded[radar.name, time]
+
+
+def _warn_of_missing(radars: list[Radar], times: list[np.datetime64], missing: list[tuple[str, ...]]) -> None:
+    for radar in radars:
+        without = [time for time, names in zip(times, missing, strict=True) if radar.name in names]
+        if without:
+            told = "%s is missing from %d of %d mosaics, last from that of %s"
+            logger.warning(told, radar.name, len(without), len(times), iso_utc(without[-1]))
+
+
+def _warn_of_step(radars: list[Radar], config: MosaicConfig) -> None:
+    steps = [np.median(np.diff(radar.times[-12:])) for radar in radars if len(radar.times) > 1]
+    usual = np.median(np.array(steps)) if steps else config.step
+    if usual > 1.4 * config.step:
+        told = "the radars scan every %.0f minutes, mosaics are made every %g: set mosaic.step_minutes"
+        logger.warning(told, minutes(usual), config.step_minutes)

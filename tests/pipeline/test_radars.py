@@ -1,0 +1,242 @@
+"""Archives of several radars: which volumes make a mosaic, what is said of those that are missing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from radar_files import START, nothing, polar_volume, storm, write_odim
+
+from nowcast.cli import app
+from nowcast.errors import InputError, UsageError
+from nowcast.gaussians import FitConfig
+from nowcast.io.volumes import read_volumes, write_volumes
+from nowcast.pipeline.fit import fit_archive
+from nowcast.pipeline.forecast import ForecastRequest, run_forecast
+from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
+from nowcast.radar import Site
+from nowcast.radar.mosaic import MosaicConfig
+from nowcast.types import VolumeSequence
+
+GRID = GridConfig(spacing_m=10_000.0, extent_m=60_000.0, top_m=7000.0, level_spacing_m=2000.0)
+WEST, EAST = Site(0.0, 149.5, 50.0), Site(0.0, 150.5, 300.0)
+EAST_M = 111_319.5
+STEP = np.timedelta64(5, "m")
+LAG = np.timedelta64(100, "s")
+COUNT = 5
+
+
+def volume_file(folder: Path, site: Site, begun: np.datetime64, field: object = None) -> Path:
+    """What a radar sees of a storm that stands between both at first and moves 3 km east every 5 minutes."""
+    centre = (-0.5 if site is EAST else 0.5) * EAST_M + 3000.0 * float((begun - START) / STEP)
+    volume = polar_volume(
+        storm(x0=centre) if field is None else field,  # type: ignore[arg-type]
+        rays=90, gates=50, gate_m=2000.0, site=site, time=begun, radar=folder.name,
+    )  # fmt: skip
+    stamp = str(np.datetime_as_string(begun, unit="s")).translate({45: "", 58: "", 84: "_"})
+    return write_odim(volume, folder / f"{folder.name}_{stamp}.h5")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five volumes of each of two radars: west begins at full five minutes, east 100 s after."""
+    archive = tmp_path_factory.mktemp("made")
+    for name, site, lag in (("west", WEST, 0 * LAG), ("east", EAST, LAG)):
+        (archive / name).mkdir()
+        for k in range(COUNT):
+            volume_file(archive / name, site, START + k * STEP + lag)
+    return archive
+
+
+@pytest.fixture
+def archive(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "archive"))
+
+
+def load(archive: Path, **options: object) -> VolumeSequence:
+    return load_sequence(archive, grid=GRID, **options)  # type: ignore[arg-type]
+
+
+def file_of(archive: Path, radar: str, k: int) -> Path:
+    return sorted((archive / radar).iterdir())[k]
+
+
+def test_a_mosaic_at_every_round_time_of_the_newest_volumes_before_it(archive: Path) -> None:
+    volumes = load(archive)
+    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT + 1) * STEP)
+    assert volumes.radars == ("east", "west")
+    assert volumes.missing == (("east",), *[()] * COUNT)
+    assert volumes.sources[0] == f"west: {file_of(archive, 'west', 0).name}"
+    assert volumes.sources[1] == f"east: {file_of(archive, 'east', 0).name}; west: {file_of(archive, 'west', 1).name}"
+    np.testing.assert_array_equal(list_inputs(archive), volumes.times)
+    assert (volumes.reflectivity[1:, 1] > 35.0).any(axis=(1, 2)).all()
+
+
+def test_a_mosaic_holds_what_each_radar_alone_sees(archive: Path) -> None:
+    volumes = load(archive, frames=1, at=START + 2 * STEP)
+    alone = [
+        load_sequence(file_of(archive, name, k), grid=volumes.grid, frames=1) for name, k in (("west", 2), ("east", 1))
+    ]
+    west, east = (v.mask[0] for v in alone)
+    np.testing.assert_array_equal(volumes.mask[0], west | east)
+    for one, only in zip(alone, (west & ~east, east & ~west), strict=True):
+        assert only.any()
+        np.testing.assert_allclose(volumes.reflectivity[0][only], one.reflectivity[0][only], rtol=1e-6)
+    both = west & east
+    low, high = np.minimum(*(v.reflectivity[0] for v in alone)), np.maximum(*(v.reflectivity[0] for v in alone))
+    assert (volumes.reflectivity[0] >= low - 1e-4)[both].all() and (volumes.reflectivity[0] <= high + 1e-4)[both].all()
+    strongest = load(archive, frames=1, at=START + 2 * STEP, mosaic=MosaicConfig(combine="strongest"))
+    np.testing.assert_array_equal(strongest.reflectivity[0][both], high[both])
+
+
+def test_the_future_changes_nothing(archive: Path) -> None:
+    at = START + 2 * STEP + LAG  # east's volume of this very time is for the next mosaic
+    before = load(archive, at=at)
+    assert before.times[-1] == START + 2 * STEP
+    whole = load(archive)
+    np.testing.assert_array_equal(whole.values[: len(before)], before.values)
+    for k in range(3, COUNT):
+        file_of(archive, "west", 3).unlink()
+        volume_file(archive / "east", EAST, START + k * STEP + LAG, storm(x0=0.0, peak=70.0))
+    again = load(archive, at=at)
+    np.testing.assert_array_equal(again.values, before.values)
+    assert (again.sources, again.missing, again.grid) == (before.sources, before.missing, before.grid)
+
+
+def test_no_volume_counts_longer_than_allowed(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "nowcast"):
+        volumes = load(archive, mosaic=MosaicConfig(within_minutes=3.0))
+    assert volumes.missing == (("east",),) * COUNT
+    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT) * STEP)
+    assert "east is missing from 5 of 5 mosaics, last from that of 2020-01-01T00:20:00Z" in caplog.text
+
+
+def test_a_radar_that_stops_is_left_out_and_named(archive: Path, tmp_path: Path) -> None:
+    for k in (4, 3, 2):
+        file_of(archive, "west", k).unlink()
+    volumes = load(archive)
+    assert volumes.missing == (("east",), (), (), *[("west",)] * 3)
+    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT + 1) * STEP)
+    write_volumes(volumes, tmp_path / "volumes.nc")
+    with xr.open_dataset(tmp_path / "volumes.nc") as file:
+        assert (file.attrs["radars"], file.attrs["radars_missing"]) == ("east, west", "east, west")
+        assert file["missing_radars"].values.tolist() == ["east", "", "", "west", "west", "west"]
+    back = read_volumes(tmp_path / "volumes.nc")
+    assert (back.radars, back.missing) == (volumes.radars, volumes.missing)
+    assert back.select(slice(2, 4)).missing == ((), ("west",))
+
+
+def test_a_broken_volume_gives_way_to_the_one_before(archive: Path) -> None:
+    path = file_of(archive, "east", 3)
+    path.write_bytes(path.read_bytes()[:3000])
+    patient = MosaicConfig(within_minutes=10.0)
+    volumes = load(archive, mosaic=patient)
+    assert volumes.missing[4] == () and file_of(archive, "east", 2).name in volumes.sources[4]
+    assert load(archive).missing[4] == ("east",)
+
+
+def test_a_scan_that_lost_all_echo_does_not_thin_the_mosaic(archive: Path) -> None:
+    stormy = load(archive, frames=2, at=START + 3 * STEP)
+    volume_file(archive / "west", WEST, START + 3 * STEP, nothing)
+    volumes = load(archive, frames=2, at=START + 3 * STEP)
+    assert volumes.missing == ((), ("west",))
+    assert volumes.reflectivity[1][volumes.mask[1]].max() > 0.8 * np.nanmax(stormy.reflectivity[1])
+
+
+def test_no_mosaic_without_a_new_volume(archive: Path) -> None:
+    for name in ("west", "east"):
+        for k in (4, 3):
+            file_of(archive, name, k).unlink()
+    late = START + 8 * STEP
+    volume_file(archive / "west", WEST, late)
+    volumes = load(archive)
+    np.testing.assert_array_equal(volumes.times, [*(START + np.arange(4) * STEP), late])
+
+
+def test_scans_slower_than_the_mosaics_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, site in (("west", WEST), ("east", EAST)):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            volume_file(tmp_path / name, site, START + 2 * k * STEP)
+    with caplog.at_level(logging.WARNING, "nowcast"):
+        assert len(load(tmp_path)) == 3
+    assert "scan every 10 minutes, mosaics are made every 5: set mosaic.step_minutes" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "nowcast"):
+        load(tmp_path, mosaic=MosaicConfig(step_minutes=10.0))
+    assert "scan every" not in caplog.text
+
+
+def test_one_folder_a_radar(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--site is of one radar.*mosaic\.sites"):
+        load(archive, site=WEST)
+    with pytest.raises(UsageError, match=r"--clutter is of one radar.*mosaic\.clutter"):
+        load(archive, clutter=tmp_path / "map.nc")
+    with pytest.raises(UsageError, match="mosaic names north: expected some of east, west"):
+        load(archive, mosaic=MosaicConfig(sites={"north": (0.0, 150.0, 0.0)}))
+    shutil.copytree(archive / "west", archive / "again")
+    with pytest.raises(InputError, match="again and west are folders of one radar"):
+        load(archive)
+    shutil.rmtree(archive / "again")
+    shutil.copy(file_of(archive, "west", 0), archive / "east")
+    with pytest.raises(InputError, match="mixes volumes of 2 radars"):
+        load(archive)
+
+
+def test_an_empty_folder_is_a_missing_radar_and_a_centre_keeps_the_grid(archive: Path) -> None:
+    centred = MosaicConfig(centre=(0.0, 150.0))
+    before = load(archive, frames=1, mosaic=centred)
+    for path in (archive / "east").iterdir():
+        path.unlink()
+    after = load(archive, frames=1, mosaic=centred)
+    assert after.missing == (("east",),) and after.grid == before.grid
+    assert load(archive, frames=1).grid != before.grid
+
+
+def test_positions_and_names_of_radars_in_the_settings(archive: Path) -> None:
+    moved = load(archive, frames=1, mosaic=MosaicConfig(sites={"east": (0.0, 150.6, 300.0)}))
+    assert moved.grid.origin_lon == pytest.approx(150.05)
+
+
+def test_forecast_and_fit_of_several_radars(archive: Path, tmp_path: Path) -> None:
+    file_of(archive, "west", COUNT - 1).unlink()
+    fit = FitConfig(gaussians=64)
+    request = ForecastRequest(archive, fit, frames=3, leads=2, grid=GRID)
+    run = run_forecast(request, tmp_path / "forecast.nc")
+    assert run.answer()["radars_missing"] == ((), (), ("west",))
+    with xr.open_dataset(tmp_path / "forecast.nc") as file:
+        assert (file.attrs["radars"], file.attrs["radars_missing"]) == ("east, west", "west")
+        facts = json.loads(file.attrs["provenance"])
+    assert facts["settings"]["mosaic"]["combine"] == "mean"
+    first = run_forecast(replace(request, at=START + 4 * STEP), tmp_path / "first.nc")
+    assert first.forecast.init_time == START + 4 * STEP
+    report = fit_archive(archive, tmp_path / "fit.nc", config=fit, frames=3, grid=GRID)
+    assert [len(record["times"]) for record in report.sequences] == [3, 3] and not report.failures
+
+
+def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "grid",
+        str(archive),
+        "-o",
+        str(tmp_path / "volumes.nc"),
+        "--within",
+        "3",
+        "--combine",
+        "strongest",
+        "--json",
+    ]
+    with pytest.raises(SystemExit) as done:
+        app([*words, "--spacing", "10000", "--extent", "60000", "--levels", "1000,7000,2000"])
+    assert done.value.code == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["radars"], answer["radars_missing"]) == (["east", "west"], [["east"]] * COUNT)
+    with pytest.raises(SystemExit) as done:
+        app([*words[:-2], "median"])
+    assert done.value.code == 2
