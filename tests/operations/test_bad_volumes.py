@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from desk import Desk
 from helpers import real_data
 from radar_files import SITE
 
+MANY = int(os.environ.get("NOWCAST_SOAK_MUTANTS", "500"))
 LIMITS = {"memory": "3GB", "deadline": "1min"}
 
 
@@ -72,7 +74,7 @@ def test_mutated_simulated_volumes(desk: Desk) -> None:
 def test_mutated_simulated_volumes_by_the_hundred(desk: Desk) -> None:
     desk.configure(limits=LIMITS)
     desk.deliver(0, 1, 2)
-    drop_mutants(desk, desk.volumes[3], 500, 5, seed=5)
+    drop_mutants(desk, desk.volumes[3], MANY, 10, seed=5)
 
 
 @pytest.mark.soak
@@ -89,7 +91,7 @@ def test_mutated_real_volumes_by_the_hundred(desk: Desk, which: str) -> None:
         good = [last]
     for path in good:
         shutil.copy(path, desk.feed)
-    drop_mutants(desk, last, 500, 5, seed=6)
+    drop_mutants(desk, last, MANY, 10, seed=6)
 
 
 def bad_files() -> list[Path]:
