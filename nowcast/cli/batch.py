@@ -41,6 +41,7 @@ def batch(
     from nowcast.operations.cycle import run_batch
     from nowcast.operations.job import read_job
     from nowcast.operations.lock import Locked
+    from nowcast.operations.worker import KNOWN
 
     period = _seconds(once_per)
     if check or print_cron or print_systemd:
@@ -58,10 +59,10 @@ def batch(
         raise typer.Exit(read_job(job).locked_exit) from None
     last = outcomes[-1]
     if as_json:
-        print_json(last.status.facts() | {"state": last.state, "exit_code": last.exit_code, "reason": last.reason})
+        print_json(last.facts)
     else:
         for outcome in outcomes:
-            for file in outcome.status.outputs:
+            for file in outcome.facts["outputs"] if outcome.state != KNOWN else ():
                 print_result(str(file["path"]))
     raise typer.Exit(last.exit_code)
 

@@ -33,12 +33,12 @@ MOST_WARNINGS = 50
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended; ``facts`` is the status file."""
 
     state: str
     exit_code: int
     reason: str | None
-    status: Status
+    facts: dict[str, Any]
 
 
 def run_batch(
@@ -89,7 +89,7 @@ class Cycle:
         self.refused = Refused(job.inside / "refused.json")
         self.before = status.read_status(job) or {}
         self.status = Status.begin(job, run, self.before)
-        self.outcome: Outcome | None = None
+        self.how_it_ended: tuple[str, int, str | None] | None = None
         self.feed = Feed({}, [])
         self.made: dict[str, dict[str, Any]] = {}
         self.published: Published | None = None
@@ -113,34 +113,25 @@ class Cycle:
             raise
         finally:
             shutil.rmtree(self.plan.work, ignore_errors=True)
-            self._tell()
-        assert self.outcome is not None
-        return self.outcome
+            outcome = self._tell()
+        return outcome
 
     def _run(self) -> None:
         retention.clean(self.job)
         retention.require_room(self.job)
         self._wait_for_inputs()
         status.write_status(self.job, self.status.facts())
-        lost, tries = self._work(FULL), 0
-        while lost and self._worth_trying(lost, tries) and self._time_for("grid"):
-            tries += self.left_out is None
-            lost = self._work(FULL)
+        lost, tries = self._work(FULL, until="inputs"), 0
+        while lost and self._time_for("grid") and self._worth_another(lost, tries):
+            lost, tries = self._work(FULL, until="grid"), tries + 1
         if lost and not self.published:
-            if "fallback" not in self.made and lost.kind != REFUSED:
-                self._work(SIMPLE)
+            if lost.kind != REFUSED:
+                self._hurry()
             if "fallback" not in self.made:
                 raise _End(FAILED, lost.exit_code, str(lost))
             self._publish("fallback", str(lost))
         for cycle in retention.clean(self.job):
             logger.info("removed cycle %s", cycle)
-
-    def _worth_trying(self, lost: WorkerLost, tries: int) -> bool:
-        """Whether another worker may do better: without the file that the last one was lost over, or by luck."""
-        return self.left_out is not None or (lost.kind == DIED and tries < self.job.limits.retries)
-
-    def _time_for(self, stage: str) -> bool:
-        return self.published is None and self.clock.left(stage) > 0
 
     def _wait_for_inputs(self) -> None:
         """Find the complete files; ends the cycle where there are none, or none that is new."""
@@ -169,14 +160,27 @@ class Cycle:
             raise _End(STALE, 3, too_old(seen["newest"], age, limit))
         raise _End(KNOWN, 0, f"nothing has come since {seen['newest']}")
 
-    def _work(self, kind: str) -> WorkerLost | None:
+    def _worth_another(self, lost: WorkerLost, tries: int) -> bool:
+        """Whether another worker may do better: without the file that the last one was lost over, or by luck."""
+        return self.left_out is not None or (lost.kind == DIED and tries < self.job.limits.retries)
+
+    def _hurry(self) -> None:
+        """Have the fallback made where there is none yet."""
+        while "fallback" not in self.made and self._time_for("forecast"):
+            if self._work(SIMPLE, until="forecast") and self.left_out is None:
+                return
+
+    def _time_for(self, stage: str) -> bool:
+        return self.published is None and self.clock.left(stage) > 0
+
+    def _work(self, kind: str, until: str) -> WorkerLost | None:
         """Have a worker go through the stages; returns how it was lost, None where it did all."""
         files = {p: stamp for p, stamp in self.feed.files.items() if not self.refused.holds(p, stamp)}
         plan = replace(self.plan, kind=kind, files=files)
         self.reading = None
         try:
             with worker(plan) as running:
-                for message in running.messages(self.clock, "forecast" if kind == SIMPLE else None):
+                for message in running.messages(self.clock, until):
                     self._hear(*message)
         except WorkerLost as lost:
             self._lose(lost)
@@ -276,15 +280,15 @@ class Cycle:
 
     def _ended(self, state: str, exit_code: int, reason: str | None) -> None:
         """Note how the cycle ended; what comes after publication changes nothing of that."""
-        if self.outcome is None:
-            self.outcome = Outcome(state, exit_code, reason, self.status)
+        if self.how_it_ended is None:
+            self.how_it_ended = state, exit_code, reason
             if state != KNOWN:
                 self.status.end(state, exit_code, reason)
 
-    def _tell(self) -> None:
+    def _tell(self) -> Outcome:
         """Write what the next run and everybody else wants to know."""
-        assert self.outcome is not None
-        state, exit_code, reason = self.outcome.state, self.outcome.exit_code, self.outcome.reason
+        assert self.how_it_ended is not None
+        state, exit_code, reason = self.how_it_ended
         facts = self.status.facts()
         if state == KNOWN:
             news = {"newest_input": self.status.newest_input, "input_age_seconds": self.status.input_age_seconds}
@@ -299,6 +303,7 @@ class Cycle:
             "total": round(self.clock.seconds, 3),
         }
         logger.log(logging.WARNING if exit_code else logging.INFO, "%s", reason or state, extra={"told": told})
+        return Outcome(state, exit_code, reason, facts)
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
         """Note what the input looked like, unless another look at the same may end otherwise."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nowcast.errors import NowcastError
+from nowcast.errors import NowcastError, OutputError
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,14 @@ def lock(path: Path, since: str) -> Iterator[Holder | None]:
     ------
     Locked
         Another process holds it.
+    OutputError
+        The file cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OutputError(f"cannot make the lock {path}: {error.strerror}") from error
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

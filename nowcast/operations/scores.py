@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ def _forget(job: FullJob, volumes: VolumeSequence) -> None:
     oldest = _seconds(volumes.times[-1]) - longest
     for file in [*(job.inside / "observed").glob("*.nc"), *(job.inside / "baselines").glob("*.nc")]:
         try:
-            time = datetime.strptime(file.stem, "%Y-%m-%dT%H%M%SZ").timestamp()
+            time = datetime.strptime(file.stem, "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
         except ValueError:
             continue
         if time < oldest:

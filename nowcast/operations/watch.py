@@ -54,10 +54,10 @@ class Worker:
         theirs.close()
         self.stage = "inputs"
 
-    def messages(self, clock: Clock, all_until: str | None = None) -> Iterator[tuple[Any, ...]]:
+    def messages(self, clock: Clock, until: str) -> Iterator[tuple[Any, ...]]:
         """What the worker tells, until it is done.
 
-        ``all_until`` names the stage by whose end all must be done, in place of each stage's own.
+        The stages up to ``until`` have as much time as that one: who starts late has missed the end of the first.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Worker:
         """
         kind = ""
         while True:
-            left = clock.left(all_until or self.stage)
+            left = max(clock.left(self.stage), clock.left(until))
             patience = min(left, clock.file_s) if kind == "reading" else left
             try:
                 if left <= 0 or not self.pipe.poll(patience):

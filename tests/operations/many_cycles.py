@@ -22,7 +22,7 @@ for number in range(count):
     resident = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
     told = {
         "state": outcome.state,
-        "cycle": outcome.status.cycle,
+        "cycle": outcome.facts["cycle"],
         "resident_kb": int(resident.split()[1]),
         "files": len(list(Path("/proc/self/fd").iterdir())),
         "worker_kb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,

@@ -11,7 +11,9 @@ import xarray as xr
 from desk import Desk
 
 from nowcast.io.forecasts import read_forecast
+from nowcast.operations.scores import score_tables
 from nowcast.pipeline.verify import VerifyRequest, run_verification
+from nowcast.verify import TallyConfig
 
 
 def test_a_cycle_is_published_with_a_manifest_that_holds(desk: Desk) -> None:
@@ -85,6 +87,21 @@ def test_forecasts_are_scored_when_their_times_have_come(desk: Desk) -> None:
     np.testing.assert_allclose(np.array(ours["csi"]["20"], float), checked.csi()[:, 0], atol=1e-3)
     assert running["methods"]["persistence"]["mae_dbz"] != ours["mae_dbz"]
     assert desk.batch()["scores"]["running"] == running, "a redone cycle counts once"
+
+
+def test_forecasts_below_extrapolation_are_warned_of() -> None:
+    def row(forecast: int, extrapolation: int) -> dict[str, object]:
+        hits = {"forecast": forecast, "extrapolation": extrapolation, "persistence": 0}
+        methods = {m: {"counts": [[h, 1000 - h, 100]] * 5, "sums": [5e4, 0, 1e4, 1e5]} for m, h in hits.items()}
+        return {"cycle": "2024-01-15T04:00:00Z", "lead_minutes": 5.0, "methods": methods}
+
+    def warning(rows: list[dict[str, object]], **changes: float) -> str | None:
+        return score_tables(rows, [], TallyConfig(), changes.get("warn_dbz", 35.0))["warning"]
+
+    assert "CSI at 35 dBZ 0.273 against 0.364 over 2" in str(warning([row(300, 400), row(300, 400)]))
+    assert warning([row(400, 300)] * 2) is None, "better is no reason"
+    assert warning([row(300, 400)]) is None, "a thousand voxels tell little"
+    assert warning([row(300, 400)] * 2, warn_dbz=33.0) is None, "no such threshold is scored"
 
 
 def test_a_state_is_carried_on_without_a_model(desk: Desk) -> None:

@@ -147,6 +147,14 @@ def test_retention_by_size_keeps_the_newest(desk: Desk) -> None:
     assert desk.cycles() == ["SIMR/20240115_0415"]
 
 
+def test_latest_replaces_no_file_of_somebody_else(desk: Desk) -> None:
+    desk.configure(output={"latest": "latest"})
+    desk.deliver(0, 1)
+    desk.out.mkdir()
+    (desk.out / "latest").write_text("a note")
+    assert "is no symbolic link" in desk.batch()["warnings"][0] and (desk.out / "latest").read_text() == "a note"
+
+
 def test_a_folder_of_somebody_else_is_not_replaced(desk: Desk) -> None:
     desk.deliver(0, 1)
     (desk.out / "SIMR" / "20240115_0405").mkdir(parents=True)

@@ -9,6 +9,7 @@ import os
 import pickle
 import random
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -225,6 +226,46 @@ def test_a_forecast_that_overruns_is_replaced_by_the_fallback(desk: Desk) -> Non
         assert dataset.attrs["method"] == "extrapolation" and "fallback_reason" in dataset.attrs
     manifest = json.loads((desk.out / desk.cycles()[0] / "manifest.json").read_text())
     assert manifest["state"] == "fallback" and manifest["reason"] == status["reason"]
+    assert_whole(desk)
+
+
+@pytest.mark.parametrize(("file_share", "code"), [(0.9, 5), (0.2, 0)])
+def test_a_worker_that_hangs(desk: Desk, file_share: float, code: int) -> None:
+    """Before the fallback is made: a second worker makes it, or, where one file took too long, starts without it."""
+    desk.configure(limits={"deadline": 20, "shares": {"file": file_share}})
+    desk.deliver(0, 1, 2, 3)
+    run = desk.start()
+    os.kill(worker_of(run, desk.inside, "volumes/*.npz"), signal.SIGSTOP)
+    assert run.wait() == code
+    if code == 5:
+        assert (
+            desk.status["method"] == "extrapolation" and "grid: not done 10 s after the start" in desk.status["reason"]
+        )
+        assert desk.status["input_files"] == [path.name for path in desk.volumes[2:4]], "two volumes have to do"
+    else:
+        assert "grid: a file took more than 4 s" in desk.status["warnings"] and desk.status["state"] == "done"
+    assert_whole(desk)
+
+
+def test_an_interrupt_ends_a_run_in_order(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        run = desk.start()
+        worker = worker_of(run, desk.inside, "work/*/inputs")
+        os.kill(run.pid, number)
+        assert run.wait() == 130 and "Traceback" not in run.output.read_text()
+        assert (desk.status["state"], desk.status["reason"]) == ("failed", "interrupted")
+        assert not Path(f"/proc/{worker}").exists() and list((desk.inside / "work").iterdir()) == []
+
+
+def test_a_cycle_that_was_just_being_replaced_is_put_back(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    (desk.inside / "work" / "killed").mkdir()
+    (desk.out / desk.cycles()[0]).rename(desk.inside / "work" / "killed" / "replaced")
+    desk.batch("--once-per", "5min")
+    assert desk.cycles() == ["SIMR/20240115_0410"] and desk.status["totals"]["done"] == 1
+    assert "put back" in " ".join(line["message"] for line in desk.log)
     assert_whole(desk)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def test_the_settings_of_the_science_are_checked_too(write) -> None:
     with pytest.raises(ConfigError, match=r"south\.yaml:3: grid spacing_m is -1"):
         read_job(path, FullJob)
     assert read_job(write(LEAST + "fit: {gaussians: 99}\n"), FullJob).fit.gaussians == 99  # type: ignore[attr-defined]
+
+
+def test_the_example_of_the_reference_is_a_job_of_defaults(write) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    path = write(text.split("```yaml", 1)[1].split("```", 1)[0])
+    told = read_job(path)
+    least = read_job(write("input: {path: /data/radar/south}\noutput: {root: /srv/nowcast}"))
+    assert told.site.name == "SOUTH" and replace(told, site=least.site) == least
 
 
 @pytest.mark.parametrize(
