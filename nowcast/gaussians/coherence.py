@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
@@ -18,6 +19,7 @@ from nowcast.gaussians.metric import AMPLITUDE_FLOOR
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
 from nowcast.gaussians.terms import Vector
 from nowcast.types import Float32
+from nowcast_kernels.voxelize import rotation_matrices
 
 LEVELS_PER_ROW = 4.0
 """How much farther apart Gaussians count vertically than horizontally when neighbours are sought: flow is sheared."""
@@ -42,7 +44,7 @@ class Stiffness:
     flow: float = 0.02
     neighbours: float = 0.3
     shape: float = 0.1
-    amplitude: float = 0.02
+    amplitude: float = 0.1
 
     def __post_init__(self) -> None:
         check_numbers(self, "stiffness", not_negative=("flow", "neighbours", "shape", "amplitude"))
@@ -70,20 +72,24 @@ def neighbour_average(means: Float32, weights: Doubles, count: int, reach_m: flo
 
 
 class CoherenceTerm:
-    """Squared deviations from a reference state, for every Gaussian weighted by what it draws there."""
+    """Squared deviations from a reference state, for every Gaussian weighted by what it draws there.
+
+    ``weight [N]`` is that of the image term's voxels at each Gaussian, at least 1 is taken; None for 1 everywhere.
+    """
 
     def __init__(
         self,
         reference: State,
         spacing_m: tuple[float, float, float],
         stiffness: Stiffness,
+        weight: Float32 | None = None,
         *,
         neighbours: int = 8,
         reach_m: float = 15e3,
     ) -> None:
         self.reference = reference
         amplitudes = (reference.intensities.astype(np.float64) ** 2).sum(axis=1) + AMPLITUDE_FLOOR
-        voxels = volume_in_voxels(reference, spacing_m)
+        voxels = volume_in_voxels(reference, spacing_m) * (1.0 if weight is None else np.maximum(weight, 1.0))
         strength = amplitudes * voxels
         self.average = neighbour_average(reference.means, strength, neighbours, reach_m)
         scales = np.exp(reference.log_scales.astype(np.float64))
@@ -93,17 +99,15 @@ class CoherenceTerm:
         self.root_neighbours = np.sqrt(0.5 * stiffness.neighbours * strength)[:, None] / size
         self.root_shape = np.sqrt(0.5 * stiffness.shape * strength)[:, None]
         self.root_amplitude = np.sqrt(stiffness.amplitude * voxels)[:, None]
-        channels = reference.intensities.shape[1]
-        self.diagonal = np.zeros((len(reference), SHAPE + channels))
-        shift = 0.5 * (stiffness.flow + stiffness.neighbours) * strength
-        self.diagonal[:, 0:3] = shift[:, None]
-        self.diagonal[:, 3:9] = 0.5 * stiffness.shape * strength[:, None]
-        self.diagonal[:, SHAPE:] = stiffness.amplitude * voxels[:, None]
+        own = (1.0 - self.average.diagonal()[:, None]) ** 2 * self.root_neighbours**2
+        others = self.average.copy()
+        others.setdiag(0.0)
+        self.moving = self.root_flow**2 + own + others.power(2).T @ self.root_neighbours**2
 
     def at(self, state: State) -> CoherenceLinear:
         """Evaluate at a state."""
         away = State(*(a - b for a, b in zip(state.arrays(), self.reference.arrays(), strict=True)))
-        return CoherenceLinear(self, self.scaled(away))
+        return CoherenceLinear(self, state, self.scaled(away))
 
     def scaled(self, away: State) -> Vector:
         """Flat residual of a deviation: the term is linear in it."""
@@ -136,6 +140,7 @@ class CoherenceLinear:
     """The constraint at one state."""
 
     term: CoherenceTerm
+    state: State
     residual: Vector
 
     def gradient(self) -> State:
@@ -147,5 +152,12 @@ class CoherenceLinear:
         return self.term.scaled(direction)
 
     def curvature(self) -> Doubles:
-        """What the term adds to the metric's diagonal."""
-        return self.term.diagonal
+        """What the term adds to the metric's diagonal; much for long Gaussians, which one scale takes far."""
+        state, term = self.state, self.term
+        diagonal = np.empty((len(state), SHAPE + state.intensities.shape[1]))
+        axes = rotation_matrices(torch.from_numpy(state.quats)).double().numpy()
+        scales = np.exp(state.log_scales.astype(np.float64))
+        diagonal[:, 0:3] = (term.moving[:, :, None] * (axes * scales[:, None, :]) ** 2).sum(axis=1)
+        diagonal[:, 3:SHAPE] = term.root_shape**2
+        diagonal[:, SHAPE:] = term.root_amplitude**2
+        return diagonal

@@ -111,19 +111,19 @@ class FitConfig:
     polish_steps: int = 8
     backward_steps: int = 10
     forward_steps: int = 12
-    last_steps: int = 20
+    last_steps: int = 24
     amplitude_steps: int = 10
     renewed: float = 0.85
     renewal_rounds: int = 6
     renewal_steps: int = 6
-    renewal_polish: int = 50
+    renewal_polish: int = 40
     renewal_plateau: float = 0.001
     renewal_stiffness: Stiffness = field(default_factory=lambda: Stiffness(0.04, 0.1, 0.0, 0.0))
     plateau: float = 0.01
     carving_dbz: float = 15.0
     amplitude_cost: float = 0.003
     strong_dbz: tuple[float, float] = (30.0, 45.0)
-    strong_weight: float = 5.0
+    strong_weight: float = 2.0
     noise_dbz: float = 0.5
     least_scale_voxels: float = 0.45
     largest_scale_m: tuple[float, float] = (30e3, 6e3)

@@ -31,10 +31,18 @@ class Metric:
     coupling: Doubles
 
     @staticmethod
-    def at(state: State, spacing_m: tuple[float, float, float], extra: Doubles | None = None) -> Metric:
-        """The metric of the image term, plus the diagonal ``extra`` of the other terms."""
+    def at(
+        state: State,
+        spacing_m: tuple[float, float, float],
+        extra: Doubles | None = None,
+        weight: Doubles | None = None,
+    ) -> Metric:
+        """The metric of the image term, whose voxels at each Gaussian weigh ``weight [N]``, plus that of the others.
+
+        ``extra [N, 9 + C]`` is the diagonal that the other terms add; None for either where there is none.
+        """
         amplitudes = state.intensities.astype(np.float64)
-        voxels = volume_in_voxels(state, spacing_m)
+        voxels = volume_in_voxels(state, spacing_m) * (1.0 if weight is None else weight)
         strength = ((amplitudes**2).sum(axis=1) + AMPLITUDE_FLOOR) * voxels
         scales = np.exp(state.log_scales.astype(np.float64))
         ratio = scales[:, (1, 2, 0)] / scales[:, (2, 0, 1)]

@@ -16,7 +16,7 @@ import torch
 
 from nowcast.gaussians.metric import Metric
 from nowcast.gaussians.state import Doubles, Limits, State, retract, to_local, to_parameters
-from nowcast.gaussians.terms import Linear, Term, Vector
+from nowcast.gaussians.terms import ImageLinear, Linear, Term, Vector
 from nowcast_kernels.jit import kernel
 
 MAX_SHIFT = 0.5  # of a scale a step: the linearisation does not reach further
@@ -53,7 +53,8 @@ class _Point:
 
     def metric(self, spacing_m: tuple[float, float, float]) -> Metric:
         extras = [extra for linear in self.linears if (extra := linear.curvature()) is not None]
-        return Metric.at(self.state, spacing_m, sum(extras[1:], extras[0]) if extras else None)
+        weight = image.weight() if isinstance(image := self.linears[0], ImageLinear) else None
+        return Metric.at(self.state, spacing_m, sum(extras[1:], extras[0]) if extras else None, weight)
 
 
 def minimise(

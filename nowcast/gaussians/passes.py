@@ -95,7 +95,7 @@ class Fitter:
         return solve_amplitudes(self.images[t], state, self._price(t, state), self.limits, self.config.amplitude_steps)
 
     def _price(self, t: int, state: State) -> Float32:
-        return np.float32(self.config.amplitude_cost) * observed_at(self.images[t], self.grid, state.means)
+        return np.float32(self.config.amplitude_cost) * (self.images[t].weight_at(state.means) > 0)
 
     def _newest_observed(self) -> int:
         seen = [t for t, image in enumerate(self.images) if image.root_weight.any()]
@@ -223,7 +223,7 @@ class Fitter:
         image = self.images[t]
         terms: list[Term] = [image, AmplitudeTerm(self._price(t, state), spacing)]
         if reference is not None and len(reference):
-            terms.append(CoherenceTerm(reference, spacing, config.stiffness))
+            terms.append(CoherenceTerm(reference, spacing, config.stiffness, image.weight_at(reference.means)))
         if config.density.weight > 0 and len(state):
             terms.append(DensityTerm(image, len(state), config.density))
         return minimise(terms, state, limits=self.limits, spacing_m=spacing, steps=steps, tolerance=config.plateau)
@@ -233,13 +233,6 @@ def image_term(volumes: VolumeSequence, t: int, config: FitConfig, compute: Comp
     """The image term of one volume: nothing in voxels where a channel has no value, strong echo with more weight."""
     target, root_weight = compute.observed(volumes, t, config.strong_dbz, config.strong_weight)
     return ImageTerm(target, root_weight, volumes.grid, compute)
-
-
-def observed_at(image: ImageTerm, grid: GridSpec, means: Float32) -> Float32:
-    """``[N]`` 1 where the voxel nearest to a centre was observed, else 0: what is not seen is not to be dimmed."""
-    places = grid.index_of(means)
-    index = np.clip(np.rint(places), 0, np.array(grid.shape) - 1).astype(np.int64)
-    return (image.compute.values_at(image.root_weight[:1], index)[:, 0] > 0).astype(np.float32)
 
 
 def limits(grid: GridSpec, channels: tuple[str, ...], config: FitConfig) -> Limits:

@@ -79,19 +79,25 @@ class ImageTerm:
         plan = self.compute.plan(state, self.grid)
         field = self.compute.render(plan, state.intensities)
         difference, slope = self.compute.compare(field, self.target, self.root_weight)
-        return ImageLinear(state, plan, difference, slope, field, self.compute)
+        return ImageLinear(self, state, plan, difference, slope, field)
+
+    def weight_at(self, means: Float32) -> Float32:
+        """``[N]`` the weight of reflectivity in the voxel nearest to each centre, 0 where that was not observed."""
+        places = np.rint((means[:, ::-1] - np.array(self.grid.first_m)) / np.array(self.grid.spacing_m))
+        index = np.clip(places, 0, np.array(self.grid.shape) - 1).astype(np.int64)
+        return self.compute.values_at(self.root_weight[:1], index)[:, 0] ** 2
 
 
 @dataclass(frozen=True)
 class ImageLinear:
     """The image term at one state; ``slope`` is the residual's derivative with respect to the field."""
 
+    term: ImageTerm
     state: State
     plan: Any
     difference: Field
     slope: Field
     field: Field
-    compute: Compute = CPU
 
     @property
     def residual(self) -> Vector:
@@ -100,16 +106,20 @@ class ImageLinear:
 
     def gradient(self) -> State:
         """Through the voxelizer's adjoint."""
-        return self.compute.pull_back(self.plan, self.state.intensities, self.difference * self.slope)
+        return self.term.compute.pull_back(self.plan, self.state.intensities, self.difference * self.slope)
 
     def push(self, direction: State) -> Vector:
         """Through the voxelizer's derivative."""
-        change = self.compute.push_forward(self.plan, self.state.intensities, direction)
+        change = self.term.compute.push_forward(self.plan, self.state.intensities, direction)
         change *= self.slope
         return change.reshape(-1)
 
     def curvature(self) -> None:
         """The local metric is made for this term."""
+
+    def weight(self) -> Doubles:
+        """``[N]`` what a voxel weighs at each Gaussian; at least 1, so that steps where nothing was seen stay short."""
+        return np.maximum(self.term.weight_at(self.state.means).astype(np.float64), 1.0)
 
 
 @dataclass(frozen=True)

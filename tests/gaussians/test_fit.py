@@ -26,10 +26,14 @@ def same(a: GaussianSequence, b: GaussianSequence) -> bool:
 def displacement_error(
     fitted: GaussianSequence, step_s: float, shear_per_s: float, velocity: tuple[float, float]
 ) -> float:
-    """Intensity-weighted RMS error of the displacements, in voxels a step."""
+    """Intensity-weighted RMS error of the displacements, in voxels a step.
+
+    A Gaussian centred below the grid draws, and moves with, the lowest level.
+    """
     means, amplitude = fitted.means.numpy().astype(np.float64), fitted.intensities[..., 0].abs().numpy()
     moved = np.diff(means, axis=0)[..., :2]
-    true = np.stack(np.broadcast_arrays(velocity[0] + shear_per_s * (means[:-1, :, 2] - 1000.0), velocity[1]), axis=-1)
+    height = np.clip(means[:-1, :, 2], fitted.grid.z[0], fitted.grid.z[-1])
+    true = np.stack(np.broadcast_arrays(velocity[0] + shear_per_s * (height - 1000.0), velocity[1]), axis=-1)
     weight = np.minimum(amplitude[1:], amplitude[:-1])
     square = (((moved - true * step_s) / fitted.grid.spacing_m[2]) ** 2).sum(axis=-1)
     return float(np.sqrt((weight * square).sum() / weight.sum()))
