@@ -111,6 +111,7 @@ def _volumes(volumes: VolumeSequence) -> Facts:
         "observed_share": round(float(volumes.mask.mean()), 4),
         "mask_told": volumes.coverage is None,
         "grid": _grid(volumes.grid),
+        **({"radars": list(volumes.radars)} if volumes.radars else {}),
     }
 
 

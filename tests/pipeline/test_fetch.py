@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -288,6 +288,20 @@ def test_follow_takes_what_is_new_and_waits_for_the_end_of_an_outage(
     assert [key for key, _ in archive.asked] == names
 
 
+def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
+    (name,) = archive.add_many(1)
+    archive.server.faults[name] = ["stall"] * 9
+    where = ["--bucket", archive.bucket, "--endpoint", archive.server.url, "-o", str(archive.folder)]
+    for words, requests in ((["--start", "2024-05-06", "--end", "2024-05-07"], 2), (["--follow"], 1)):
+        archive.server.asked.clear()
+        command = [sys.executable, "-m", "nowcast", "fetch", "KTLX", *words, *where]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        _wait_for(lambda wanted=requests: len(archive.server.asked) >= wanted)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=5)
+        assert (running.returncode, told.splitlines()[-1]) == (130, "Interrupted.")
+
+
 def test_the_command(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
     names = archive.add_many(2)
     words = ["fetch", "ktlx", "--start", "2024-05-06T00:10", "-o", str(archive.folder), "--bucket", archive.bucket]
@@ -303,8 +317,7 @@ def test_the_command(archive: Archive, capsys: pytest.CaptureFixture[str]) -> No
         assert done.value.code == 2
 
 
-def _wait_for(condition: object, seconds: float = 30.0) -> None:
-    assert callable(condition)
+def _wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
