@@ -19,7 +19,7 @@ GEOMETRY_BYTES = 9 * 8  # that a tile reads of a Gaussian, besides its intensiti
 def bench_voxelize_gpu(leaves: list[Tensor], grid: RegularGrid, repeats: int) -> dict[str, Any]:
     """Triton's passes as a caller meets them and rendering alone, the floor, and the two other ways to do it."""
     from nowcast_kernels.voxelize.tiles import make_tiling
-    from nowcast_kernels.voxelize.triton_cuda import render
+    from nowcast_kernels.voxelize.triton_cuda import push_forward, render
 
     leaves = [p.detach().cuda().requires_grad_() for p in leaves]
     tiling = make_tiling(*leaves[:3], grid)
@@ -27,12 +27,15 @@ def bench_voxelize_gpu(leaves: list[Tensor], grid: RegularGrid, repeats: int) ->
     floor_ms = floor(leaves[3].shape[1], grid, n_pairs)
     torch.cuda.reset_peak_memory_stats()
     rendering = measured(lambda: render(tiling, intensities), repeats)
+    parameters = [p.detach() for p in leaves]
+    directions = [torch.randn_like(p) for p in parameters]
     answer = {
         "device": torch.cuda.get_device_name(),
         "tile_pairs": n_pairs,
         "floor_ms": floor_ms,
         "tiling": measured(lambda: make_tiling(*leaves[:3], grid), repeats),
         "rendering": rendering | {"fraction_of_floor": floor_ms / rendering["median_ms"]},
+        "derivative": measured(lambda: push_forward(tiling, *parameters[1:], *directions), repeats),
         **both(lambda: voxelize(*leaves, grid, backend="triton"), leaves, repeats),
         "cuda_peak_mib": torch.cuda.max_memory_allocated() / 2**20,
     }
