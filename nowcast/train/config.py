@@ -32,7 +32,8 @@ class LossConfig:
     huber
         Distance, in its units, beyond which it counts linearly; a large one makes it the squared error.
     crps
-        Weight of the continuous ranked probability score of an ensemble, which its spread alone learns from.
+        Weight of the continuous ranked probability score of an ensemble, of its fields and by threshold, which its
+        spread alone learns from.
     members
         Members that it is estimated from, at least 2.
     """

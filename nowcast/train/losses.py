@@ -84,10 +84,12 @@ def almost_fair_crps(members: Tensor, observed: Tensor) -> Tensor:
     return (members - observed).abs().mean(dim=0) - keep * apart
 
 
-def relative_crps(members: Tensor, observed: Tensor, mask: Tensor) -> Tensor:
-    """CRPS of the voxels and of the maxima over neighbourhoods of 5 x 5 columns, relative to the echo there is.
+def relative_crps(members: Tensor, observed: Tensor, mask: Tensor, config: LossConfig) -> Tensor:
+    """CRPS of the voxels, of the maxima over 5 x 5 columns, and weighted by threshold, relative to the echo there is.
 
-    Without the maxima members may differ in how they blur; with them each needs cores as strong as there are.
+    Without the maxima members may differ in how they blur; with them each needs cores as strong as there are. The last,
+    which is the CRPS of the soft exceedances of :func:`threshold_losses` (Gneiting and Ranjan 2011, threshold-weighted,
+    with the weight around the threshold), keeps the area of strong cores, a small part of all echo, as it is observed.
 
     Parameters
     ----------
@@ -95,16 +97,18 @@ def relative_crps(members: Tensor, observed: Tensor, mask: Tensor) -> Tensor:
         ``[M, Z, Y, X]`` and ``[Z, Y, X]`` dBZ, not below 0, and which voxels to compare.
     """
     both = torch.where(mask, torch.cat([members, observed[None]]), 0.0)
-    return torch.stack([_relative(both), _relative(F.max_pool2d(both, 5, stride=2))]).mean()
+    passes = [_relative(_passes(both, q, config.softness_dbz), _FEW_VOXELS) for q in config.thresholds_dbz]
+    fields = torch.stack([_relative(both), _relative(F.max_pool2d(both, 5, stride=2))])
+    return (fields.mean() + torch.stack(passes).mean()) / 2
 
 
-def _relative(both: Tensor) -> Tensor:
-    """CRPS of ``both[:-1]`` against ``both[-1]``, summed over the sum of the echo."""
+def _relative(both: Tensor, few: float = 0.0) -> Tensor:
+    """CRPS of ``both[:-1]`` against ``both[-1]`` over the sum of the echo, less where that is ``few`` only."""
     flat = both.flatten(1)
     (where,) = torch.nonzero(flat.detach().amax(dim=0) > 0, as_tuple=True)
     members, observed = flat[:-1].index_select(1, where), flat[-1].index_select(0, where)
     echo = torch.maximum(observed.sum(), members.detach().mean(dim=0).sum())
-    return almost_fair_crps(members, observed).sum() / echo.clamp_min(1e-6)
+    return almost_fair_crps(members, observed).sum() / echo.clamp_min(max(few, 1e-6))
 
 
 def parameter_loss(forecast: GaussianSet, target: GaussianSet, huber: float = 1.0) -> Tensor:

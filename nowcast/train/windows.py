@@ -121,7 +121,7 @@ class Example:
             total["mae"] = total["mae"] + relative_mae(*wet)
             if members:
                 fields = torch.stack([render_reflectivity(m[lead], self.window.gaussians.grid) for m in members])
-                total["crps"] = total["crps"] + relative_crps(fields, values, mask)
+                total["crps"] = total["crps"] + relative_crps(fields, values, mask, config)
             if scores is not None:
                 scores.add(field[mask], values[mask])
         terms = {name: value / len(leads) for name, value in total.items()}

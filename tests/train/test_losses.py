@@ -140,8 +140,34 @@ def test_the_crps_of_the_fields_counts_observed_voxels_and_nearness() -> None:
     observed[:, 8:10, 8:10] = 50.0
     mask = torch.ones(2, 20, 20, dtype=torch.bool)
     perfect = observed.expand(2, -1, -1, -1)
-    assert float(relative_crps(perfect, observed, mask)) == 0.0
+    assert float(relative_crps(perfect, observed, mask, CONFIG)) == 0.0
     near, far = (torch.stack([observed.roll(by, dims=2), observed.roll(-by, dims=1)]) for by in (1, 5))
-    assert 0.1 < float(relative_crps(near, observed, mask)) < float(relative_crps(far, observed, mask))
+    assert 0.1 < float(relative_crps(near, observed, mask, CONFIG)) < float(relative_crps(far, observed, mask, CONFIG))
     mask[:] = False
-    assert float(relative_crps(50 * torch.rand(2, 2, 20, 20, generator=rng), observed, mask)) == 0.0
+    assert float(relative_crps(50 * torch.rand(2, 2, 20, 20, generator=rng), observed, mask, CONFIG)) == 0.0
+
+
+@pytest.mark.parametrize(("share", "sign"), [(0.15, 1), (0.05, 0), (0.01, -1)])
+def test_the_crps_pulls_the_area_of_strong_echo_to_the_observed_one(share: float, sign: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    shape, softness = (2, 60, 60), CONFIG.softness_dbz
+    observed = 30.0 + 20.0 * (torch.rand(shape, generator=rng) < 0.05)
+    shares = torch.tensor(share, requires_grad=True)
+    # A voxel of a member is strong with the given probability, softly, so that there is a gradient to see.
+    drawn = torch.rand(4, *shape, generator=rng)
+    members = 30.0 + 20.0 * torch.sigmoid((shares - drawn) / (0.1 * share))
+    config = LossConfig(thresholds_dbz=(45.0,), softness_dbz=softness)
+    score = relative_crps(members, observed, torch.ones(shape, dtype=torch.bool), config)
+    (pull,) = torch.autograd.grad(score, shares)
+    assert abs(float(pull)) < 0.1 if sign == 0 else sign * float(pull) > 0.5
+
+
+def test_the_share_of_thresholds_in_the_crps_is_small_where_hardly_any_voxel_passes() -> None:
+    observed = torch.full((1, 20, 20), 25.0)
+    mask = torch.ones(1, 20, 20, dtype=torch.bool)
+    one = observed.clone()
+    one[0, 5, 5] = 50.0
+    several = observed.clone()
+    several[0, 5:9, 5:10] = 50.0
+    a, b = (float(relative_crps(f.expand(2, -1, -1, -1), observed, mask, CONFIG)) for f in (one, several))
+    assert a < b / 5
