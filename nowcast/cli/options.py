@@ -112,7 +112,7 @@ WithinOption = Annotated[
     typer.Option(
         "--within",
         metavar="MINUTES",
-        help="Of several radars, volumes that began no longer before their mosaic's time. [7.5]",
+        help="Of several radars, no volume that began longer before the newest. [7.5]",
     ),
 ]
 CombineOption = Annotated[

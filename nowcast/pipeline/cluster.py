@@ -99,7 +99,8 @@ def _client(make: Callable[..., Any], address: str) -> Any:
 def _with_whole_paths(job: FitJob) -> FitJob:
     """The job for workers in other folders."""
     whole = {name: path.resolve() for name in ("clutter", "pictures") if (path := getattr(job, name)) is not None}
-    return replace(job, source=job.source.resolve(), **whole)
+    maps = {name: path.resolve() for name, path in job.mosaic.clutter.items()}
+    return replace(job, source=job.source.resolve(), mosaic=replace(job.mosaic, clutter=maps), **whole)
 
 
 def _fit(settings: bytes, plan: Plan) -> Fitted | Exception:

@@ -28,6 +28,7 @@ from nowcast.io.volumes import is_volume_file, read_volumes
 from nowcast.pipeline.failed_scans import ECHO_DBZ, without_failed_scans
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, list_inputs, load_sequence
+from nowcast.pipeline.radars import clutter_digests
 from nowcast.radar import Site
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
@@ -77,6 +78,7 @@ class FitJob:
         settings |= {"source": self.source.resolve(), "version": nowcast.__version__}
         if self.clutter is not None:
             settings["clutter"] = file_digest(self.clutter) or self.clutter
+        settings["clutter_maps"] = clutter_digests(self.mosaic)
         return hashlib.sha256(json.dumps(settings, default=_plain, sort_keys=True).encode()).hexdigest()
 
     def fit(self, plan: Plan) -> tuple[FittedWindow, dict[str, Any]]:

@@ -20,6 +20,7 @@ from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
+from nowcast.pipeline.radars import clutter_digests
 from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
@@ -198,7 +199,7 @@ def _stamp(request: ForecastRequest) -> str:
     """Of what the volumes and their fit are made with; the state of another make is not gone on with."""
     clutter = None if request.clutter is None else file_digest(request.clutter)
     settings = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic")}
-    return state_stamp(request.fit, **settings, clutter=clutter)
+    return state_stamp(request.fit, **settings, clutter=clutter, clutter_maps=clutter_digests(request.mosaic))
 
 
 def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:

@@ -1,7 +1,8 @@
-"""Archives of several radars, one folder each: a mosaic at round times, of the newest volume of each radar before.
+"""Archives of several radars, one folder each, brought together in mosaics.
 
-Only volumes at or before its time enter a mosaic, also where a later one is nearer: so no mosaic ever changes, and none
-knows the future.
+Time is cut into steps with the round times (12:00, 12:05) in their middle, and each step with a new volume gives one
+mosaic, at the time of its newest volume. Every other radar gives the newest volume that it has at or before that time,
+also where a later one is nearer: so no mosaic knows the future.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from nowcast.channels import moments_of
 from nowcast.errors import InputError, UsageError
+from nowcast.io.atomic import file_digest
 from nowcast.pipeline.archive import NEIGHBOURS, Entry, Unread, first_entries, list_archive, newest_name
 from nowcast.pipeline.cache import ReadVolume, VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
@@ -81,11 +83,16 @@ def radar_folders(source: Path) -> dict[str, Path]:
     return folders if len(folders) > 1 and len(folders) == len(shown) else {}
 
 
+def clutter_digests(config: MosaicConfig) -> dict[str, str | None]:
+    """What the clutter maps of the radars hold, to tell whether they have changed."""
+    return {name: file_digest(path) for name, path in sorted(config.clutter.items())}
+
+
 def cycle_files(folders: dict[str, Path], config: MosaicConfig) -> dict[np.datetime64, list[Path]]:
     """The times of the mosaics of an archive, rising, and the files that each may be made of."""
     entries = sorted((e for name in folders for e in _listed(folders[name], None)[0]), key=lambda e: (e.time, e.path))
     found: dict[np.datetime64, list[Path]] = {}
-    for cycle in _cycles((e.time for e in entries), config, None):
+    for cycle in _cycles((e.time for e in entries), config):
         found[cycle] = [e.path for e in entries if cycle - config.within <= e.time <= cycle]
     return found
 
@@ -109,9 +116,9 @@ def load_mosaic(
     time is left out of its mosaic and named in ``missing``.
     """
     radars, unread = _radars(folders, at, frames, config, quality)
-    cycles = _cycles((t for radar in radars for t in radar.times), config, at)
+    cycles = _cycles((t for radar in radars for t in radar.times), config)
     if len(cycles) == 0:
-        raise _nothing(folders, radars, unread, at)
+        raise _nothing(folders, unread, at)
     _warn_of_step(radars, config)
     if isinstance(grid, GridConfig):
         grid = common_grid(_sites(radars), grid, config.centre)
@@ -180,12 +187,12 @@ def _mosaics(
     )
 
 
-def _cycles(times: Iterable[np.datetime64], config: MosaicConfig, at: np.datetime64 | None) -> Times:
-    """The round times, rising, that have a new volume in the step before them and are not later than ``at``."""
+def _cycles(times: Iterable[np.datetime64], config: MosaicConfig) -> Times:
+    """The newest of the times in each step, rising."""
     step = config.step.astype(np.int64)
-    began = np.array(list(times), "datetime64[ns]").astype(np.int64)
-    cycles = (np.unique(-(-began // step)) * step).astype("datetime64[ns]")
-    return cycles if at is None else cycles[cycles <= at]
+    began = np.sort(np.array(list(times), "datetime64[ns]"))
+    steps = -((step // 2 - began.astype(np.int64)) // step)  # a time in the middle of two goes to the earlier
+    return began[np.append(np.diff(steps) > 0, True)] if len(began) else began
 
 
 def _listed(folder: Path, near: np.datetime64 | None) -> tuple[list[Entry], list[Unread], bool]:
@@ -211,7 +218,7 @@ def _radars(
     listed = {name: _listed(folder, near) for name, folder in folders.items()}
     times = [e.time for entries, _, _ in listed.values() for e in entries if at is None or e.time <= at]
     whole = all(complete for *_, complete in listed.values())
-    if near is not None and not whole and len(_cycles(times, config, at)) < (frames or 0) + NEIGHBOURS:
+    if near is not None and not whole and len(_cycles(times, config)) < (frames or 0) + NEIGHBOURS:
         near, listed = None, {name: _listed(folder, None) for name, folder in folders.items()}
     radars = []
     for name, (entries, _, complete) in listed.items():
@@ -238,14 +245,10 @@ def _sites(radars: list[Radar]) -> list[Site]:
     return list(known.values())
 
 
-def _nothing(
-    folders: dict[str, Path], radars: list[Radar], unread: list[Unread], at: np.datetime64 | None
-) -> InputError:
-    names = ", ".join(folders)
-    if any(radar.entries for radar in radars):
-        return InputError(f"no mosaic of {names} can be made at or before {'' if at is None else iso_utc(at)}")
+def _nothing(folders: dict[str, Path], unread: list[Unread], at: np.datetime64 | None) -> InputError:
     when = "" if at is None else f" at or before {iso_utc(at)}"
-    return InputError(f"{names} hold no radar volume{when}" + (f"; the first: {unread[0].reason}" if unread else ""))
+    first = f"; the first file: {unread[0].reason}" if unread else ""
+    return InputError(f"{', '.join(folders)} hold no radar volume{when}{first}")
 
 
 def _drop_failed_scans(

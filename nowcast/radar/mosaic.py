@@ -43,10 +43,10 @@ class MosaicConfig:
     combine
         ``mean`` weighted by distance and beam height, or ``strongest`` echo, where several radars observed a voxel.
     step_minutes
-        A mosaic is made at round times so far apart (from midnight UTC), of the newest volume of each radar at or
-        before each; where none of them is new, none.
+        A mosaic is made of each step so long, with round times in the middle of the steps, at the time of its newest
+        volume; where the step has no new volume, none.
     within_minutes
-        No volume counts that began longer before; None for one and a half steps.
+        No volume counts that began longer before that time; None for one and a half steps.
     centre
         Latitude and longitude of the grid's centre, from which it reaches ``grid.extent_m`` to each side. None: it
         reaches so far beyond the outermost radars.

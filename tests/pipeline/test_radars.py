@@ -67,19 +67,30 @@ def file_of(archive: Path, radar: str, k: int) -> Path:
     return sorted((archive / radar).iterdir())[k]
 
 
-def test_a_mosaic_at_every_round_time_of_the_newest_volumes_before_it(archive: Path) -> None:
+def test_every_five_minutes_a_mosaic_of_the_newest_volumes(archive: Path) -> None:
     volumes = load(archive)
-    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT + 1) * STEP)
+    np.testing.assert_array_equal(volumes.times, START + LAG + np.arange(COUNT) * STEP)
     assert volumes.radars == ("east", "west")
-    assert volumes.missing == (("east",), *[()] * COUNT)
-    assert volumes.sources[0] == f"west: {file_of(archive, 'west', 0).name}"
-    assert volumes.sources[1] == f"east: {file_of(archive, 'east', 0).name}; west: {file_of(archive, 'west', 1).name}"
+    assert volumes.missing == ((),) * COUNT
+    assert volumes.sources[1] == f"east: {file_of(archive, 'east', 1).name}; west: {file_of(archive, 'west', 1).name}"
     np.testing.assert_array_equal(list_inputs(archive), volumes.times)
-    assert (volumes.reflectivity[1:, 1] > 35.0).any(axis=(1, 2)).all()
+    assert (volumes.reflectivity[:, 1] > 35.0).any(axis=(1, 2)).all()
+
+
+def test_start_times_that_jitter_around_the_round_ones_lose_no_mosaic(archive: Path) -> None:
+    shutil.rmtree(archive / "east")
+    (archive / "east").mkdir()
+    late = [np.timedelta64(s, "s") for s in (-2, 3, -1, 4, 0)]
+    for k in range(COUNT):
+        volume_file(archive / "east", EAST, START + k * STEP + late[k])
+    volumes = load(archive)
+    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT) * STEP + np.maximum(late, np.timedelta64(0)))
+    assert volumes.missing == ((),) * COUNT
 
 
 def test_a_mosaic_holds_what_each_radar_alone_sees(archive: Path) -> None:
     volumes = load(archive, frames=1, at=START + 2 * STEP)
+    assert volumes.times[0] == START + 2 * STEP
     alone = [
         load_sequence(file_of(archive, name, k), grid=volumes.grid, frames=1) for name, k in (("west", 2), ("east", 1))
     ]
@@ -96,9 +107,11 @@ def test_a_mosaic_holds_what_each_radar_alone_sees(archive: Path) -> None:
 
 
 def test_the_future_changes_nothing(archive: Path) -> None:
-    at = START + 2 * STEP + LAG  # east's volume of this very time is for the next mosaic
+    at = START + 2 * STEP + LAG
     before = load(archive, at=at)
-    assert before.times[-1] == START + 2 * STEP
+    assert before.times[-1] == at
+    earlier = load(archive, at=at - np.timedelta64(1, "s"))
+    assert earlier.times[-1] == START + 2 * STEP and file_of(archive, "east", 1).name in earlier.sources[-1]
     whole = load(archive)
     np.testing.assert_array_equal(whole.values[: len(before)], before.values)
     for k in range(3, COUNT):
@@ -111,34 +124,32 @@ def test_the_future_changes_nothing(archive: Path) -> None:
 
 def test_no_volume_counts_longer_than_allowed(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "nowcast"):
-        volumes = load(archive, mosaic=MosaicConfig(within_minutes=3.0))
-    assert volumes.missing == (("east",),) * COUNT
-    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT) * STEP)
-    assert "east is missing from 5 of 5 mosaics, last from that of 2020-01-01T00:20:00Z" in caplog.text
+        volumes = load(archive, mosaic=MosaicConfig(within_minutes=1.5))
+    assert volumes.missing == (("west",),) * COUNT
+    assert "west is missing from 5 of 5 mosaics, last from that of 2020-01-01T00:21:40Z" in caplog.text
 
 
 def test_a_radar_that_stops_is_left_out_and_named(archive: Path, tmp_path: Path) -> None:
     for k in (4, 3, 2):
         file_of(archive, "west", k).unlink()
     volumes = load(archive)
-    assert volumes.missing == (("east",), (), (), *[("west",)] * 3)
-    np.testing.assert_array_equal(volumes.times, START + np.arange(COUNT + 1) * STEP)
+    assert volumes.missing == ((), (), (), ("west",), ("west",))
+    np.testing.assert_array_equal(volumes.times, START + LAG + np.arange(COUNT) * STEP)
     write_volumes(volumes, tmp_path / "volumes.nc")
     with xr.open_dataset(tmp_path / "volumes.nc") as file:
-        assert (file.attrs["radars"], file.attrs["radars_missing"]) == ("east, west", "east, west")
-        assert file["missing_radars"].values.tolist() == ["east", "", "", "west", "west", "west"]
+        assert (file.attrs["radars"], file.attrs["radars_missing"]) == ("east, west", "west")
+        assert file["missing_radars"].values.tolist() == ["", "", "", "west", "west"]
     back = read_volumes(tmp_path / "volumes.nc")
     assert (back.radars, back.missing) == (volumes.radars, volumes.missing)
     assert back.select(slice(2, 4)).missing == ((), ("west",))
 
 
 def test_a_broken_volume_gives_way_to_the_one_before(archive: Path) -> None:
-    path = file_of(archive, "east", 3)
+    path = file_of(archive, "west", 3)
     path.write_bytes(path.read_bytes()[:3000])
-    patient = MosaicConfig(within_minutes=10.0)
-    volumes = load(archive, mosaic=patient)
-    assert volumes.missing[4] == () and file_of(archive, "east", 2).name in volumes.sources[4]
-    assert load(archive).missing[4] == ("east",)
+    volumes = load(archive)
+    assert volumes.missing[3] == () and file_of(archive, "west", 2).name in volumes.sources[3]
+    assert load(archive, mosaic=MosaicConfig(within_minutes=5.0)).missing[3] == ("west",)
 
 
 def test_a_scan_that_lost_all_echo_does_not_thin_the_mosaic(archive: Path) -> None:
@@ -156,7 +167,7 @@ def test_no_mosaic_without_a_new_volume(archive: Path) -> None:
     late = START + 8 * STEP
     volume_file(archive / "west", WEST, late)
     volumes = load(archive)
-    np.testing.assert_array_equal(volumes.times, [*(START + np.arange(4) * STEP), late])
+    np.testing.assert_array_equal(volumes.times, [*(START + LAG + np.arange(3) * STEP), late])
 
 
 def test_scans_slower_than_the_mosaics_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,7 +218,8 @@ def test_positions_and_names_of_radars_in_the_settings(archive: Path) -> None:
 def test_forecast_and_fit_of_several_radars(archive: Path, tmp_path: Path) -> None:
     file_of(archive, "west", COUNT - 1).unlink()
     fit = FitConfig(gaussians=64)
-    request = ForecastRequest(archive, fit, frames=3, leads=2, grid=GRID)
+    strict = MosaicConfig(within_minutes=5.0)
+    request = ForecastRequest(archive, fit, frames=3, leads=2, grid=GRID, mosaic=strict)
     run = run_forecast(request, tmp_path / "forecast.nc")
     assert run.answer()["radars_missing"] == ((), (), ("west",))
     with xr.open_dataset(tmp_path / "forecast.nc") as file:
@@ -215,28 +227,18 @@ def test_forecast_and_fit_of_several_radars(archive: Path, tmp_path: Path) -> No
         facts = json.loads(file.attrs["provenance"])
     assert facts["settings"]["mosaic"]["combine"] == "mean"
     first = run_forecast(replace(request, at=START + 4 * STEP), tmp_path / "first.nc")
-    assert first.forecast.init_time == START + 4 * STEP
-    report = fit_archive(archive, tmp_path / "fit.nc", config=fit, frames=3, grid=GRID)
-    assert [len(record["times"]) for record in report.sequences] == [3, 3] and not report.failures
+    assert first.forecast.init_time == START + 3 * STEP + LAG
+    report = fit_archive(archive, tmp_path / "fit.nc", config=fit, frames=2, grid=GRID, mosaic=strict)
+    assert [len(record["times"]) for record in report.sequences] == [2, 2] and not report.failures
 
 
 def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [
-        "grid",
-        str(archive),
-        "-o",
-        str(tmp_path / "volumes.nc"),
-        "--within",
-        "3",
-        "--combine",
-        "strongest",
-        "--json",
-    ]
+    words = ["grid", str(archive), "-o", str(tmp_path / "volumes.nc"), "--json", "--within", "1.5", "--combine"]
     with pytest.raises(SystemExit) as done:
-        app([*words, "--spacing", "10000", "--extent", "60000", "--levels", "1000,7000,2000"])
+        app([*words, "strongest", "--spacing", "10000", "--extent", "60000", "--levels", "1000,7000,2000"])
     assert done.value.code == 0
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["radars"], answer["radars_missing"]) == (["east", "west"], [["east"]] * COUNT)
+    assert (answer["radars"], answer["radars_missing"]) == (["east", "west"], [["west"]] * COUNT)
     with pytest.raises(SystemExit) as done:
-        app([*words[:-2], "median"])
+        app([*words, "median"])
     assert done.value.code == 2
