@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -86,6 +88,12 @@ class StoredObject:
         """The last part of the key."""
         return self.key.rsplit("/", 1)[-1]
 
+    @property
+    def md5(self) -> str:
+        """The MD5 of the content where the tag tells it, as that of most objects that came in one piece does."""
+        tag = self.etag.strip('"')
+        return tag if re.fullmatch(r"[0-9a-f]{32}", tag) else ""
+
 
 class Bucket:
     """A bucket that anybody may read."""
@@ -136,8 +144,13 @@ class Bucket:
         """
         check_writable(target)
         with told_as_output_error(target), _partial(target, stored) as file:
+            path, resumed = Path(file.name), file.tell() > 0
             await self._complete(stored, file)
-            path = Path(file.name)
+            if resumed and stored.md5 and await asyncio.to_thread(_md5, path) != stored.md5:
+                # A machine that lost its power may have lost of the file what it thought was written.
+                file.truncate(0)
+                file.seek(0)
+                await self._complete(stored, file)
             try:
                 answer = await asyncio.to_thread(check, path)
             except InputError as error:
@@ -230,14 +243,19 @@ def _partial(target: Path, stored: StoredObject) -> Iterator[BinaryIO]:
             raise InputError(f"{target} is being fetched by another process") from error
         if not path.exists():
             raise InputError(f"{target} has just been fetched by another process")
-        if file.tell() > stored.size:
+        if file.seek(0, os.SEEK_END) > stored.size:
+            file.truncate(0)
             file.seek(0)
-            file.truncate()
         try:
             yield file
         finally:
             if path.exists() and path.stat().st_size == 0:
                 path.unlink()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _broke_off(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import logging
@@ -181,6 +182,16 @@ def test_the_rest_of_an_object_that_was_replaced_is_not_taken(archive: Archive) 
     archive.add(name, other)
     fetch_volumes(archive.request)
     assert (archive.folder / name).read_bytes() == other
+    assert archive.files() == [name]
+
+
+@pytest.mark.parametrize("rotten", [b"\0" * 300_000, b"\0" * len(VOLUME), VOLUME + b"more"])
+def test_what_a_crash_left_is_not_believed(archive: Archive, rotten: bytes) -> None:
+    (name,) = archive.add_many(1)
+    archive.folder.mkdir()
+    (archive.folder / f".{name}.{hashlib.md5(VOLUME).hexdigest()}.part").write_bytes(rotten)
+    fetch_volumes(archive.request)
+    assert (archive.folder / name).read_bytes() == VOLUME
     assert archive.files() == [name]
 
 
