@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from nowcast.checks import check_numbers
-from nowcast.errors import ConfigError
+from nowcast.errors import ConfigError, InputError
 from nowcast.radar.geometry import beam_height_m, column_positions, slant_range_m
 from nowcast.radar.gridding import MOST_VOXELS, GridConfig
 from nowcast.radar.polar import Site
@@ -73,6 +73,11 @@ class MosaicConfig:
             raise ConfigError(f"mosaic combine is {self.combine!r}: expected mean or strongest")
         if self.centre is not None and not (abs(self.centre[0]) <= 90 and abs(self.centre[1]) <= 360):
             raise ConfigError(f"mosaic centre is {self.centre}: expected latitude and longitude in degrees")
+        for name, place in self.sites.items():
+            try:
+                Site(*place)
+            except InputError as error:
+                raise ConfigError(f"mosaic sites {name}: {error}") from error
 
     @property
     def step(self) -> np.timedelta64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from helpers import real_data
 from radar_files import nothing, polar_volume
 
 from nowcast.errors import ConfigError
+from nowcast.pipeline.config import load_config
+from nowcast.pipeline.settings import Settings
 from nowcast.radar import Site, read_volume
 from nowcast.radar.geometry import column_positions
 from nowcast.radar.gridding import GridConfig, grid_volume
@@ -85,6 +88,24 @@ def test_the_common_grid_reaches_around_all_radars() -> None:
 def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         MosaicConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sites:\n    KTLX: [35.3, -97.3]", r"m\.yaml:3: mosaic\.sites\.KTLX\.2 = .*Field required"),
+        (
+            "sites:\n    KTLX: [95.3, -97.3, 370.0]",
+            r"m\.yaml:1: mosaic sites KTLX: radar position 95\.3.* is impossible",
+        ),
+        ("combine: median", r"m\.yaml:2: mosaic\.combine = 'median'"),
+    ],
+)
+def test_what_a_settings_file_gets_wrong_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "m.yaml"
+    file.write_text(f"mosaic:\n  {text}\n")
+    with pytest.raises(ConfigError, match=told):
+        load_config(file, Settings)
 
 
 def test_no_echo_is_not_the_same_as_not_observed() -> None:
