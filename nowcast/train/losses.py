@@ -97,16 +97,21 @@ def relative_crps(members: Tensor, observed: Tensor, mask: Tensor, config: LossC
         ``[M, Z, Y, X]`` and ``[Z, Y, X]`` dBZ, not below 0, and which voxels to compare.
     """
     both = torch.where(mask, torch.cat([members, observed[None]]), 0.0)
-    passes = [_relative(_passes(both, q, config.softness_dbz), _FEW_VOXELS) for q in config.thresholds_dbz]
-    fields = torch.stack([_relative(both), _relative(F.max_pool2d(both, 5, stride=2))])
-    return (fields.mean() + torch.stack(passes).mean()) / 2
+    voxels, maxima = _with_any_echo(both), _with_any_echo(F.max_pool2d(both, 5, stride=2))
+    passes = [_relative(_passes(voxels, q, config.softness_dbz), _FEW_VOXELS) for q in config.thresholds_dbz]
+    return (_relative(voxels) + _relative(maxima)) / 4 + torch.stack(passes).mean() / 2
+
+
+def _with_any_echo(fields: Tensor) -> Tensor:
+    """``[K, V]`` the voxels of ``K`` fields where any of them has echo: the others count nothing."""
+    flat = fields.flatten(1)
+    (where,) = torch.nonzero(flat.detach().amax(dim=0) > 0, as_tuple=True)
+    return flat.index_select(1, where)
 
 
 def _relative(both: Tensor, few: float = 0.0) -> Tensor:
     """CRPS of ``both[:-1]`` against ``both[-1]`` over the sum of the echo, less where that is ``few`` only."""
-    flat = both.flatten(1)
-    (where,) = torch.nonzero(flat.detach().amax(dim=0) > 0, as_tuple=True)
-    members, observed = flat[:-1].index_select(1, where), flat[-1].index_select(0, where)
+    members, observed = both[:-1], both[-1]
     echo = torch.maximum(observed.sum(), members.detach().mean(dim=0).sum())
     return almost_fair_crps(members, observed).sum() / echo.clamp_min(max(few, 1e-6))
 
