@@ -176,6 +176,8 @@ class Cycle:
     def _work(self, kind: str, until: str) -> WorkerLost | None:
         """Have a worker go through the stages; returns how it was lost, None where it did all."""
         files = {p: stamp for p, stamp in self.feed.files.items() if not self.refused.holds(p, stamp)}
+        if not files:
+            raise _End(FAILED, 1, "a worker was lost over every file of the input")
         plan = replace(self.plan, kind=kind, files=files)
         self.reading = None
         try:
@@ -218,7 +220,8 @@ class Cycle:
         self.left_out = self.reading if lost.kind in (DIED, STUCK) else None
         if self.left_out is not None:
             self._warn(f"{self.left_out.name} is left out: the worker was lost while reading it")
-            self.refused.add(self.left_out, self.feed.files[self.left_out])
+            # A slow machine makes any file look stuck: such a one is tried again by the next run.
+            self.refused.add(self.left_out, self.feed.files[self.left_out], strike=lost.kind == DIED)
 
     def _publish(self, which: str, reason: str | None) -> None:
         """Publish a forecast that lies in the work folder."""

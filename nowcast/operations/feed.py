@@ -76,6 +76,8 @@ def _paths(path: str) -> list[Path]:
     if glob.has_magic(path):
         return [Path(p) for p in glob.glob(path)]  # noqa: PTH207 - an absolute pattern, which Path.glob does not take
     try:
-        return list(Path(path).iterdir())
+        found = [p for p in Path(path).iterdir() if not p.name.startswith(".")]
+        # A folder of folders holds several radars.
+        return [p for folder in found for p in folder.iterdir()] if all(p.is_dir() for p in found) else found
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error

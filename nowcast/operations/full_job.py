@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from nowcast.gaussians import FitConfig
 from nowcast.operations.job import Job
 from nowcast.radar.gridding import GridConfig
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.verify import TallyConfig
 
 
 @dataclass(frozen=True)
 class FullJob(Job):
-    """A :class:`Job` whose ``grid``, ``quality``, ``fit`` and ``tally`` have been checked."""
+    """A :class:`Job` whose ``grid``, ``quality``, ``mosaic``, ``fit`` and ``tally`` have been checked."""
 
     grid: GridConfig = field(default_factory=GridConfig)  # type: ignore[assignment]
     quality: QualityConfig = field(default_factory=QualityConfig)  # type: ignore[assignment]
+    mosaic: MosaicConfig = field(default_factory=MosaicConfig)  # type: ignore[assignment]
     fit: FitConfig = field(default_factory=FitConfig)  # type: ignore[assignment]
     tally: TallyConfig = field(default_factory=TallyConfig)  # type: ignore[assignment]

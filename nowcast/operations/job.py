@@ -27,7 +27,8 @@ class Input:
     Attributes
     ----------
     path
-        A folder, or a pattern such as ``/data/ldm/KTLX*``; hidden files are not looked at.
+        A folder, or a pattern such as ``/data/ldm/KTLX*``; hidden files are not looked at. A folder of folders holds
+        several radars, one in each.
     ignore
         Patterns of names that are not looked at either.
     settle
@@ -198,7 +199,7 @@ class Job:
     status, metrics
         Files for the status, JSON, and for Prometheus' node exporter; null for ``NAME.status.json`` in the output's
         root, and for none.
-    grid, quality, fit, tally
+    grid, quality, mosaic, fit, tally
         As in a file of ``--config``; checked when the worker starts.
     """
 
@@ -221,6 +222,7 @@ class Job:
     metrics: Path | None = None
     grid: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    mosaic: dict[str, Any] = field(default_factory=dict)
     fit: dict[str, Any] = field(default_factory=dict)
     tally: dict[str, Any] = field(default_factory=dict)
 

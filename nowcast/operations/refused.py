@@ -34,9 +34,11 @@ class Refused:
         size, modified, strikes = self.files.get(str(file), (0, 0, 0))
         return (file, stamp) in self.in_this_run or ((size, modified) == stamp and strikes >= STRIKES)
 
-    def add(self, file: Path, stamp: Stamp) -> None:
-        """Refuse a file in this run, and for good when it is not the first time."""
+    def add(self, file: Path, stamp: Stamp, *, strike: bool) -> None:
+        """Refuse a file in this run and, when it is not the first ``strike``, for good."""
         self.in_this_run.add((file, stamp))
+        if not strike:
+            return
         size, modified, strikes = self.files.pop(str(file), (0, 0, 0))
         self.files[str(file)] = (*stamp, 1 + (strikes if (size, modified) == stamp else 0))
         self.files = dict(list(self.files.items())[-MOST:])

@@ -20,25 +20,41 @@ MOST_NAMED, MOST_NAMELESS = 60, 300
 """More files than these cannot matter for the newest volumes."""
 
 
-def link_files(paths: Iterable[Path], folder: Path) -> None:
-    """Symbolic links to the files in a new folder; two of one name get numbers."""
+def link_files(paths: Iterable[Path], folder: Path, source: Path) -> list[Path]:
+    """Symbolic links to the files in a new folder; returns the folders with links, one or one for each radar.
+
+    Files in folders of ``source`` are linked in folders of the same names; two of one name get numbers.
+    """
     folder.mkdir(parents=True)
+    paths = list(paths)
+    if any(path.parent.parent == source for path in paths):
+        for radar in source.iterdir():  # also one without files, which is then known to be missing
+            (folder / radar.name).mkdir(exist_ok=True)
     for path in paths:
-        link, number = folder / path.name, 1
+        home = folder / path.parent.name if path.parent.parent == source else folder
+        link, number = home / path.name, 1
         while link.is_symlink():
             number += 1
-            link = folder / f"{number}_{path.name}"
+            link = home / f"{number}_{path.name}"
         link.symlink_to(path)
+    return sorted(path for path in folder.iterdir() if path.is_dir()) or [folder]
 
 
 def files_near(
     files: dict[Path, Stamp], at: np.datetime64 | None, ahead_s: float, back_s: float | None = None
 ) -> list[Path]:
-    """The files that may hold the newest volumes at or before a time.
+    """The files of each folder that may hold the newest volumes at or before a time.
 
     Where names tell times they are believed to within a day, for some use local time; a name far in the future of both
     the clock and the file's own date is not. ``back_s`` asks for the volumes of so long a time before.
     """
+    folders: dict[Path, dict[Path, Stamp]] = {}
+    for path, stamp in files.items():
+        folders.setdefault(path.parent, {})[path] = stamp
+    return [path for one in folders.values() for path in _near(one, at, ahead_s, back_s)]
+
+
+def _near(files: dict[Path, Stamp], at: np.datetime64 | None, ahead_s: float, back_s: float | None) -> list[Path]:
     named = {path: t for path in files if (t := time_in_name(path.name)) is not None}
     believed = [t for path, t in named.items() if t <= latest_believed(files[path], ahead_s) + NAME_ERROR]
     end = at if at is not None else max(believed, default=None)

@@ -18,6 +18,7 @@ from nowcast.operations.job import read_job
 from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
+from nowcast.pipeline.archive import Entry
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.warm_start import state_stamp
@@ -52,15 +53,21 @@ class Steps:
         back = self.job.limits.catch_up if self.plan.kind == SURVEY else None
         near = files_near(files, self.at, settings.ahead, back)
         shutil.rmtree(self.inputs, ignore_errors=True)
-        link_files(near, self.inputs)
-        entries, reasons = entries_of(self.inputs, self.job.site.name, self._reading)
+        folders = link_files(near, self.inputs, Path(settings.path))
+        entries: list[Entry] = []
+        reasons: list[str] = []
+        for folder in folders:
+            several = len(folders) > 1
+            found, broken = entries_of(folder, "" if several else self.job.site.name, self._reading)
+            entries, reasons = entries + found, reasons + broken
+        entries.sort(key=lambda entry: entry.time)
         targets = {entry.path: entry.path.readlink() for entry in entries}
         believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
         times = sorted({e.time for e in believed if self.at is None or e.time <= self.at})
         if not times:
             first = f"; the first: {reasons[0]}" if reasons else ""
             raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
-        self.radar = self.job.site.name or believed[-1].radar or self.job.name
+        self.radar = self.job.site.name or (len(folders) == 1 and believed[-1].radar) or self.job.name
         self.reporter.tell("times", [str(t) for t in times])
         steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([LIKELY_STEP_MINUTES])
         if np.median(steps) <= LONGEST_STEP_MINUTES:
@@ -85,6 +92,7 @@ class Steps:
                 clutter=self.job.clutter,
                 cache=store,
                 partial_volumes=self.job.input.partial,
+                mosaic=self.job.mosaic,
             )
         except InputError as error:
             raise Ended("stale", str(error)) from error
@@ -139,6 +147,7 @@ class Steps:
             quality=job.quality,
             site=self._site(),
             clutter=job.clutter,
+            mosaic=job.mosaic,
             state=job.inside / "state.nc" if job.model == "none" else None,
         )
 
@@ -153,7 +162,9 @@ class Steps:
 
     def _stamp(self) -> str:
         clutter = None if self.job.clutter is None else file_digest(self.job.clutter)
-        return state_stamp(self.job.fit, grid=self.job.grid, quality=self.job.quality, clutter=clutter)
+        return state_stamp(
+            self.job.fit, grid=self.job.grid, quality=self.job.quality, mosaic=self.job.mosaic, clutter=clutter
+        )
 
     def _reading(self, path: Path) -> None:
         self.reporter.tell("reading", str(path.readlink() if path.is_symlink() else path))

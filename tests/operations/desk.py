@@ -34,9 +34,9 @@ JOB: dict[str, Any] = {
 }
 
 
-def simulate_feed(folder: Path, volumes: int = 8, start: np.datetime64 = START) -> list[Path]:
+def simulate_feed(folder: Path, volumes: int = 8, start: np.datetime64 = START, radar: Radar = RADAR) -> list[Path]:
     """Polar volumes of moving cells, five minutes apart, newest last."""
-    plan = ArchivePlan(volumes=volumes, step_minutes=5.0, kinds=("cells",), start=start, radar=RADAR)
+    plan = ArchivePlan(volumes=volumes, step_minutes=5.0, kinds=("cells",), start=start, radar=radar)
     (event,) = simulate_archive(plan, folder, jobs=1)
     return list(event.volumes)
 

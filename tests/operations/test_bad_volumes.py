@@ -67,7 +67,7 @@ def drop_mutants(desk: Desk, volume: Path, count: int, batch: int, seed: int) ->
 def test_mutated_simulated_volumes(desk: Desk) -> None:
     desk.configure(limits=LIMITS)
     desk.deliver(0, 1, 2)
-    drop_mutants(desk, desk.volumes[3], 24, 8, seed=4)
+    drop_mutants(desk, desk.volumes[3], 16, 8, seed=4)
 
 
 @pytest.mark.soak

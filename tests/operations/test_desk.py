@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from desk import START, Desk
+import xarray as xr
+from desk import RADAR, START, Desk, simulate_feed
 from radar_files import polar_volume, storm, write_odim
+
+from nowcast.radar import Site
 
 
 def test_a_file_that_is_still_being_written_is_waited_for(desk: Desk) -> None:
@@ -81,6 +86,24 @@ def test_partial_volumes_count_where_the_job_allows(desk: Desk) -> None:
     assert any("partial volume" in text for text in desk.status["warnings"])
     desk.configure(input={"partial": True})
     assert desk.batch()["cycle"] == "2024-01-15T04:15:00Z"
+
+
+def test_several_radars_make_a_mosaic(desk: Desk) -> None:
+    east = replace(RADAR, name="EAST", site=Site(RADAR.site.lat, RADAR.site.lon + 0.6, 60.0))
+    late = simulate_feed(desk.folder / "east", volumes=3, start=START + np.timedelta64(1, "m"), radar=east)
+    for name, files in (("simr", desk.volumes[:4]), ("east", late)):
+        (desk.feed / name).mkdir()
+        for path in files:
+            shutil.copy(path, desk.feed / name)
+    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%H%M}"})
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:15:00Z", "a mosaic is of a round time"
+    with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
+        assert dataset.sizes["x"] > 21 and dataset.attrs["radars"] == "east, simr"
+    (desk.feed / "none").mkdir()
+    with xr.open_dataset(desk.batch()["outputs"][0]["path"], decode_timedelta=True) as dataset:
+        assert dataset.attrs["radars_missing"] == "none"
+    assert desk.batch("--once-per", "5min")["totals"]["done"] == 2
 
 
 def test_an_old_input_gives_no_forecast(desk: Desk) -> None:
@@ -187,6 +210,17 @@ def test_the_status_is_a_health_check(desk: Desk) -> None:
     desk.batch(code=3)
     code, answer, text = health(desk)
     assert code == 1 and "the last run failed: " in text and "job.yaml:" in text
+
+
+def test_answers_for_programs_keep_their_keys(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    keys = {"cycle", "state", "input_age_seconds", "stages", "outputs"}
+    for options in (("--json",), ("--json", "--once-per", "5min")):
+        desk.batch(*options)
+        last = (desk.folder / f"run{desk.runs}.txt").read_text().splitlines()[-1]
+        answer = json.loads(last)
+        assert keys <= set(answer) and answer["state"] == "done" and answer == desk.status
+        assert {"path", "sha256"} <= set(answer["outputs"][0])
 
 
 def test_the_metrics_are_what_a_node_exporter_reads(desk: Desk) -> None:

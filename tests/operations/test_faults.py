@@ -88,7 +88,7 @@ def kill_at_moments(desk: Desk, moments: int, seed: int) -> None:
 
 
 def test_kill_9_at_any_moment(desk: Desk) -> None:
-    kill_at_moments(desk, 6, seed=1)
+    kill_at_moments(desk, 5, seed=1)
 
 
 @pytest.mark.soak
@@ -118,14 +118,15 @@ def test_a_second_start_gives_way(desk: Desk) -> None:
     assert "another run is at work: process" in run.output.read_text() and not desk.cycles()
 
 
-def test_two_schedulers_at_once_do_each_cycle_once(desk: Desk) -> None:
+@pytest.mark.parametrize("times", [10, pytest.param(50, marks=pytest.mark.soak)])
+def test_two_schedulers_at_once_do_each_cycle_once(desk: Desk, times: int) -> None:
     desk.deliver(0, 1)
     for number in range(2, 6):
         desk.deliver(number)
         pair = [desk.start("--once-per", "1min") for _ in range(2)]
         assert [run.wait() for run in pair] == [0, 0]
         assert desk.status["totals"]["done"] == number - 1
-    for _ in range(46):
+    for _ in range(times - 4):
         pair = [desk.start("--once-per", "1min") for _ in range(2)]
         assert [run.wait() for run in pair] == [0, 0]
     assert desk.status["totals"] == {"done": 4, "fallback": 0, "stale": 0, "failed": 0}
@@ -138,7 +139,7 @@ def test_a_full_disk_at_any_writing_leaves_nothing_half(desk: Desk) -> None:
     desk.batch()
     sizes = sorted(path.stat().st_size for path in desk.out.rglob("*") if path.is_file() and not path.is_symlink())
     shutil.rmtree(desk.out)
-    for limit in sorted({0, *(size - 1 for size in sizes if size > 0)})[::2]:
+    for limit in sorted({0, *(size - 1 for size in sizes if size > 0)})[::3]:
         run = desk.start(limit_bytes=limit)
         code, told = run.wait(), run.output.read_text()
         assert code in (0, 3, 5) and "Traceback" not in told, told
@@ -176,13 +177,17 @@ def test_input_that_changes_while_it_is_read(desk: Desk, how: str) -> None:
 
     thread = threading.Thread(target=meddle)
     thread.start()
-    codes = [desk.start().wait() for _ in range(3)]
+    codes = [desk.start().wait() for _ in range(2)]
     stop.set()
     thread.join()
     assert set(codes) <= {0, 5}, codes
     assert_whole(desk)
     (desk.inside / "refused.json").unlink(missing_ok=True)
     assert desk.batch()["state"] == "done" and desk.status["cycle"] == "2024-01-15T04:15:00Z"
+
+
+ROOMY = {"file": 0.6, "wait": 0.1, "inputs": 0.4, "grid": 0.6, "fallback": 0.8, "forecast": 0.85}
+"""For a short deadline on a busy machine."""
 
 
 class Payload:
@@ -217,7 +222,7 @@ def test_a_model_that_cannot_be_used(desk: Desk, what: str) -> None:
 
 
 def test_a_forecast_that_overruns_is_replaced_by_the_fallback(desk: Desk) -> None:
-    desk.configure(model="default", members=4000, limits={"deadline": 6})
+    desk.configure(model="default", members=4000, limits={"deadline": 12, "shares": ROOMY})
     desk.deliver(0, 1, 2)
     status = desk.batch(code=5)
     assert (status["state"], status["method"]) == ("fallback", "extrapolation")
