@@ -6,9 +6,9 @@ a mean with the weights
     w = exp(-(d / distance_m)^2) * exp(-(h / height_m)^2)
 
 of the distance d from the radar along the ground and the height h of a beam at 0.5 degrees over that place: the nearer
-radar sees finer, and the lower beam sees what falls. Weights that fall exponentially with the distance leave neither
-seams nor smear: Zhang, Howard and Gourley 2005, doi:10.1175/JTECH-1689.1; with the height beside it they make MRMS'
-mosaics: Zhang and others 2016, doi:10.1175/BAMS-D-14-00174.1. The mean is of dBZ, as in the gridding of each radar.
+radar sees finer, and the lower beam sees what falls. Means weighted by distance: Zhang, Howard and Gourley 2005,
+doi:10.1175/JTECH-1689.1; with the height beside it: Qi and Zhang 2017, doi:10.1175/JHM-D-16-0197.1. The mean is of dBZ,
+as in the gridding of each radar; it and the default scales came nearest to simulated truth.
 """
 
 from __future__ import annotations
