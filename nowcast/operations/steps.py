@@ -16,6 +16,7 @@ from nowcast.io.atomic import file_digest
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
+from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
 from nowcast.pipeline.archive import Entry
@@ -43,7 +44,7 @@ class Steps:
         assert isinstance(job, FullJob)
         self.job = job
         self.inputs = plan.work / INPUTS
-        self.radar = job.site.name
+        self.radar, self.radars = job.site.name, 1
         self.usual_step_minutes = LIKELY_STEP_MINUTES
         self.at: np.datetime64 | None = None if plan.at is None else np.datetime64(plan.at, "ns")
 
@@ -67,7 +68,9 @@ class Steps:
         if not times:
             first = f"; the first: {reasons[0]}" if reasons else ""
             raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
-        self.radar = self.job.site.name or (len(folders) == 1 and believed[-1].radar) or self.job.name
+        self.radars = len(folders)
+        told = plain_name(believed[-1].radar) if self.radars == 1 else ""
+        self.radar = self.job.site.name or told or self.job.name
         self.reporter.tell("times", [str(t) for t in times])
         steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([LIKELY_STEP_MINUTES])
         if np.median(steps) <= LONGEST_STEP_MINUTES:
@@ -97,7 +100,7 @@ class Steps:
         except InputError as error:
             raise Ended("stale", str(error)) from error
         self.volumes = since_last_gap(volumes)
-        store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames))
+        store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames * self.radars))
         newest = self.volumes.times[-1]
         self.reporter.tell("cycle", iso_utc(newest), self.radar, list(self.volumes.sources))
         self._check(newest)

@@ -17,6 +17,7 @@ FORK = multiprocessing.get_context("fork")
 """A fork of this light, single-threaded process starts at once; the worker imports what is heavy."""
 
 
+UNKILLABLE_S = 5.0
 OVERRAN, STUCK, DIED, REFUSED = "overran", "stuck", "died", "refused"
 
 
@@ -97,9 +98,11 @@ class Worker:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             self.process.kill()
-        self.process.join()
         self.pipe.close()
-        self.process.close()
+        # A process that waits for a disk or a network file system that is gone cannot be killed before it comes back.
+        self.process.join(UNKILLABLE_S)
+        if not self.process.is_alive():
+            self.process.close()
 
 
 @contextmanager

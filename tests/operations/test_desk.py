@@ -77,6 +77,14 @@ def test_another_radar_and_a_duplicate_change_nothing(desk: Desk) -> None:
     assert any("near_20240115_041500.h5 is left out: it is of radar" in text for text in status["warnings"])
 
 
+def test_the_name_in_a_file_makes_no_path(desk: Desk) -> None:
+    for minute in range(2):
+        time = START + np.timedelta64(5 * minute, "m")
+        volume = polar_volume(storm(), elevations=(0.5, 1.5, 2.5), rays=90, gates=90, time=time, radar="../../up")
+        write_odim(volume, desk.feed / f"v{minute}.h5")
+    assert Path(desk.batch()["outputs"][0]["path"]).relative_to(desk.out).parts[0] == "up"
+
+
 def test_partial_volumes_count_where_the_job_allows(desk: Desk) -> None:
     for minute, elevations in enumerate([(0.5, 1.5, 2.5, 4.0, 6.0, 9.0)] * 3 + [(0.5, 1.5)]):
         start = START + np.timedelta64(5 * minute, "m")
