@@ -64,16 +64,21 @@ def worker_of(run: Run, ready: Path | None = None, pattern: str = "") -> int:
 def kill_at_moments(desk: Desk, moments: int, seed: int) -> None:
     """Kill whole runs at moments spread over a cycle; after each the next run is complete."""
     desk.deliver(0, 1, 2, 3)
-    begun = time.monotonic()
     desk.batch()
-    length = 1.2 * (time.monotonic() - begun)
-    chance = random.Random(seed)
+    chance, hit = random.Random(seed), 0
+
+    def whole_run() -> float:
+        begun = time.monotonic()
+        assert desk.batch()["state"] == "done"
+        return time.monotonic() - begun
+
+    length = whole_run()
     for number in range(moments):
         run = desk.start()
         time.sleep(length * (number + chance.random()) / moments)
         workers = children(run.pid)
         run.kill()
-        run.wait()
+        hit += run.wait() == -signal.SIGKILL
         for worker in workers:
             for _ in range(400):
                 if not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text():
@@ -82,9 +87,10 @@ def kill_at_moments(desk: Desk, moments: int, seed: int) -> None:
             else:
                 raise AssertionError("the worker lives on without its parent")
         assert_whole(desk)
-        assert desk.batch()["state"] == "done"
+        length = whole_run()
         assert_whole(desk)
         assert desk.cycles() == ["SIMR/20240115_0415"] and list((desk.inside / "work").iterdir()) == []
+    assert hit >= moments // 2, "most kills came too late"
 
 
 def test_kill_9_at_any_moment(desk: Desk) -> None:
