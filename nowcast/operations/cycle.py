@@ -244,7 +244,7 @@ class Cycle:
         self.status.outputs = [file | {"path": str(folder / file["path"])} for file in self.published.facts["outputs"]]
         self.status.method = made["method"]
         try:
-            link_latest(self.job, self.published)
+            link_latest(self.job, self.plan.work, self.published)
         except OutputError as error:
             self._warn(str(error))
         self._took("publish")

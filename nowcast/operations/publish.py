@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +106,7 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
     return Published(cycle, folder, manifest)
 
 
-def link_latest(job: Job, published: Published) -> None:
+def link_latest(job: Job, work: Path, published: Published) -> None:
     """Point the ``latest`` link at the cycle, atomically, unless it points at a newer one already."""
     if not job.output.latest:
         return
@@ -117,14 +117,13 @@ def link_latest(job: Job, published: Published) -> None:
         published = newer[-1]
     if link.exists() and not link.is_symlink():
         raise OutputError(f"{link} is no symbolic link: it is left as it is; remove it or choose another latest")
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary = work / "latest"
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(os.path.relpath(job.output.root / published.folder, link.parent))
         temporary.replace(link)
         _flush(link.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot link {link}: {error.strerror}") from error
 
 
@@ -140,7 +139,18 @@ def recover(job: Job) -> list[str]:
                 told.append(f"put back {target}")
         shutil.rmtree(left, ignore_errors=True)
         told.append(f"removed the work of run {left.name}, which did not end")
+    for file in _half_written(job):
+        file.unlink(missing_ok=True)
     return told
+
+
+def _half_written(job: Job) -> Iterator[Path]:
+    """Temporary files that a killed run left beside what it was writing."""
+    yield from job.inside.rglob(".*.part*")
+    for file in (job.status_file, job.metrics):
+        if file is not None and file.parent.is_dir():
+            start, end = f".{file.stem}.", f".part{file.suffix}"
+            yield from (p for p in file.parent.iterdir() if p.name.startswith(start) and p.name.endswith(end))
 
 
 def _placed(file: Path, target: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What the worker process does: read, grid, forecast. It may die at any moment; the parent sees to the rest.
 
-It tells the parent over a pipe what it begins and what it has finished, and writes into the cycle's work folder only.
+It tells the parent over a pipe what it begins and what it has finished. It writes into the cycle's work folder and, in
+whole files, what later cycles use into the job's own; nothing where a consumer looks.
 """
 
 from __future__ import annotations

@@ -220,6 +220,16 @@ def test_the_status_is_a_health_check(desk: Desk) -> None:
     assert code == 1 and "the last run failed: " in text and "job.yaml:" in text
 
 
+def test_a_job_is_checked_without_running_it(desk: Desk) -> None:
+    assert desk.start("--check").wait() == 0 and not desk.out.exists()
+    desk.configure(fit={"gausians": 5})
+    run = desk.start("--check")
+    assert run.wait() == 3 and "unknown key 'fit.gausians': did you mean 'gaussians'" in run.output.read_text()
+    for wrong in ("often", "0s"):
+        run = desk.start("--once-per", wrong)
+        assert run.wait() == 2 and "--once-per" in run.output.read_text()
+
+
 def test_answers_for_programs_keep_their_keys(desk: Desk) -> None:
     desk.deliver(0, 1)
     keys = {"cycle", "state", "input_age_seconds", "stages", "outputs"}

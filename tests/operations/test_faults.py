@@ -30,7 +30,7 @@ def assert_whole(desk: Desk) -> None:
     """What a consumer sees: folders with a manifest that holds, a link to one of them, the status, and nothing else."""
     for path in desk.out.rglob("*"):
         below = path.relative_to(desk.out)
-        if below.parts[0] == ".nowcast" or path.is_dir():
+        if path.name.startswith(".") or below.parts[0] == ".nowcast" or path.is_dir():
             continue
         if path.is_symlink():
             assert (path / "manifest.json").is_file()
@@ -273,9 +273,13 @@ def test_a_cycle_that_was_just_being_replaced_is_put_back(desk: Desk) -> None:
     desk.deliver(0, 1, 2)
     desk.batch()
     (desk.inside / "work" / "killed").mkdir()
+    halves = [desk.out / ".desk.status.123.part.json", desk.inside / "volumes" / ".abc.123.part.npz"]
+    for half in halves:
+        half.write_text("half")
     (desk.out / desk.cycles()[0]).rename(desk.inside / "work" / "killed" / "replaced")
     desk.batch("--once-per", "5min")
     assert desk.cycles() == ["SIMR/20240115_0410"] and desk.status["totals"]["done"] == 1
+    assert not any(half.exists() for half in halves)
     assert "put back" in " ".join(line["message"] for line in desk.log)
     assert_whole(desk)
 
