@@ -11,6 +11,8 @@ FEWEST = 64
 """Where a PSNR is asked for, a fit begins with so many."""
 DB_A_DOUBLING = 6.0
 """About so much PSNR twice as many Gaussians are worth, dB."""
+MARGIN_DB = 1.0
+"""About so much it costs, dB, that the Gaussians are then held to those of the volume before."""
 MOST_ROUNDS = 40
 
 
@@ -42,9 +44,10 @@ class Budget:
         """How many to add now: to be ``count`` after so many rounds, or to reach the PSNR with no more than that."""
         if self.config.psnr_db is None:
             return -((have - count) // rounds)
-        if not psnr_db < self.config.psnr_db:  # nor where nothing was observed
+        missing_db = self.config.psnr_db + MARGIN_DB - psnr_db
+        if not missing_db > 0:  # nor where nothing was observed
             return 0
-        times = min(2.0 ** ((self.config.psnr_db - psnr_db) / DB_A_DOUBLING), 2.0)
+        times = min(2.0 ** (missing_db / DB_A_DOUBLING), 2.0)
         return min(math.ceil(max(have, FEWEST) * (times - 1.0)), count - have)
 
     def in_all(self, newest: int) -> int:
