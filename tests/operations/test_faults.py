@@ -139,6 +139,7 @@ def test_two_schedulers_at_once_do_each_cycle_once(desk: Desk, times: int) -> No
     assert_whole(desk)
 
 
+@pytest.mark.soak  # depends on how fast, and how large, the machine's Python is
 def test_a_full_disk_at_any_writing_leaves_nothing_half(desk: Desk) -> None:
     """No file may grow beyond a limit: from none at all to one that only the largest file does not fit in."""
     desk.deliver(0, 1, 2, 3)
@@ -227,6 +228,7 @@ def test_a_model_that_cannot_be_used(desk: Desk, what: str) -> None:
     assert_whole(desk)
 
 
+@pytest.mark.soak  # depends on how fast, and how large, the machine's Python is
 def test_a_forecast_that_overruns_is_replaced_by_the_fallback(desk: Desk) -> None:
     desk.configure(model="default", members=4000, limits={"deadline": 12, "shares": ROOMY})
     desk.deliver(0, 1, 2)
@@ -258,6 +260,7 @@ def test_a_worker_that_hangs(desk: Desk, file_share: float, code: int) -> None:
     assert_whole(desk)
 
 
+@pytest.mark.soak  # depends on how fast, and how large, the machine's Python is
 def test_an_interrupt_ends_a_run_in_order(desk: Desk) -> None:
     desk.deliver(0, 1, 2)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -303,6 +306,7 @@ def test_a_worker_that_dies_early_is_started_again(desk: Desk) -> None:
     assert desk.status["state"] == "done" and any("killed by SIGKILL" in text for text in desk.status["warnings"])
 
 
+@pytest.mark.soak  # depends on how fast, and how large, the machine's Python is
 def test_an_archive_bomb_is_left_out(desk: Desk) -> None:
     """A volume that unpacks to more than the worker's memory: the forecast comes from the others."""
     desk.configure(limits={"memory": "1GB"})

@@ -299,6 +299,7 @@ def test_follow_takes_what_is_new_and_waits_for_the_end_of_an_outage(
     assert [key for key, _ in archive.asked] == names
 
 
+@pytest.mark.soak  # a busy machine is not done in time
 def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
     (name,) = archive.add_many(1)
     archive.server.faults[name] = ["stall"] * 9
