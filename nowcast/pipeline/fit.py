@@ -132,23 +132,24 @@ def fit_archive(
     failures: dict[str, str] = {}
     with cluster(dask) as fit_all:
         while True:
-            plans = _planned(np.setdiff1d(times, broken), broken, frames, future, every, archive)
+            good = np.setdiff1d(times, np.array(broken, times.dtype))
+            plans = _planned(good, broken, frames, future, every, archive)
             todo = [p for p in reversed(plans) if p.name not in failures and not (parts.has(p) and job.drawn(p))]
             outcomes = _told(fit_all(job, todo), len(plans) - len(todo), len(plans), progress)
             found = _keep_windows(outcomes, parts, fitted, failures)
             if not found:
                 break
             broken += found
-    good = [plan for plan in plans if parts.has(plan)]
-    if not good:
+    done = [plan for plan in plans if parts.has(plan)]
+    if not done:
         raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {next(iter(failures.values()))}")
-    windows = _alike(_without_empty([parts.window(plan) for plan in good]))
+    windows = _alike(_without_empty([parts.window(plan) for plan in done]))
     write_windows(windows, out, history=history)
-    records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in good)
+    records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in done)
     parts.remove()
     _tell_short(records, job.config.psnr_db)
     failed = tuple({"window": plan.name, "reason": failures[plan.name]} for plan in plans if plan.name in failures)
-    return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in good} - fitted))
+    return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in done} - fitted))
 
 
 def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:

@@ -327,3 +327,9 @@ def test_channels_are_fitted_together_and_absent_ones_left_out(
         assert window.volumes is not None and window.volumes.channels == ("reflectivity", "zdr")
     fit_archive(tmp_path / "storm.nc", tmp_path / "alone.nc", config=FEW, frames=2)
     assert read_windows(tmp_path / "alone.nc")[0].gaussians.channels == ("reflectivity",)
+
+
+def test_a_folder_without_a_readable_volume_is_told(tmp_path: Path) -> None:
+    (tmp_path / "broken.nc").write_text("hi")
+    with pytest.raises(InputError, match="holds no volumes"):
+        fit_archive(tmp_path, tmp_path / "out" / "fit.nc")
