@@ -197,9 +197,9 @@ def load_settings(
 
 def parse_model(text: str) -> Path | None:
     """The checkpoint that ``--model`` names, None for none."""
-    from nowcast.weights import DEFAULT
+    from nowcast.weights import checkpoint
 
-    return {"none": None, "default": DEFAULT}.get(text, Path(text))
+    return checkpoint(text)
 
 
 def budget(gaussians: str | None, psnr_db: float | None, auto_psnr_db: float) -> dict[str, Any]:

@@ -53,9 +53,9 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
 
 def publish(temporary: Path, target: Path) -> None:
     """Flush a finished file to disk and give it its name in the same folder; raises OSError."""
-    _flush(temporary)
+    flush(temporary)
     temporary.replace(target)
-    _flush(target.parent)
+    flush(target.parent)
 
 
 def atomic_write_text(target: Path | str, text: str) -> None:
@@ -92,10 +92,14 @@ def _reason(error: OSError) -> str:
 
 def file_digest(path: Path) -> str | None:
     """SHA-256 of a file's content, None where there is no file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    if not path.is_file():
+        return None
+    with path.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file, or what a folder lists, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

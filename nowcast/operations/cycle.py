@@ -23,6 +23,7 @@ from nowcast.operations.publish import Published, Records, link_latest, publish,
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
+from nowcast.operations.tree import cycle_stem
 from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, worker
 from nowcast.operations.worker import FULL, KNOWN, SIMPLE, SURVEY, Plan, too_old
 
@@ -87,7 +88,7 @@ class Cycle:
         self.clock = Clock(job.limits)
         self.told = 0.0
         self.refused = Refused(job.inside / "refused.json")
-        self.before = status.read_status(job) or {}
+        self.before = status.read_status(job)
         self.status = Status.begin(job, run, self.before)
         self.how_it_ended: tuple[str, int, str | None] | None = None
         self.feed = Feed({}, [])
@@ -151,7 +152,7 @@ class Cycle:
 
     def _end_where_nothing_is_new(self) -> None:
         """Spare a run every minute the worker; an input that stays the same still grows old."""
-        seen = _read_json(self.job.inside / "seen.json")
+        seen = status.read_json(self.job.inside / "seen.json")
         if seen.get("listing") != self._listing() or not any(c == seen["cycle"] for c in self.plan.done):
             return
         self.status.saw(seen["newest"])
@@ -255,7 +256,7 @@ class Cycle:
         """Keep the extrapolation, which the forecast is later compared with."""
         if not self.job.scores.enabled:
             return
-        kept = self.job.inside / "baselines" / f"{cycle.replace(':', '')}.nc"
+        kept = self.job.inside / "baselines" / f"{cycle_stem(cycle)}.nc"
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.unlink(missing_ok=True)
@@ -347,11 +348,3 @@ def _missed(job: Job, plan: Plan) -> list[str]:
 def _cycle(time: str) -> str:
     """The name of a cycle from a time of numpy, to the second."""
     return f"{time[:19]}Z"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import OutputError
-from nowcast.io.atomic import atomic_write_text
+from nowcast.io.atomic import atomic_write_text, file_digest, flush
 from nowcast.operations.job import Job
-from nowcast.operations.tree import below, rendered
+from nowcast.operations.tree import below, cycle_stem, rendered
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class Records:
         self._path(cycle).unlink(missing_ok=True)
 
     def _path(self, cycle: str) -> Path:
-        return self.folder / f"{cycle.replace(':', '')}.json"
+        return self.folder / f"{cycle_stem(cycle)}.json"
 
 
 def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], facts: Mapping[str, Any]) -> Published:
@@ -93,12 +92,12 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         folder = str(target.relative_to(job.output.root))
         manifest = {"cycle": cycle, "job": job.name, "site": site, "folder": folder, **facts, "outputs": outputs}
         atomic_write_text(staging / MANIFEST, json.dumps(manifest, indent=1))
-        _flush(staging)
+        flush(staging)
         records = Records(job)
         _refuse_strangers(target, records)
         records.write(manifest)
         _swap(staging, target, work)
-        _flush(target.parent)
+        flush(target.parent)
     except OutputError:
         raise
     except OSError as error:
@@ -122,7 +121,7 @@ def link_latest(job: Job, work: Path, published: Published) -> None:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(os.path.relpath(job.output.root / published.folder, link.parent))
         temporary.replace(link)
-        _flush(link.parent)
+        flush(link.parent)
     except OSError as error:
         raise OutputError(f"cannot link {link}: {error.strerror}") from error
 
@@ -156,12 +155,8 @@ def _half_written(job: Job) -> Iterator[Path]:
 def _placed(file: Path, target: Path) -> dict[str, Any]:
     """Move a file into the staging folder; its line in the manifest."""
     file.replace(target)
-    digest = hashlib.sha256()
-    with target.open("rb") as data:
-        os.fsync(data.fileno())
-        while block := data.read(1 << 20):
-            digest.update(block)
-    return {"path": target.name, "size": target.stat().st_size, "sha256": digest.hexdigest()}
+    flush(target)
+    return {"path": target.name, "size": target.stat().st_size, "sha256": file_digest(target)}
 
 
 def _refuse_strangers(target: Path, records: Records) -> None:
@@ -176,11 +171,3 @@ def _swap(staging: Path, target: Path, work: Path) -> None:
         target.rename(old)
     staging.rename(target)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

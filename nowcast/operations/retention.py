@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 from datetime import datetime
 from pathlib import Path
 
 from nowcast.errors import OutputError
+from nowcast.io.atomic import file_digest
 from nowcast.operations.job import Job
 from nowcast.operations.publish import MANIFEST, Published, Records
 from nowcast.operations.tree import is_below
@@ -66,7 +66,7 @@ def _remove(root: Path, one: Published) -> None:
         path = folder / Path(str(file["path"])).name
         if path.is_symlink() or not path.is_file():
             continue
-        if hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]:
+        if file_digest(path) == file["sha256"]:
             path.unlink()
         else:
             logger.warning("%s was changed by somebody else: it stays", path)

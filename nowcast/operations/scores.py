@@ -18,6 +18,7 @@ from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes, write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.publish import Published, Records
+from nowcast.operations.tree import cycle_stem
 from nowcast.times import match_tolerance, nearest, nominal_step
 from nowcast.types import Forecast, VolumeSequence
 from nowcast.verify import Tally, TallyConfig, categorical, continuous
@@ -81,7 +82,7 @@ def _arrived(job: FullJob, one: Published, volumes: VolumeSequence, known: set[t
     pairs = [(m, k) for m, k in pairs if k is not None and volumes.times[k] > init]
     if not pairs:
         return
-    name = one.cycle.replace(":", "")
+    name = cycle_stem(one.cycle)
     try:
         forecast = read_forecast(job.output.root / one.folder / one.facts["outputs"][0]["path"])
         baseline = read_forecast(job.inside / "baselines" / f"{name}.nc")
@@ -180,7 +181,7 @@ def _forget(job: FullJob, volumes: VolumeSequence) -> None:
 
 
 def _name(time: np.datetime64) -> str:
-    return units.iso_utc(time).replace(":", "")
+    return cycle_stem(units.iso_utc(time))
 
 
 def _epoch(cycle: str) -> float:

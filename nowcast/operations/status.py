@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from nowcast.io.atomic import atomic_write_text
@@ -93,13 +94,18 @@ def write_status(job: Job, facts: dict[str, Any]) -> None:
         logger.error("the status is not written: %s", error)
 
 
-def read_status(job: Job) -> dict[str, Any] | None:
-    """The status file, None where there is none that can be read."""
+def read_status(job: Job) -> dict[str, Any]:
+    """The status file, empty where there is none that can be read."""
+    return read_json(job.status_file)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, empty where there is none that can be read."""
     try:
-        found = json.loads(job.status_file.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ def health(job: Job) -> Health:
     plus the deadline, 5 where it is a fallback, 3 where it is older or there is none, 1 where the last run failed.
     """
     facts = read_status(job)
-    if facts is None:
+    if not facts:
         return Health(NEVER, 3, "no run of this job has left a status yet", {})
     state, reason = str(facts.get("state")), facts.get("reason")
     holder = holder_of(job.inside / "lock")

@@ -26,7 +26,7 @@ from nowcast.pipeline.warm_start import state_stamp
 from nowcast.radar import Site
 from nowcast.types import VolumeSequence
 from nowcast.units import iso_utc
-from nowcast.weights import DEFAULT
+from nowcast.weights import checkpoint
 
 KEPT_VOLUMES = 16
 LIKELY_STEP_MINUTES, LONGEST_STEP_MINUTES = 5.0, 15.0
@@ -132,7 +132,6 @@ class Steps:
 
     def _request(self) -> ForecastRequest:
         job = self.job
-        named = {"none": None, "default": DEFAULT}
         step = job.step_minutes
         if step is None and len(self.volumes) == 1:
             step = self.usual_step_minutes
@@ -143,7 +142,7 @@ class Steps:
             frames=job.input.frames,
             leads=job.leads,
             step_minutes=step,
-            model=named[job.model] if job.model in named else Path(job.model),
+            model=checkpoint(job.model),
             members=job.members,
             seed=job.seed + minutes,
             grid=job.grid,

@@ -48,6 +48,11 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
 
 
+def cycle_stem(cycle: str) -> str:
+    """What files of a cycle, such as 2024-01-15T04:10:00Z, are named."""
+    return cycle.replace(":", "")
+
+
 def below(root: Path, relative: PurePosixPath | str) -> Path:
     """``root / relative``, whose parent folder is made.
 

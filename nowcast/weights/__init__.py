@@ -6,3 +6,8 @@ from pathlib import Path
 
 DEFAULT = Path(__file__).with_name("default.safetensors")
 """Trained by ``make train-default``."""
+
+
+def checkpoint(name: str) -> Path | None:
+    """The checkpoint that ``default``, ``none`` or a path names; None for ``none``."""
+    return {"none": None, "default": DEFAULT}.get(name, Path(name))
