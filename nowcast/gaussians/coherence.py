@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from nowcast.checks import check_numbers
 from nowcast.gaussians.metric import AMPLITUDE_FLOOR
+from nowcast.gaussians.shape import rotations
 from nowcast.gaussians.state import SHAPE, Doubles, State, volume_in_voxels
 from nowcast.gaussians.terms import Vector
 from nowcast.types import Float32
-from nowcast_kernels.voxelize import rotation_matrices
 
 LEVELS_PER_ROW = 4.0
 """How much farther apart Gaussians count vertically than horizontally when neighbours are sought: flow is sheared."""
@@ -74,7 +73,7 @@ def neighbour_average(means: Float32, weights: Doubles, count: int, reach_m: flo
 class CoherenceTerm:
     """Squared deviations from a reference state, for every Gaussian weighted by what it draws there.
 
-    ``weight [N]`` is that of the image term's voxels at each Gaussian, at least 1 is taken; None for 1 everywhere.
+    ``weight [N]`` is that of the image term's voxels at each Gaussian; None for 1 everywhere.
     """
 
     def __init__(
@@ -82,14 +81,14 @@ class CoherenceTerm:
         reference: State,
         spacing_m: tuple[float, float, float],
         stiffness: Stiffness,
-        weight: Float32 | None = None,
+        weight: Doubles | None = None,
         *,
         neighbours: int = 8,
         reach_m: float = 15e3,
     ) -> None:
         self.reference = reference
         amplitudes = (reference.intensities.astype(np.float64) ** 2).sum(axis=1) + AMPLITUDE_FLOOR
-        voxels = volume_in_voxels(reference, spacing_m) * (1.0 if weight is None else np.maximum(weight, 1.0))
+        voxels = volume_in_voxels(reference, spacing_m) * (1.0 if weight is None else weight)
         strength = amplitudes * voxels
         self.average = neighbour_average(reference.means, strength, neighbours, reach_m)
         scales = np.exp(reference.log_scales.astype(np.float64))
@@ -155,7 +154,7 @@ class CoherenceLinear:
         """What the term adds to the metric's diagonal; much for long Gaussians, which one scale takes far."""
         state, term = self.state, self.term
         diagonal = np.empty((len(state), SHAPE + state.intensities.shape[1]))
-        axes = rotation_matrices(torch.from_numpy(state.quats)).double().numpy()
+        axes = rotations(state.quats.astype(np.float64))
         scales = np.exp(state.log_scales.astype(np.float64))
         diagonal[:, 0:3] = (term.moving[:, :, None] * (axes * scales[:, None, :]) ** 2).sum(axis=1)
         diagonal[:, 3:SHAPE] = term.root_shape**2

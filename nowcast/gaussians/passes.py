@@ -223,7 +223,7 @@ class Fitter:
         image = self.images[t]
         terms: list[Term] = [image, AmplitudeTerm(self._price(t, state), spacing)]
         if reference is not None and len(reference):
-            terms.append(CoherenceTerm(reference, spacing, config.stiffness, image.weight_at(reference.means)))
+            terms.append(CoherenceTerm(reference, spacing, config.stiffness, image.weight_for_steps(reference.means)))
         if config.density.weight > 0 and len(state):
             terms.append(DensityTerm(image, len(state), config.density))
         return minimise(terms, state, limits=self.limits, spacing_m=spacing, steps=steps, tolerance=config.plateau)

@@ -87,6 +87,10 @@ class ImageTerm:
         index = np.clip(places, 0, np.array(self.grid.shape) - 1).astype(np.int64)
         return self.compute.values_at(self.root_weight[:1], index)[:, 0] ** 2
 
+    def weight_for_steps(self, means: Float32) -> Doubles:
+        """``[N]`` the same, at least 1, so that steps where nothing was seen stay short."""
+        return np.maximum(self.weight_at(means).astype(np.float64), 1.0)
+
 
 @dataclass(frozen=True)
 class ImageLinear:
@@ -118,8 +122,8 @@ class ImageLinear:
         """The local metric is made for this term."""
 
     def weight(self) -> Doubles:
-        """``[N]`` what a voxel weighs at each Gaussian; at least 1, so that steps where nothing was seen stay short."""
-        return np.maximum(self.term.weight_at(self.state.means).astype(np.float64), 1.0)
+        """``[N]`` what a voxel weighs at each Gaussian."""
+        return self.term.weight_for_steps(self.state.means)
 
 
 @dataclass(frozen=True)

@@ -97,16 +97,16 @@ def relative_crps(members: Tensor, observed: Tensor, mask: Tensor, config: LossC
         ``[M, Z, Y, X]`` and ``[Z, Y, X]`` dBZ, not below 0, and which voxels to compare.
     """
     both = torch.where(mask, torch.cat([members, observed[None]]), 0.0)
-    voxels, maxima = _with_any_echo(both), _with_any_echo(F.max_pool2d(both, 5, stride=2))
+    voxels, maxima = with_echo(both), with_echo(F.max_pool2d(both, 5, stride=2))
     passes = [_relative(_passes(voxels, q, config.softness_dbz), _FEW_VOXELS) for q in config.thresholds_dbz]
     return (_relative(voxels) + _relative(maxima)) / 4 + torch.stack(passes).mean() / 2
 
 
-def _with_any_echo(fields: Tensor) -> Tensor:
-    """``[K, V]`` the voxels of ``K`` fields where any of them has echo: the others count nothing."""
-    flat = fields.flatten(1)
-    (where,) = torch.nonzero(flat.detach().amax(dim=0) > 0, as_tuple=True)
-    return flat.index_select(1, where)
+def with_echo(fields: Tensor, mask: Tensor | None = None) -> Tensor:
+    """``[K, V]`` the voxels, of a mask if any, where one of ``K`` fields has echo: the others count nothing."""
+    echo = (fields.detach() > 0).any(dim=0)
+    (where,) = torch.nonzero((echo if mask is None else echo & mask).flatten(), as_tuple=True)
+    return fields.flatten(1).index_select(1, where)
 
 
 def _relative(both: Tensor, few: float = 0.0) -> Tensor:

@@ -25,6 +25,7 @@ from nowcast.train.losses import (
     relative_mae,
     render_reflectivity,
     threshold_losses,
+    with_echo,
 )
 from nowcast.types import FittedWindow, GaussianSequence, GaussianSet
 from nowcast.units import MAX_DBZ
@@ -115,10 +116,10 @@ class Example:
                 continue
             values, mask = (observed[0].to(device) * strength).clamp(max=MAX_DBZ), observed[1].to(device)
             field = render_reflectivity(forecast[lead], self.window.gaussians.grid)
-            wet = _with_echo(field, values, mask)
-            csi, area = threshold_losses(*wet, config)
+            shown, seen = with_echo(torch.stack([field, values]), mask)
+            csi, area = threshold_losses(shown, seen, config)
             total["csi"], total["area"] = total["csi"] + csi, total["area"] + area
-            total["mae"] = total["mae"] + relative_mae(*wet)
+            total["mae"] = total["mae"] + relative_mae(shown, seen)
             if members:
                 fields = torch.stack([render_reflectivity(m[lead], self.window.gaussians.grid) for m in members])
                 total["crps"] = total["crps"] + relative_crps(fields, values, mask, config)
@@ -127,12 +128,6 @@ class Example:
         terms = {name: value / len(leads) for name, value in total.items()}
         weighted = [getattr(config, name) * value for name, value in terms.items()]
         return {"loss": torch.stack(weighted).sum(), **terms}
-
-
-def _with_echo(forecast: Tensor, observed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """``[V]`` dBZ of both at the masked voxels where either has echo: the others count nothing in the losses."""
-    (where,) = torch.nonzero((mask & ((forecast > 0) | (observed > 0))).reshape(-1), as_tuple=True)
-    return forecast.reshape(-1).index_select(0, where), observed.reshape(-1).index_select(0, where)
 
 
 def examples(windows: Sequence[FittedWindow]) -> list[Example]:
