@@ -71,9 +71,12 @@ def fit(
 
     Example: nowcast fit archive/ --gaussians 2048 -o gaussians.nc
     """
-    from nowcast.pipeline.export import check_export, export_fit
+    from nowcast.pipeline.export import SUFFIX, check_export, export_fit
     from nowcast.pipeline.fit import fit_archive
 
+    if output.suffix.lower() == SUFFIX:
+        hint = f"expected the name of a Gaussian file such as storm.nc, got {output.name!r}: {SUFFIX} is for --export"
+        raise typer.BadParameter(hint, param_hint="--output")
     if export is not None:
         check_export(export)
     settings = load_settings(

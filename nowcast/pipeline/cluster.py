@@ -14,6 +14,7 @@ from typing import Any
 from nowcast.errors import InputError, NowcastError, UsageError
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan
+from nowcast.pipeline.skips import Skipped, one_run, skip
 from nowcast.types import FittedWindow
 
 Fitted = tuple[FittedWindow, dict[str, Any]]
@@ -103,17 +104,23 @@ def _with_whole_paths(job: FitJob) -> FitJob:
     return replace(job, source=job.source.resolve(), mosaic=replace(job.mosaic, clutter=maps), **whole)
 
 
-def _fit(settings: bytes, plan: Plan) -> Fitted | Exception:
-    """On a worker; what is normal trouble with input is returned, so that no worker logs it as a failure of its own."""
-    with _one_at_a_time:
+def _fit(settings: bytes, plan: Plan) -> tuple[Fitted | Exception, Skipped]:
+    """On a worker: the fit, and the volumes left out, for the run to tell.
+
+    What is normal trouble with input is returned, so that no worker logs it as a failure of its own.
+    """
+    with _one_at_a_time, one_run(quiet=True) as skipped:
         try:
-            return _job(settings).fit(plan)
+            return _job(settings).fit(plan), skipped
         except (BrokenVolumes, NowcastError) as error:
-            return error
+            return error, skipped
 
 
 def _result(future: Any) -> Fitted:
-    found: Fitted | Exception = future.result()
+    found: Fitted | Exception
+    found, skipped = future.result()
+    for volume, reason in skipped.items():
+        skip(volume, reason)
     if isinstance(found, Exception):
         raise found
     return found

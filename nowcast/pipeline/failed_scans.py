@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from nowcast import units
+from nowcast.pipeline.skips import skip
 from nowcast.types import VolumeSequence
 
 ECHO_DBZ, RAIN_DBZ = 5.0, 20.0
@@ -34,8 +35,8 @@ def without_failed_scans(volumes: VolumeSequence) -> VolumeSequence:
             before = volumes.reflectivity[kept[-1]][volumes.mask[t]]
             rain_km3 = voxel_km3 * int((before > RAIN_DBZ).sum())
             if rain_km3 > MUCH_KM3:
-                told = "skipped: the volume at %s holds no echo at all, the one before it %.0f km3 above %.0f dBZ"
-                logger.warning(told, units.iso_utc(time), rain_km3, RAIN_DBZ)
+                when, before_it = units.iso_utc(time), f"{rain_km3:.0f} km3 above {RAIN_DBZ:.0f} dBZ"
+                skip(when, f"the volume at {when} holds no echo at all, the one before it {before_it}")
                 continue
         kept.append(t)
     return volumes if len(kept) == len(volumes) else volumes.select(np.array(kept))

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nowcast.errors import InputError, NowcastError, OutputError
+from nowcast.errors import ConfigError, InputError, NowcastError, OutputError, UsageError
 from nowcast.gaussians import FitConfig, with_idle
 from nowcast.io.gaussians import write_windows
 from nowcast.pipeline.channels import tell_left_out
 from nowcast.pipeline.cluster import Outcome, cluster
+from nowcast.pipeline.fit_checks import check_settings, lost_times
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan, plan_windows
 from nowcast.pipeline.fit_report import FitReport
 from nowcast.pipeline.inputs import GridConfig, list_files
 from nowcast.pipeline.parts import Parts
+from nowcast.pipeline.skips import one_run
 from nowcast.radar import Site
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
+from nowcast.radar.reader import PositionUnknown
 from nowcast.types import REFLECTIVITY, FittedWindow, Progress, Times
 
 logger = logging.getLogger(__name__)
@@ -102,38 +106,58 @@ def fit_archive(
     Raises
     ------
     InputError
-        There is nothing to fit, or no window could be fitted.
+        There is nothing to fit, no window could be fitted, or files of several radars lie in one folder.
+    UsageError, ConfigError
+        What is asked for cannot be: a device that is not there, an address that is none.
     OutputError
         The file cannot be written.
     """
     start = time.perf_counter()
     source, out = Path(source), Path(out)
     mosaic = mosaic or MosaicConfig()
-    files = list_files(source, mosaic=mosaic)
-    job = FitJob(
-        source,
-        config or FitConfig(),
-        frames,
-        future,
-        grid,
-        quality or QualityConfig(),
-        site,
-        clutter,
-        keep_volumes,
-        pictures,
-        channels,
-        mosaic,
-    )
-    parts = Parts(out, job.fingerprint(), files, resume)
-    archive = source.stem or source.resolve().name
-    times = np.array(list(files), "datetime64[ns]")
+    with one_run() as skipped:
+        job = FitJob(
+            source,
+            config or FitConfig(),
+            frames,
+            future,
+            grid,
+            quality or QualityConfig(),
+            site,
+            clutter,
+            keep_volumes,
+            pictures,
+            channels,
+            mosaic,
+        )
+        check_settings(job, out, dask)
+        files = list_files(source, mosaic=mosaic)
+        lost = lost_times(source, files)
+        with Parts(out, job.fingerprint(), files, resume) as parts:
+            report = _fit_all(job, out, parts, every, lost, dask, history, progress)
+    return replace(report, skipped=dict(skipped), seconds=time.perf_counter() - start)
+
+
+def _fit_all(
+    job: FitJob,
+    out: Path,
+    parts: Parts,
+    every: int | None,
+    lost: Times,
+    dask: str | None,
+    history: str,
+    progress: Progress | None,
+) -> FitReport:
+    """Fit what is not finished and write the file."""
+    name = job.source.stem or job.source.resolve().name
+    cut = partial(plan_windows, frames=job.frames, future=job.future, every=every, archive=name)
     broken: list[np.datetime64] = []
     fitted: set[str] = set()
     failures: dict[str, str] = {}
     with cluster(dask) as fit_all:
         while True:
-            good = np.setdiff1d(times, np.array(broken, times.dtype))
-            plans = _planned(good, broken, frames, future, every, archive)
+            good = np.setdiff1d(job.times, np.array(broken, job.times.dtype))
+            plans = _planned(cut, good, broken)
             todo = [p for p in reversed(plans) if p.name not in failures and not (parts.has(p) and job.drawn(p))]
             outcomes = _told(fit_all(job, todo), len(plans) - len(todo), len(plans), progress)
             found = _keep_windows(outcomes, parts, fitted, failures)
@@ -142,14 +166,17 @@ def fit_archive(
             broken += found
     done = [plan for plan in plans if parts.has(plan)]
     if not done:
-        raise InputError(f"none of {len(plans)} windows of {source} could be fitted: {next(iter(failures.values()))}")
+        raise InputError(
+            f"none of {len(plans)} windows of {job.source} could be fitted: {next(iter(failures.values()))}"
+        )
     windows = _alike(_without_empty([parts.window(plan) for plan in done]))
     write_windows(windows, out, history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in done)
     parts.remove()
     _tell_short(records, job.config.psnr_db)
     failed = tuple({"window": plan.name, "reason": failures[plan.name]} for plan in plans if plan.name in failures)
-    return FitReport(out, records, failed, time.perf_counter() - start, len({plan.name for plan in done} - fitted))
+    dropped = max(len(cut(np.union1d(job.times, lost))) - len(plans), 0)
+    return FitReport(out, records, failed, resumed=len({plan.name for plan in done} - fitted), dropped=dropped)
 
 
 def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
@@ -182,12 +209,10 @@ def _of_channels(record: dict[str, Any], channels: tuple[str, ...]) -> dict[str,
     return {**record, "rmse": errors} if errors else {k: v for k, v in record.items() if k != "rmse"}
 
 
-def _planned(
-    times: Times, broken: list[np.datetime64], frames: int, future: int, every: int | None, archive: str
-) -> list[Plan]:
+def _planned(cut: Callable[[Times], list[Plan]], times: Times, broken: list[np.datetime64]) -> list[Plan]:
     """The windows of the good times; says that there were broken volumes where these leave none."""
     try:
-        return plan_windows(times, frames, future, every, archive)
+        return cut(times)
     except InputError as error:
         if not broken:
             raise
@@ -218,8 +243,8 @@ def _keep_windows(
             fitted.add(plan.name)
         except BrokenVolumes as error:
             return error.times
-        except OutputError:
-            raise
+        except (OutputError, UsageError, ConfigError, PositionUnknown):
+            raise  # no window would do better
         except Exception as error:
             logger.debug("window %s failed", plan.name, exc_info=error)
             failures[plan.name] = str(error) if isinstance(error, NowcastError) else f"{type(error).__name__}: {error}"

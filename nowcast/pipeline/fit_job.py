@@ -25,7 +25,7 @@ from nowcast.gaussians import (
 from nowcast.io.atomic import file_digest
 from nowcast.io.gaussians import as_stored
 from nowcast.io.volumes import is_volume_file, read_volumes
-from nowcast.pipeline.failed_scans import ECHO_DBZ, without_failed_scans
+from nowcast.pipeline.failed_scans import ECHO_DBZ, MEMORY, without_failed_scans
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, list_inputs, load_sequence
 from nowcast.pipeline.radars import clutter_digests
@@ -128,7 +128,7 @@ class FitJob:
                 raise BrokenVolumes(list(failed))
             return chosen
         try:
-            volumes = self._newest(plan.times[-1], self._volumes_over(plan))
+            volumes = self._over(plan)
             volumes = volumes.select(np.flatnonzero(np.isin(volumes.times, plan.times)))
             missing = np.setdiff1d(plan.times, volumes.times)
         except NoneUsable:
@@ -140,9 +140,20 @@ class FitJob:
             raise BrokenVolumes(broken)
         raise InputError(f"{len(missing)} of {len(plan.times)} volumes of {plan.name} do not go with its newest one")
 
-    def _volumes_over(self, plan: Plan) -> int:
-        """How many volumes the source has from the first time of a window to its last: some may be planned around."""
-        return int(((self.times >= plan.times[0]) & (self.times <= plan.times[-1])).sum())
+    def _over(self, plan: Plan) -> VolumeSequence:
+        """The usable volumes from the first time of a window to its last; some of them may be planned around.
+
+        Where the first is without echo, those before it tell whether it is a failed scan.
+        """
+        first, last = plan.times[0], plan.times[-1]
+        volumes = self._newest(last, self._count(first, last))
+        if (volumes.reflectivity[0] > ECHO_DBZ).any():
+            return volumes
+        return self._newest(last, self._count(first - MEMORY, last))
+
+    def _count(self, first: np.datetime64, last: np.datetime64) -> int:
+        """How many volumes the source has from one time to another."""
+        return int(((self.times >= first) & (self.times <= last)).sum())
 
     def _newest(self, at: np.datetime64, frames: int) -> VolumeSequence:
         return load_sequence(
@@ -159,10 +170,13 @@ class FitJob:
         )
 
     def _usable(self, time: np.datetime64) -> bool:
-        """Whether the volume of a time can be used where it is the only one, and is no failed scan."""
+        """Whether the volume of a time can be used, and is no failed scan.
+
+        It is loaded with the one before it: a mosaic to which its newest volume adds nothing is that one again.
+        """
         try:
-            alone = self._newest(time, 1)
-            return bool(alone.times[-1] == time and (alone.reflectivity > ECHO_DBZ).any())
+            recent = self._newest(time, 2)
+            return bool(recent.times[-1] == time and (recent.reflectivity[-1] > ECHO_DBZ).any())
         except NoneUsable:
             return False
 

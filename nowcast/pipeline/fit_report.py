@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nowcast.channels import CHANNELS
 from nowcast.errors import PartialFailure
 
 
@@ -17,14 +17,18 @@ class FitReport:
     ``sequences`` holds one record per window: times, gaussians, event, psnr_db and mae_dbz per volume, csi, seconds,
     bytes, dense_bytes, volume_bytes and equal_error_bytes per volume, coherence_voxels, and the picture where one was
     asked for; with several channels ``rmse`` of the others by name and volume. ``failures`` tells the windows that
-    could not be fitted, and why.
+    could not be fitted, and why. ``skipped`` gives the reason for each volume that was left out, by file or, for failed
+    scans, time; ``dropped`` is by how many fewer windows there are for want of volumes that could not be used, as far
+    as their times are known.
     """
 
     output: Path
     sequences: tuple[dict[str, Any], ...]
     failures: tuple[dict[str, Any], ...]
-    seconds: float
+    seconds: float = 0.0
     resumed: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    dropped: int = 0
 
     def answer(self) -> dict[str, Any]:
         """The command's JSON answer."""
@@ -32,6 +36,8 @@ class FitReport:
             "output": str(self.output),
             "sequences": list(self.sequences),
             "failures": list(self.failures),
+            "skipped": [{"volume": volume, "reason": reason} for volume, reason in self.skipped.items()],
+            "dropped": self.dropped,
             "resumed": self.resumed,
             "seconds": round(self.seconds, 3),
         }
@@ -46,12 +52,11 @@ class FitReport:
         heads = f"{'newest volume (UTC)':21}{'volumes':>8}{'PSNR dB':>9}{'MAE dBZ':>9}{'CSI 35':>8}"
         lines = [f"{heads}{'coherence':>11}{'kB':>7}{'dense kB':>10}{'s':>7}"]
         for record in self.sequences:
-            shown = [record["psnr_db"][-1], record["mae_dbz"][-1], record["csi"]["35"], record["coherence_voxels"]]
-            sizes = [record["volume_bytes"][-1], record["equal_error_bytes"][-1]]
-            psnr, mae, csi, coherence, *size = (math.nan if value is None else value for value in (*shown, *sizes))
-            fit = f"{record['times'][-1]:21}{len(record['times']):8d}{psnr:9.1f}{mae:9.2f}{csi:8.2f}{coherence:11.2f}"
-            lines.append(f"{fit}{size[0] / 1e3:7.1f}{size[1] / 1e3:10.1f}{record['seconds']:7.1f}")
+            lines += _lines(record)
         lines += [f"failed: {failure['window']}: {failure['reason']}" for failure in self.failures]
+        if self.skipped:
+            fewer = f"; windows fewer for it: {self.dropped}" if self.dropped else ""
+            lines.append(f"volumes skipped: {len(self.skipped)}{fewer}")
         return "\n".join(lines)
 
     def raise_failures(self) -> None:
@@ -62,3 +67,26 @@ class FitReport:
                 f"{len(self.failures)} of {len(self.failures) + len(self.sequences)} windows could not be fitted, "
                 f"the first ({first['window']}) because: {first['reason']}"
             )
+
+
+def _lines(record: dict[str, Any]) -> list[str]:
+    """A window's newest volume; below it the errors of the channels besides reflectivity."""
+    psnr, mae, dense = (record[name][-1] for name in ("psnr_db", "mae_dbz", "equal_error_bytes"))
+    dry = psnr is None and mae is not None  # nothing to draw, and nothing drawn
+    cells = [
+        f"{record['times'][-1]:21}{len(record['times']):8d}",
+        f"{'no echo':>9}" if dry else _cell(psnr, 9, 1),
+        _cell(mae, 9, 2),
+        _cell(record["csi"]["35"], 8, 2),
+        _cell(record["coherence_voxels"], 11, 2),
+        _cell(record["volume_bytes"][-1] / 1e3, 7, 1),
+        _cell(None if dense is None else dense / 1e3, 10, 1),
+        _cell(record["seconds"], 7, 1),
+    ]
+    others = [(CHANNELS[name], errors[-1]) for name, errors in record.get("rmse", {}).items()]
+    told = [f"{c.name} {e:.2g}{'' if c.unit == '1' else f' {c.unit}'}" for c, e in others if e is not None]
+    return ["".join(cells), *([f"  RMSE: {', '.join(told)}"] if told else [])]
+
+
+def _cell(value: float | None, width: int, digits: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"

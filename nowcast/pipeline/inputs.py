@@ -30,8 +30,9 @@ from nowcast.pipeline.archive import (
 from nowcast.pipeline.cache import VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
 from nowcast.pipeline.place import home_of
-from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture, skip
-from nowcast.pipeline.radars import cycle_files, load_mosaic, radar_folders
+from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture, skip_entry
+from nowcast.pipeline.radars import cycle_files, listed, load_mosaic, radar_folders
+from nowcast.pipeline.skips import skip
 from nowcast.radar.content import plain_file, sniff
 from nowcast.radar.gridding import GridConfig
 from nowcast.radar.mosaic import MosaicConfig
@@ -40,7 +41,7 @@ from nowcast.radar.quality import QualityConfig
 from nowcast.radar.reader import read_volume
 from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
-__all__ = ["GridConfig", "NoneUsable", "VolumeCache", "list_files", "list_inputs", "load_sequence"]
+__all__ = ["GridConfig", "NoneUsable", "VolumeCache", "check_files", "list_files", "list_inputs", "load_sequence"]
 
 QUALITY = QualityConfig()
 MOSAIC = MosaicConfig()
@@ -176,6 +177,18 @@ def list_files(source: Path | str, *, mosaic: MosaicConfig = MOSAIC) -> dict[np.
     return files
 
 
+def check_files(source: Path) -> list[Unread]:
+    """The files of a source that are no volumes; raises InputError for several kinds or radars in one folder."""
+    folders = radar_folders(source)
+    unread: list[Unread] = []
+    for folder in folders.values() or [source]:
+        entries, bad, _ = listed(folder) if folders else _entries(folder)
+        unread += bad
+        if entries:
+            refuse_mixture(folder, entries)
+    return unread
+
+
 def _entries(source: Path, near: np.datetime64 | None = None) -> tuple[list[Entry], list[Unread], bool]:
     return list_archive(source, near) if source.is_dir() else (read_entries(source), [], True)
 
@@ -203,7 +216,7 @@ def _tell_unread(unread: list[Unread], first: np.datetime64, at: np.datetime64 |
     for file in unread:
         known = file.time
         if known is None or (known >= first and (at is None or known <= at)):
-            skip([], file.reason)
+            skip(str(file.path), file.reason)
 
 
 def _none_usable(entries: list[Entry], skipped: list[str]) -> NoneUsable:
@@ -227,15 +240,15 @@ def _load_gridded(
     total = len(entries) if frames is None else min(frames, len(entries))
     for entry in reversed(entries):
         if found and entry.time == found[-1].times[0]:
-            skip(skipped, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
+            skip_entry(skipped, entry, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
             continue
         try:
             volume = _read_own(own_file(entry.path), entry) if entry.kind == VOLUMES else _read_foreign(entry, levels)
         except InputError as error:
-            skip(skipped, str(error))
+            skip_entry(skipped, entry, str(error))
             continue
         if found and not volume.grid.matches(found[0].grid):
-            skip(skipped, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
+            skip_entry(skipped, entry, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
             continue
         found.append(volume.with_channels(channels))
         if progress is not None:
@@ -299,7 +312,7 @@ def _load_polar(
             grid = wanted.around(places.home or volume.site)
         values, mask = volume.on(grid, prepare, channels)
         if not mask.any():
-            skip(skipped, f"{entry.path.name} observed nothing within the grid")
+            skip_entry(skipped, entry, f"{entry.path.name} observed nothing within the grid")
             continue
         found.append((entry, values, mask))
         if progress is not None:

@@ -18,7 +18,7 @@ from nowcast.types import FittedWindow
 
 
 class Parts:
-    """Finished windows, kept beside the output until it is written."""
+    """Finished windows, kept beside the output until it is written; a run that ends without any leaves nothing."""
 
     def __init__(self, out: Path, fingerprint: str, files: dict[np.datetime64, list[Path]], resume: bool) -> None:
         self.files = files
@@ -28,6 +28,13 @@ class Parts:
         if self.folder.exists() and (not resume or known != fingerprint):
             self.remove()
         atomic_write_text(stamp, fingerprint)
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if not any(self.folder.glob("*.json")):
+            self.remove()
 
     def _paths(self, plan: Plan) -> tuple[Path, Path]:
         name = f"{plan.name}_{self._stamp(plan)}"

@@ -15,6 +15,7 @@ from nowcast.errors import InputError
 from nowcast.pipeline.archive import Entry, incomplete
 from nowcast.pipeline.cache import ReadVolume
 from nowcast.pipeline.place import misplaced
+from nowcast.pipeline.skips import skip
 from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import QualityConfig, clean
@@ -50,9 +51,9 @@ def refuse_mixture(source: Path, entries: list[Entry]) -> None:
         )
 
 
-def skip(skipped: list[str], reason: str) -> None:
-    """Say that a file is left out, and keep the reason."""
-    logger.warning("skipped: %s", reason)
+def skip_entry(skipped: list[str], entry: Entry, reason: str) -> None:
+    """Say that a volume is left out, and keep the reason."""
+    skip(str(entry.path), reason)
     skipped.append(reason)
 
 
@@ -70,17 +71,17 @@ def good_volumes(
         if since is not None and entry.time < since:
             return
         if taken is not None and entry.time == taken.time:
-            skip(skipped, f"{entry.path.name} has the same time as {taken.path.name}")
+            skip_entry(skipped, entry, f"{entry.path.name} has the same time as {taken.path.name}")
             continue
         try:
             volume = read(entry.path, site=places.given, fallback=places.home)
         except PositionUnknown:
             raise
         except InputError as error:
-            skip(skipped, str(error))
+            skip_entry(skipped, entry, str(error))
             continue
         if volume.defect and not partial_volumes:
-            skip(skipped, f"{entry.path.name} is a partial volume ({volume.defect})")
+            skip_entry(skipped, entry, f"{entry.path.name} is a partial volume ({volume.defect})")
             continue
         taken = entry
         yield entry, volume
@@ -95,9 +96,9 @@ def _usable(
         lacking = "" if partial_volumes else incomplete(entries, index)
         elsewhere = misplaced(entries, index) if judge_place else ""
         if lacking:
-            skip(skipped, f"{entry.path.name} is a partial volume ({lacking})")
+            skip_entry(skipped, entry, f"{entry.path.name} is a partial volume ({lacking})")
         elif elsewhere:
-            skip(skipped, f"{entry.path.name} {elsewhere}")
+            skip_entry(skipped, entry, f"{entry.path.name} {elsewhere}")
         else:
             yield entry
 

@@ -88,9 +88,17 @@ def clutter_digests(config: MosaicConfig) -> dict[str, str | None]:
     return {name: file_digest(path) for name, path in sorted(config.clutter.items())}
 
 
+def listed(folder: Path, near: np.datetime64 | None = None) -> tuple[list[Entry], list[Unread], bool]:
+    """What :func:`nowcast.pipeline.archive.list_archive` gives; nothing for an empty folder: its radar is missing."""
+    try:
+        return list_archive(folder, near)
+    except InputError:
+        return [], [], True
+
+
 def cycle_files(folders: dict[str, Path], config: MosaicConfig) -> dict[np.datetime64, list[Path]]:
     """The times of the mosaics of an archive, rising, and the files that each may be made of."""
-    entries = sorted((e for name in folders for e in _listed(folders[name], None)[0]), key=lambda e: (e.time, e.path))
+    entries = sorted((e for name in folders for e in listed(folders[name])[0]), key=lambda e: (e.time, e.path))
     found: dict[np.datetime64, list[Path]] = {}
     for cycle in _cycles((e.time for e in entries), config):
         found[cycle] = [e.path for e in entries if cycle - config.within <= e.time <= cycle]
@@ -195,13 +203,6 @@ def _cycles(times: Iterable[np.datetime64], config: MosaicConfig) -> Times:
     return began[np.append(np.diff(steps) > 0, True)] if len(began) else began
 
 
-def _listed(folder: Path, near: np.datetime64 | None) -> tuple[list[Entry], list[Unread], bool]:
-    try:
-        return list_archive(folder, near)
-    except InputError:
-        return [], [], True  # an empty folder: the radar is missing
-
-
 def _radars(
     folders: dict[str, Path],
     at: np.datetime64 | None,
@@ -215,13 +216,13 @@ def _radars(
         raise UsageError(f"mosaic names {', '.join(sorted(unknown))}: expected some of {', '.join(folders)}")
     newest = max((t for f in folders.values() if (t := newest_name(f)) is not None), default=None)
     near = None if frames is None else at if at is not None else newest
-    listed = {name: _listed(folder, near) for name, folder in folders.items()}
-    times = [e.time for entries, _, _ in listed.values() for e in entries if at is None or e.time <= at]
-    whole = all(complete for *_, complete in listed.values())
+    found = {name: listed(folder, near) for name, folder in folders.items()}
+    times = [e.time for entries, _, _ in found.values() for e in entries if at is None or e.time <= at]
+    whole = all(complete for *_, complete in found.values())
     if near is not None and not whole and len(_cycles(times, config)) < (frames or 0) + NEIGHBOURS:
-        near, listed = None, {name: _listed(folder, None) for name, folder in folders.items()}
+        near, found = None, {name: listed(folder) for name, folder in folders.items()}
     radars = []
-    for name, (entries, _, complete) in listed.items():
+    for name, (entries, _, complete) in found.items():
         past = [e for e in entries if at is None or e.time <= at]
         refuse_mixture(folders[name], past)
         if past and past[0].head is None:
@@ -230,7 +231,7 @@ def _radars(
         given = Site(*config.sites[name]) if name in config.sites else None
         prepare = preparation(config.clutter.get(name), quality)
         radars.append(Radar(name, past, home_of(first), given, prepare))
-    return radars, [u for _, unread, _ in listed.values() for u in unread]
+    return radars, [u for _, unread, _ in found.values() for u in unread]
 
 
 def _sites(radars: list[Radar]) -> list[Site]:

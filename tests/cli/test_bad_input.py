@@ -162,6 +162,11 @@ def test_a_failing_window_exits_4_and_the_others_are_written(archive: Path, tmp_
     assert "1 of 4 windows could not be fitted" in done.stderr
 
 
+def test_a_fit_into_the_file_of_a_splat_viewer_is_a_usage_error(archive: Path, tmp_path: Path) -> None:
+    done = nowcast("fit", archive, "-o", tmp_path / "storm.ply")
+    assert done.returncode == 2 and "--export" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_bad_file_among_good_ones_exits_4(archive: Path) -> None:
     (archive / "text.h5").write_text("not a volume")
     done = nowcast("info", archive / "v0.nc", archive / "text.h5")

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pytest
-from helpers import moving_cells, small_grid
-from radar_files import START, polar_volume, storm, write_odim
+from fit_cases import FEW, GRID, Counted, archive
+from helpers import moving_cells
 
-import nowcast.pipeline.fit_job as fit_module
-from nowcast.errors import InputError, PartialFailure, UsageError
+from nowcast.errors import ConfigError, InputError, OutputError, PartialFailure, UsageError
 from nowcast.gaussians import FitConfig
-from nowcast.io.gaussians import as_stored, read_windows
+from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
-from nowcast.pipeline import cache
-from nowcast.pipeline.cluster import Outcome, fit_here
 from nowcast.pipeline.fit import fit_archive
-from nowcast.pipeline.fit_job import FitJob
-from nowcast.pipeline.fit_plan import Plan, plan_windows
-from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
-from nowcast.radar import PolarVolume
-from nowcast.types import GaussianSequence, VolumeSequence
-
-GRID = small_grid((4, 20, 24))
-FEW = FitConfig(gaussians=24)
-MINUTE = np.timedelta64(60, "s")
+from nowcast.pipeline.fit_plan import plan_windows
 
 
 def times(*minutes: float) -> np.ndarray:
     return np.datetime64("2020-01-01T00:00", "ns") + (np.array(minutes) * 60e9).astype("timedelta64[ns]")
-
-
-def archive(tmp_path: Path, steps: int = 8) -> Path:
-    path = tmp_path / "storm.nc"
-    write_volumes(moving_cells(GRID, steps=steps), path)
-    return path
 
 
 def test_windows_count_back_from_the_newest() -> None:
@@ -98,20 +77,6 @@ def test_archive_to_file_and_report(tmp_path: Path) -> None:
     assert read_windows(tmp_path / "plain.nc")[0].volumes is None and not once.failures
 
 
-class Counted:
-    """Counts the fits, and stops the one with the given number."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, stop_at: int, error: BaseException) -> None:
-        self.calls, self.stop_at, self.error, self.fit = 0, stop_at, error, fit_module.fit_sequence
-        monkeypatch.setattr(fit_module, "fit_sequence", self)
-
-    def __call__(self, volumes: VolumeSequence, config: FitConfig) -> GaussianSequence:
-        self.calls += 1
-        if self.calls == self.stop_at:
-            raise self.error
-        return self.fit(volumes, config)
-
-
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = archive(tmp_path), tmp_path / "fit.nc"
     whole = fit_archive(source, tmp_path / "whole.nc", config=FEW, frames=2)
@@ -162,7 +127,7 @@ def test_a_run_goes_on_on_another_device(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_device_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", exc_type=ImportError)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(InputError, match=r"none of 4 windows .* fit device is cuda, but torch sees 0 CUDA devices"):
+    with pytest.raises(ConfigError, match=r"^fit device is cuda, but torch sees 0 CUDA devices here: take auto or cpu"):
         fit_archive(archive(tmp_path), tmp_path / "fit.nc", config=replace(FEW, device="cuda"), frames=2)
 
 
@@ -177,126 +142,29 @@ def test_a_failing_window_is_recorded_and_the_others_are_done(tmp_path: Path, mo
     assert "failed" in report.table()
 
 
-def test_a_window_that_failed_and_is_no_longer_planned_is_no_failure(
-    polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def oldest_first(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
-        return fit_here(job, plans[::-1])  # as a cluster may
-
-    monkeypatch.setattr("nowcast.pipeline.fit.cluster", lambda address: nullcontext(oldest_first))
-    blank_out(polar / "7.h5")
-    Counted(monkeypatch, 1, ValueError("bad luck"))
-    report = fit_archive(polar, tmp_path / "fit.nc", config=FEW, frames=2, grid=COARSE)
-    assert len(report.sequences) == 3 and not report.failures
-
-
 def test_no_good_window_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = archive(tmp_path, 2)
     Counted(monkeypatch, 1, InputError("nothing usable"))
     with pytest.raises(InputError, match=r"none of 1 windows.*nothing usable"):
         fit_archive(source, tmp_path / "fit.nc", config=FEW, frames=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["storm.nc"]  # there is nothing to go on from
 
 
-@pytest.fixture
-def polar(tmp_path: Path) -> Path:
-    """Eight polar volumes, ten minutes apart."""
-    folder = tmp_path / "polar"
-    folder.mkdir()
-    for k in range(8):
-        field = storm(x0=-30e3 + 6e3 * k, y0=10e3)
-        volume = polar_volume(field, rays=90, gates=60, time=START + k * 10 * MINUTE)
-        write_odim(volume, folder / f"{k}.h5")
-    return folder
-
-
-COARSE = GridConfig(spacing_m=10_000.0, extent_m=60_000.0, top_m=9000.0, level_spacing_m=1000.0)
-
-
-def inputs_of(path: Path) -> list[tuple[str, ...]]:
-    return [w.volumes.sources for w in read_windows(path) if w.volumes is not None]
-
-
-@pytest.mark.parametrize("broken", [(7,), (5,), (0,), (3, 4), (7, 6, 5)])
-def test_broken_volumes_are_normal(polar: Path, tmp_path: Path, broken: tuple[int, ...]) -> None:
-    """The windows are those of an archive without them, and nothing has failed."""
-    for k in broken:
-        blank_out(polar / f"{k}.h5")
-    assert len(list_inputs(polar)) == 8  # their headers are good
-    options = {"config": FEW, "frames": 2, "every": 1, "grid": COARSE, "keep_volumes": True}
-    report = fit_archive(polar, tmp_path / "with.nc", **options)  # type: ignore[arg-type]
-    for k in broken:
-        (polar / f"{k}.h5").unlink()
-    fit_archive(polar, tmp_path / "without.nc", **options)  # type: ignore[arg-type]
-    assert not report.failures
-    assert inputs_of(tmp_path / "with.nc") == inputs_of(tmp_path / "without.nc")
-
-
-def blank_out(path: Path) -> None:
-    """Make a volume of which only the data show that it cannot be used: its header stays."""
-    with h5py.File(path, "r+") as file:
-        for sweep in [name for name in file if name.startswith("dataset")]:
-            del file[sweep]["data1"]
-
-
-@pytest.mark.parametrize("gridded", [True, False])
-def test_failed_scans_are_planned_around(polar: Path, tmp_path: Path, gridded: bool) -> None:
-    """A volume that lost all echo at once is no weather: the windows go over it, and nothing has failed."""
-    source: Path = polar
-    if gridded:
-        volumes = moving_cells(GRID, steps=8)
-        volumes.values[4] = 0.0
-        source = tmp_path / "storm.nc"
-        write_volumes(volumes, source)
-        seen = volumes.times
-    else:
-        write_odim(polar_volume(storm(peak=0.0), rays=90, gates=60, time=START + 40 * MINUTE), polar / "4.h5")
-        seen = list_inputs(polar)
-    options = {"config": FEW, "frames": 2, "every": 1, "grid": COARSE}
-    report = fit_archive(source, tmp_path / "f.nc", **options)  # type: ignore[arg-type]
-    assert not report.failures
-    windows = read_windows(tmp_path / "f.nc")
-    expected = np.delete(seen, 4)
-    assert [list(w.gaussians.times) for w in windows] == [list(expected[i : i + 2]) for i in range(6)]
+def test_an_output_that_cannot_be_written_is_told_by_its_own_name_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, counted = archive(tmp_path, 2), Counted(monkeypatch, 9, ValueError())
+    for out in (tmp_path, source / "f.nc"):
+        with pytest.raises(OutputError, match=rf"{out}\b") as refused:
+            fit_archive(source, out, config=FEW, frames=2)
+        assert ".parts" not in str(refused.value)
+    assert counted.calls == 0 and not list(tmp_path.parent.glob(".*.parts"))
 
 
 def test_it_is_said_where_the_gaussians_do_not_suffice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     few = FitConfig(gaussians=8, psnr_db=60.0)
     fit_archive(archive(tmp_path, 4), tmp_path / "f.nc", config=few, frames=2)
     assert "2 of 2 newest volumes are drawn with less than the 60 dB asked for" in caplog.text
-
-
-def test_each_volume_is_gridded_once_and_a_window_is_as_if_it_were_alone(
-    polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-    whole = cache.grid_channels
-
-    def counted(volume: PolarVolume, *rest: Any) -> tuple[np.ndarray, np.ndarray]:
-        seen.append(volume.source)
-        return whole(volume, *rest)
-
-    monkeypatch.setattr(cache, "grid_channels", counted)
-    fit_archive(polar, tmp_path / "f.nc", config=FEW, frames=2, future=1, every=1, grid=COARSE)
-    assert len(seen) == 8
-    windows = read_windows(tmp_path / "f.nc")
-    assert len(windows) == 6
-    for window in windows:
-        alone = load_sequence(polar, at=window.gaussians.times[-1], frames=3, grid=COARSE)
-        assert window.volumes is not None
-        np.testing.assert_array_equal(window.volumes.mask, alone.mask)
-        fitted = as_stored(fit_module.fit_sequence(alone.select(slice(0, 2)), FEW))
-        np.testing.assert_array_equal(window.gaussians.means[:2], fitted.means)
-
-
-def test_a_file_that_was_replaced_is_fitted_again(polar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"config": FEW, "frames": 2, "grid": COARSE}
-    counted = Counted(monkeypatch, 4, KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt):
-        fit_archive(polar, tmp_path / "f.nc", **options)  # type: ignore[arg-type]
-    field = storm(x0=0.0, y0=0.0)
-    write_odim(polar_volume(field, rays=90, gates=60, time=START + 70 * MINUTE), polar / "7.h5")
-    report = fit_archive(polar, tmp_path / "f.nc", **options)  # type: ignore[arg-type]
-    assert report.resumed == 2 and counted.calls == 6
 
 
 def test_dry_archive_gives_json_without_infinity(tmp_path: Path) -> None:
@@ -306,7 +174,7 @@ def test_dry_archive_gives_json_without_infinity(tmp_path: Path) -> None:
     report = fit_archive(tmp_path / "dry.nc", tmp_path / "fit.nc", config=FEW, frames=2)
     assert report.sequences[0]["psnr_db"] == [None, None]
     assert report.sequences[0]["csi"]["35"] is None
-    assert "nan" in report.table()
+    assert "no echo" in report.table() and "nan" not in report.table()
 
 
 def test_channels_are_fitted_together_and_absent_ones_left_out(
@@ -321,6 +189,8 @@ def test_channels_are_fitted_together_and_absent_ones_left_out(
     with caplog.at_level("WARNING", logger="nowcast"):
         report = fit_archive(tmp_path / "storm.nc", out, config=FEW, frames=2, channels=asked, keep_volumes=True)
     assert "left out, because no volume has a value: rhohv" in caplog.text
+    newest = report.sequences[0]["rmse"]["zdr"][-1]
+    assert report.table().splitlines()[2] == f"  RMSE: zdr {newest:.2g} dB"
     assert set(report.sequences[0]["rmse"]) == {"zdr"} and report.sequences[0]["rmse"]["zdr"][0] < 0.3
     for window in read_windows(out):
         assert window.gaussians.channels == ("reflectivity", "zdr")
