@@ -88,25 +88,26 @@ def draw_ellipses(axes: Axes, ellipses: Ellipses, scale: ColourScale) -> None:
     axes.add_collection(collection, autolim=False)
 
 
-def mean_motion(gaussians: GaussianSet, velocities_ms: NDArray[np.floating], cell_km: float) -> tuple[Float64, Float64]:
-    """Motion averaged over square cells: positions ``[K, 2]`` in km and velocities ``[K, 2]`` in m/s (east, north).
+def mean_motion(
+    ellipses: Ellipses, velocities_ms: NDArray[np.floating], cell_km: tuple[float, float]
+) -> tuple[Float64, Float64]:
+    """Motion averaged over the cells of a grid: positions ``[K, 2]`` in km and velocities ``[K, 2]`` in m/s.
 
-    Each Gaussian counts with its amplitude; idle ones and those that only take away do not count.
+    Positions and velocities have the axes of the ellipses. Each Gaussian counts with its amplitude, as it is seen or
+    cut; those of at most 1 dBZ, idle ones and those that only take away, do not count.
     """
-    weights = np.maximum(_numpy(gaussians.intensities)[:, 0], 0.0)
-    positions = _numpy(gaussians.means)[:, :2] / 1e3
-    wet = weights > 1.0
-    weights, positions = weights[wet], positions[wet]
+    wet = ellipses.amplitudes > 1.0
+    weights, positions = ellipses.amplitudes[wet], ellipses.centres[wet]
     if not len(weights):
         return np.empty((0, 2)), np.empty((0, 2))
-    _, cell = np.unique(np.floor(positions / cell_km).astype(int), axis=0, return_inverse=True)
+    _, cell = np.unique(np.floor(positions / np.array(cell_km)).astype(int), axis=0, return_inverse=True)
     cell = cell.reshape(-1)
     total = np.bincount(cell, weights)
 
     def average(values: Float64) -> Float64:
         return np.column_stack([np.bincount(cell, weights * column) / total for column in values.T])
 
-    return average(positions), average(np.asarray(velocities_ms, np.float64)[wet, :2])
+    return average(positions), average(np.asarray(velocities_ms, np.float64)[wet])
 
 
 def _numpy(tensor: object) -> Float64:

@@ -18,7 +18,9 @@ from nowcast.types import Float32, GaussianSequence, GaussianSet, VolumeSequence
 MOST_ELLIPSES = 1000
 ARROW_MINUTES = 60.0
 ARROWS_ACROSS = 11
-"""Motion is averaged over cells so large that about so many fit side by side."""
+"""Motion is averaged over cells so large that about so many fit side by side,"""
+ARROWS_UP = 4
+"""and so many on top of each other."""
 MAP_IN, SECTION_IN = 3.2, 1.7
 
 
@@ -32,8 +34,8 @@ def plot_gaussians(
 ) -> Figure:
     """Observed and rendered field, the Gaussians as one-sigma ellipses, and rendered minus observed.
 
-    The maps show column maxima; the sections below run along one line. Arrows are the motion of the Gaussians in
-    an hour, averaged over cells. At most 1000 of the strongest ellipses are drawn.
+    The maps show column maxima; the sections below run along one line. Arrows on the ellipses are the motion of the
+    Gaussians in an hour, averaged over cells. At most 1000 of the strongest ellipses are drawn.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def plot_gaussians(
     _draw_gaussians(maps[len(fields)], sections[len(fields)], sequence.at(index), fitted, line, scale)
     if observed is not None:
         _draw_difference(maps[-1], sections[-1], fitted, observed, line)
-    _draw_motion(maps[0], sequence, index)
+    _draw_motion(maps[len(fields)], sections[len(fields)], sequence, index, line)
     label_axes([maps])
     label_sections([sections])
     facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · height {datum(fitted.grid)}"
@@ -129,18 +131,23 @@ def _draw_difference(chart: Axes, cut: Axes, fitted: Frame, observed: Frame, lin
     Strip(cut, "RENDERED − OBSERVED", forecast=False)
 
 
-def _draw_motion(chart: Axes, sequence: GaussianSequence, index: int) -> None:
-    west, east, _, _ = extent_km(sequence.grid)
-    cell_km = (east - west) / ARROWS_ACROSS
-    velocities = sequence.velocities[index].detach().cpu().numpy()
-    places, motion = mean_motion(sequence.at(index), velocities, cell_km)
-    if not len(places):
-        return
-    shift_km = motion * ARROW_MINUTES * 60.0 / 1e3
-    chart.quiver(
-        *places.T, *shift_km.T, angles="xy", scale_units="xy", scale=1.0, width=0.006, color="black",
-        edgecolor="white", linewidth=0.5, zorder=4,
-    )  # fmt: skip
+def _draw_motion(chart: Axes, cut: Axes, sequence: GaussianSequence, index: int, line: Line) -> None:
+    """Arrows on the ellipses: from above, and along and up the section, for what it cuts."""
+    gaussians, grid = sequence.at(index), sequence.grid
+    east, north, up = sequence.velocities[index].detach().cpu().numpy().astype(np.float64).T
+    along = east * line.direction[0] + north * line.direction[1]
+    west_km, east_km, _, _ = extent_km(grid)
+    wide, high = line.length_km / ARROWS_ACROSS, float(grid.z[-1] - grid.z[0]) / 1e3 / ARROWS_UP
+    for axes, ellipses, velocities, cell_km in (
+        (chart, from_above(gaussians), (east, north), ((east_km - west_km) / ARROWS_ACROSS,) * 2),
+        (cut, cut_by(gaussians, line), (along, up), (wide, max(high, 0.1))),
+    ):
+        places, motion = mean_motion(ellipses, np.column_stack(velocities), cell_km)
+        if len(places):
+            axes.quiver(
+                *places.T, *(motion * ARROW_MINUTES * 60.0 / 1e3).T, angles="xy", scale_units="xy", scale=1.0,
+                width=0.006, color="black", edgecolor="white", linewidth=0.5, zorder=4,
+            )  # fmt: skip
 
 
 def _draw_bars(sheet: Sheet, columns: int, scale: ColourScale, *, difference: bool) -> None:

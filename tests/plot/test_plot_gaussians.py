@@ -8,6 +8,7 @@ import helpers
 import numpy as np
 import pytest
 import torch
+from matplotlib.quiver import Quiver
 
 from nowcast.errors import UsageError
 from nowcast.plot import Line, plot_gaussians
@@ -96,11 +97,26 @@ def test_motion_is_averaged_by_amplitude() -> None:
         torch.tensor([[30.0], [10.0], [20.0], [0.0]]),
     )
     velocities = np.array([[4.0, 0.0, 0.0], [8.0, 4.0, 0.0], [1.0, 1.0, 0.0], [99.0, 99.0, 0.0]])
-    places, motion = mean_motion(gaussians, velocities, 10.0)
+    places, motion = mean_motion(from_above(gaussians), velocities[:, :2], (10.0, 10.0))
     np.testing.assert_allclose(places, [[1.5, 1.0], [55.0, 1.0]])
     np.testing.assert_allclose(motion, [[5.0, 1.0], [1.0, 1.0]])
     idle = replace(gaussians, intensities=torch.zeros(4, 1))
-    assert mean_motion(idle, velocities, 10.0)[0].shape == (0, 2)
+    assert mean_motion(from_above(idle), velocities[:, :2], (10.0, 10.0))[0].shape == (0, 2)
+
+
+def test_arrows_show_where_the_gaussians_go_in_map_and_section() -> None:
+    """In an hour, along a section that runs at 60 degrees to the motion."""
+    sequence = sequence_of(replace(some_gaussians(40), quats=torch.tensor([[1.0, 0, 0, 0]]).expand(40, 4)), (8, 0, 0.5))
+    volumes = helpers.moving_cells(sequence.grid, steps=2)
+    figure = plot_gaussians(sequence, volumes, line=Line(-15.0, -15.0 * 3**0.5, 15.0, 15.0 * 3**0.5))
+    drawn = [(axes, part) for axes in figure.axes for part in axes.collections if isinstance(part, Quiver)]
+    heads = [text.get_text() for axes, _ in drawn for text in axes.texts if text.get_text().startswith("GAUSSIANS")]
+    assert heads == ["GAUSSIANS FROM ABOVE", "GAUSSIANS CUT BY THE SECTION"]
+    above, cut = (arrows for _, arrows in drawn)
+    np.testing.assert_allclose(above.U, 28.8, rtol=1e-5)
+    np.testing.assert_allclose(above.V, 0.0, atol=1e-9)
+    np.testing.assert_allclose(cut.U, 14.4, rtol=1e-5)
+    np.testing.assert_allclose(cut.V, 1.8, rtol=1e-5)
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 0.0, -1.0])
