@@ -47,6 +47,7 @@ bench: install
 	$(BIN)/python kernels/benchmarks/run.py --out build/bench
 	$(BIN)/python tests/benchmarks/system.py --out build/bench
 	$(BIN)/python tests/benchmarks/convergence.py --out build/bench
+	$(BIN)/python tests/benchmarks/motion.py --out build/bench
 
 check: lint type imports wheel test
 

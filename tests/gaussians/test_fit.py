@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import moving_cells, real_data, small_grid
+from motion_cases import displacement_error, steady
 
 from nowcast.errors import ConfigError, InputError
 from nowcast.gaussians import FitConfig, extend_fit, fit_sequence, reconstruction_scores, render
@@ -23,27 +24,11 @@ def same(a: GaussianSequence, b: GaussianSequence) -> bool:
     return all(torch.equal(getattr(a, name), getattr(b, name)) for name in (*PARTS, "ids"))
 
 
-def displacement_error(
-    fitted: GaussianSequence, step_s: float, shear_per_s: float, velocity: tuple[float, float]
-) -> float:
-    """Intensity-weighted RMS error of the displacements, in voxels a step.
-
-    A Gaussian centred below the grid draws, and moves with, the lowest level.
-    """
-    means, amplitude = fitted.means.numpy().astype(np.float64), fitted.intensities[..., 0].abs().numpy()
-    moved = np.diff(means, axis=0)[..., :2]
-    height = np.clip(means[:-1, :, 2], fitted.grid.z[0], fitted.grid.z[-1])
-    true = np.stack(np.broadcast_arrays(velocity[0] + shear_per_s * (height - 1000.0), velocity[1]), axis=-1)
-    weight = np.minimum(amplitude[1:], amplitude[:-1])
-    square = (((moved - true * step_s) / fitted.grid.spacing_m[2]) ** 2).sum(axis=-1)
-    return float(np.sqrt((weight * square).sum() / weight.sum()))
-
-
 @pytest.mark.parametrize(("velocity", "shear"), [((10.0, 5.0), 0.0), ((-14.0, 9.0), 0.0), ((5.0, -5.0), 2e-3)])
 def test_gaussians_follow_the_motion(velocity: tuple[float, float], shear: float) -> None:
     volumes = moving_cells(GRID, velocity, shear_per_s=shear)
     fitted = fit_sequence(volumes, FEW)
-    assert displacement_error(fitted, 600.0, shear, velocity) < 0.25
+    assert displacement_error(fitted, steady(volumes, velocity, shear)) < 0.25
     assert min(reconstruction_scores(fitted, volumes)["psnr_db"]) > 45
     drawing = fitted.intensities[-1, :, 0].abs()
     mean = (drawing[:, None] * fitted.velocities[-1]).sum(0) / drawing.sum()
@@ -146,7 +131,7 @@ def test_extension_goes_on_with_the_same_gaussians() -> None:
     assert len(longer) == 6 and torch.equal(longer.ids, fitted.ids)
     assert same(longer.select(slice(0, 4)), fitted)
     assert min(reconstruction_scores(longer, volumes)["psnr_db"][4:]) > 40
-    assert displacement_error(longer, 600.0, 0.0, (10.0, 5.0)) < 0.25
+    assert displacement_error(longer, steady(volumes, (10.0, 5.0))) < 0.25
     once = extend_fit(fitted, volumes.select(slice(0, 5)), FEW)
     first, again = (s.means[4] for s in (once, longer))
     assert float((first - again).norm(dim=1).max()) < 3000.0  # the last volume gets a few more steps
