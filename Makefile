@@ -43,9 +43,13 @@ wheel: install
 	$(BIN)/python -m build --wheel --outdir build/wheel . >/dev/null
 	$(BIN)/python tests/check_wheel.py build/wheel
 
+# DATA: the real volumes of data/README.md; what is not there is left out.
+DATA ?= $(or $(NOWCAST_DATA),$(wildcard ../shared/data))
+
 bench: install
 	$(BIN)/python kernels/benchmarks/run.py --out build/bench
-	$(BIN)/python tests/benchmarks/system.py --out build/bench
+	$(BIN)/python tests/benchmarks/system.py --out build/bench $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python tests/benchmarks/throughput.py --out build/bench $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python tests/benchmarks/convergence.py --out build/bench
 	$(BIN)/python tests/benchmarks/motion.py --out build/bench
 
