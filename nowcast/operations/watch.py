@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from nowcast.operations.job import STAGES, Limits
-from nowcast.operations.worker import Plan, work
+from nowcast.operations.worker import OUT_OF_MEMORY, Plan, work
 
 FORK = multiprocessing.get_context("fork")
 """A fork of this light, single-threaded process starts at once; the worker imports what is heavy."""
@@ -53,7 +53,7 @@ class Worker:
         self.process = FORK.Process(target=work, args=(plan, theirs, os.getpid()))
         self.process.start()
         theirs.close()
-        self.stage = "inputs"
+        self.stage, self.memory = "inputs", plan.memory
 
     def messages(self, clock: Clock, until: str) -> Iterator[tuple[Any, ...]]:
         """What the worker tells, until it is done.
@@ -79,7 +79,7 @@ class Worker:
                 self.process.join()
                 if self.process.exitcode == 0:
                     return
-                raise WorkerLost(self.stage, _death(self.process.exitcode), DIED) from None
+                raise WorkerLost(self.stage, _death(self.process.exitcode, self.memory), DIED) from None
             kind, *facts = message
             if kind == "crashed":
                 raise WorkerLost(self.stage, str(facts[0]), DIED)
@@ -115,7 +115,9 @@ def worker(plan: Plan) -> Iterator[Worker]:
         running.stop()
 
 
-def _death(code: int | None) -> str:
+def _death(code: int | None, memory: int | None) -> str:
+    if code == OUT_OF_MEMORY:
+        return "the worker ran out of memory" + ("" if memory is None else f" ({memory:,} bytes)")
     if code is not None and code < 0:
         return f"the worker was killed by {signal.Signals(-code).name}"
     return f"the worker ended with exit code {code}"

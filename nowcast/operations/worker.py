@@ -7,6 +7,7 @@ whole files, what later cycles use into the job's own; nothing where a consumer 
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import resource
@@ -28,6 +29,8 @@ FALLBACK_REASON = "the forecast asked for failed or was not there in time; statu
 INPUTS = "inputs"
 """Folder of the links to the input files, in the work folder."""
 SURVEY, FULL, SIMPLE = "survey", "full", "simple"
+OUT_OF_MEMORY = errno.ENOMEM
+"""Exit code of a worker that ran out of memory."""
 KNOWN = "known"
 """State of a run that finds nothing new: the forecast from the newest volume has been published."""
 
@@ -116,7 +119,9 @@ def work(plan: Plan, pipe: Connection, parent: int) -> None:
     except NowcastError as error:
         reporter.tell("refused", str(error), error.exit_code)
     except MemoryError:
-        reporter.tell("crashed", f"out of memory ({plan.memory or 0:,} bytes)")
+        os._exit(
+            OUT_OF_MEMORY
+        )  # what held the memory is still held here: to tell the parent may take more than is left
     except Exception as error:  # the worker's border: the parent decides what comes next
         logging.getLogger(__name__).warning("the worker failed", exc_info=error)
         reporter.tell("crashed", repr(error))

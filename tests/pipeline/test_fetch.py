@@ -28,6 +28,8 @@ pytest.importorskip("moto", reason="the tests of fetching need moto: pip install
 
 DAY = np.datetime64("2024-05-06", "ns")
 numbers = itertools.count()
+PATIENCE_S = 120.0
+"""With a busy machine; what is not interrupted goes on for longer."""
 
 
 def minutes(count: float) -> np.timedelta64:
@@ -299,7 +301,6 @@ def test_follow_takes_what_is_new_and_waits_for_the_end_of_an_outage(
     assert [key for key, _ in archive.asked] == names
 
 
-@pytest.mark.soak  # a busy machine is not done in time
 def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
     (name,) = archive.add_many(1)
     archive.server.faults[name] = ["stall"] * 9
@@ -307,10 +308,13 @@ def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
     for words, requests in ((["--start", "2024-05-06", "--end", "2024-05-07"], 2), (["--follow"], 1)):
         archive.server.asked.clear()
         command = [sys.executable, "-m", "nowcast", "fetch", "KTLX", *words, *where]
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        _wait_for(lambda wanted=requests: len(archive.server.asked) >= wanted)
-        running.send_signal(signal.SIGINT)
-        _, told = running.communicate(timeout=5)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+            try:
+                _wait_for(lambda wanted=requests: len(archive.server.asked) >= wanted)
+                running.send_signal(signal.SIGINT)
+                _, told = running.communicate(timeout=PATIENCE_S)
+            finally:
+                running.kill()
         assert (running.returncode, told.splitlines()[-1]) == (130, "Interrupted.")
 
 
@@ -329,7 +333,7 @@ def test_the_command(archive: Archive, capsys: pytest.CaptureFixture[str]) -> No
         assert done.value.code == 2
 
 
-def _wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def _wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"
