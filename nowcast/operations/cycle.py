@@ -236,9 +236,12 @@ class Cycle:
             "method": made["method"],
             "published": status.utc_now(),
             "lead_minutes": made["lead_minutes"],
+            "pictures": len(made["pictures"]),
             "input_files": self.status.input_files,
         }
         self._keep_baseline(cycle)
+        if self.job.output.pictures and not made["pictures"]:
+            self._warn(f"{cycle} is published without a picture")
         files = [Path(made["output"]), *map(Path, made["pictures"])]
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
         folder = self.job.output.root / self.published.folder

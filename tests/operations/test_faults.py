@@ -242,7 +242,7 @@ def test_a_model_that_cannot_be_used(desk: Desk, what: str) -> None:
 
 
 def test_a_forecast_that_overruns_is_replaced_by_the_fallback(desk: Desk) -> None:
-    desk.configure(**LONG, limits={"deadline": 12, "shares": ROOMY})
+    desk.configure(**LONG, limits={"deadline": 12, "shares": ROOMY}, output={"pictures": True})
     desk.deliver(0, 1, 2)
     run = desk.start()
     os.kill(worker_after(run, "fallback"), signal.SIGSTOP)  # no machine is fast enough then
@@ -254,6 +254,7 @@ def test_a_forecast_that_overruns_is_replaced_by_the_fallback(desk: Desk) -> Non
         assert dataset.attrs["method"] == "extrapolation" and "fallback_reason" in dataset.attrs
     manifest = json.loads((desk.out / desk.cycles()[0] / "manifest.json").read_text())
     assert manifest["state"] == "fallback" and manifest["reason"] == status["reason"]
+    assert manifest["pictures"] == 0 and "2024-01-15T04:10:00Z is published without a picture" in status["warnings"]
     assert_whole(desk)
 
 
