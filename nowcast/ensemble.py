@@ -51,25 +51,49 @@ def ensemble_products(
 ) -> EnsembleProducts:
     """All products of the members ``[M, L, Z, Y, X]``."""
     known: Bool = np.asarray(np.isfinite(members).all(axis=0))
-    leads, *shape = known.shape
     matched = np.empty(known.shape, np.float32)
-    quantiles = np.empty((len(quantile_levels), *known.shape), np.float32)
-    probability = np.empty((len(thresholds_dbz), *known.shape), np.float32)
-    column = np.empty((len(thresholds_dbz), leads, *shape[1:]), np.float32)
-    mean = np.empty(known.shape, np.float32)
-    for lead in range(leads):  # one at a time: a whole ensemble sorted would not fit
-        some = members[:, lead]
-        mean[lead] = some.mean(axis=0)
-        matched[lead] = np.stack([_matched(some[:, z], mean[lead, z], known[lead, z]) for z in range(shape[0])])
-        quantiles[:, lead] = _quantiles(some, known[lead], quantile_levels)
+    column = np.empty((len(thresholds_dbz), len(known), *known.shape[2:]), np.float32)
+    said = ensemble_statistics(members, thresholds_dbz, quantile_levels)
+    for lead, here in enumerate(known):
+        some, mean = members[:, lead], said.mean[lead]
+        matched[lead] = np.stack([_matched(some[:, z], mean[z], here[z]) for z in range(len(here))])
         for k, threshold in enumerate(thresholds_dbz):
-            reached = some >= threshold
-            probability[k, lead] = np.where(known[lead], reached.mean(axis=0, dtype=np.float32), np.nan)
-            anywhere = (reached & known[lead]).any(axis=1).mean(axis=0, dtype=np.float32)
-            column[k, lead] = np.where(known[lead].any(axis=0), anywhere, np.nan)
+            anywhere = ((some >= threshold) & here).any(axis=1).mean(axis=0, dtype=np.float32)
+            column[k, lead] = np.where(here.any(axis=0), anywhere, np.nan)
     return EnsembleProducts(
-        mean, matched, quantiles, probability, column, tuple(thresholds_dbz), tuple(quantile_levels)
+        said.mean, matched, said.quantiles, said.probability, column, tuple(thresholds_dbz), tuple(quantile_levels)
     )
+
+
+@dataclass(frozen=True)
+class EnsembleStatistics:
+    """Of members ``[M, L, ...]``: ``mean [L, ...]``, ``quantiles [Q, L, ...]``, ``probability [K, L, ...]``."""
+
+    mean: Float32
+    quantiles: Float32
+    probability: Float32
+
+
+def ensemble_statistics(
+    members: Float32, thresholds: Sequence[float], quantile_levels: Sequence[float] = QUANTILES
+) -> EnsembleStatistics:
+    """Mean, quantiles, and share of the members at or above each threshold, of a quantity that is never negative.
+
+    ``members [M, L, ...]`` are of any unit; what one of them does not know (NaN) is missing.
+    """
+    shape = members.shape[1:]
+    mean = np.empty(shape, np.float32)
+    quantiles = np.empty((len(quantile_levels), *shape), np.float32)
+    probability = np.empty((len(thresholds), *shape), np.float32)
+    for lead in range(len(mean)):  # one at a time: a whole ensemble sorted would not fit
+        some = members[:, lead]
+        known: Bool = np.asarray(np.isfinite(some).all(axis=0))
+        mean[lead] = some.mean(axis=0)
+        quantiles[:, lead] = _quantiles(some, known, quantile_levels)
+        for k, threshold in enumerate(thresholds):
+            reached = (some >= threshold).mean(axis=0, dtype=np.float32)
+            probability[k, lead] = np.where(known, reached, np.nan)
+    return EnsembleStatistics(mean, quantiles, probability)
 
 
 def _matched(members: Float32, mean: Float32, known: Bool) -> Float32:
@@ -88,7 +112,7 @@ def _matched(members: Float32, mean: Float32, known: Bool) -> Float32:
 
 
 def _quantiles(members: Float32, known: Bool, levels: Sequence[float]) -> Float32:
-    """``[Q, Z, Y, X]`` quantiles over the members; only voxels where a member has echo are sorted."""
+    """``[Q, ...]`` quantiles over members ``[M, ...]``; only places where a member has more than 0 are sorted."""
     out = np.where(known, np.float32(0.0), np.float32(np.nan))[None].repeat(len(levels), axis=0)
     wet = known & (members > 0).any(axis=0)
     out[:, wet] = np.quantile(members[:, wet], levels, axis=0).astype(np.float32)

@@ -26,6 +26,7 @@ from nowcast.cli.forecast import forecast
 from nowcast.cli.grid import grid
 from nowcast.cli.info import info
 from nowcast.cli.plot import plot
+from nowcast.cli.products import products
 from nowcast.cli.simulate import simulate
 from nowcast.cli.status import status
 from nowcast.cli.train import train
@@ -76,7 +77,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Radar volumes in, 3D reflectivity forecasts out.",
 )
-_COMMANDS = demo, info, fetch, grid, clutter, fit, train, forecast, evaluate, verify, plot, simulate, batch, status
+_COMMANDS = (
+    demo,
+    info,
+    fetch,
+    grid,
+    clutter,
+    fit,
+    train,
+    forecast,
+    evaluate,
+    verify,
+    products,
+    plot,
+    simulate,
+    batch,
+    status,
+)
 for command in _COMMANDS:
     app.command()(command)
 app.add_typer(config_commands.app, name="config")

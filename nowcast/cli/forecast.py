@@ -17,10 +17,12 @@ from nowcast.cli.options import (
     Frames,
     Gaussians,
     Input,
+    IsothermsOption,
     Json,
     Leads,
     LevelsOption,
     ModelOption,
+    ProductsOption,
     Psnr,
     SiteOption,
     SpacingOption,
@@ -30,6 +32,7 @@ from nowcast.cli.options import (
     parse_model,
     parse_site,
     parse_time,
+    product_config,
 )
 
 
@@ -48,6 +51,8 @@ def forecast(
     gaussians: Gaussians = None,
     psnr: Psnr = None,
     pictures: Annotated[bool, typer.Option(help="Also draw the forecast into FILE.png.")] = True,
+    products: ProductsOption = None,
+    isotherms: IsothermsOption = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -93,6 +98,7 @@ def forecast(
         grid=settings.grid,
         quality=settings.quality,
         mosaic=settings.mosaic,
+        products=product_config(settings.products, products, isotherms=isotherms),
         site=parse_site(site),
         clutter=clutter,
         state=state,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nowcast.pipeline.inputs import GridConfig
     from nowcast.pipeline.settings import Settings
+    from nowcast.products import ProductConfig
     from nowcast.radar import Site
     from nowcast.radar.mosaic import MosaicConfig
 
@@ -122,6 +123,31 @@ CombineOption = Annotated[
         metavar="mean|strongest",
         help="Of several radars, the mean weighted by distance and beam height, or the strongest echo. [mean]",
     ),
+]
+ProductsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--products",
+        metavar="NAMES",
+        help="cappi, low_level_reflectivity, column_maximum, height_of_maximum, echo_top, vil, vil_density, rain_rate, "
+        "rain_accumulation, mesh, posh; several with commas between.",
+    ),
+]
+HeightsOption = Annotated[
+    str | None, typer.Option("--heights", metavar="M,M", help="Heights of the CAPPIs, metres. [2000,4000,8000]")
+]
+ZrOption = Annotated[
+    str | None,
+    typer.Option(
+        "--zr",
+        metavar="NAME|A,B",
+        help="Z-R relation of rain: convective, tropical, stratiform-east, stratiform-west, or A,B of Z = A R ** B. "
+        "[marshall-palmer]",
+    ),
+]
+IsothermsOption = Annotated[
+    str | None,
+    typer.Option("--isotherms", metavar="M,M", help="Heights of 0 and -20 degrees Celsius, metres, for hail. [none]"),
 ]
 Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
 
@@ -244,3 +270,42 @@ def mosaic_config(base: MosaicConfig, within: float | None, combine: str | None)
         return replace(base, **given(within_minutes=within, combine=combine))
     except ConfigError as error:
         raise UsageError(f"--within, --combine: {error}") from error
+
+
+def load_products(
+    config: Path | None, names: str | None, heights: str | None, zr: str | None, isotherms: str | None
+) -> ProductConfig:
+    """The settings of the products in force: a file's, or the defaults, with what the options say in their place."""
+    from nowcast.products import ProductConfig
+
+    base = ProductConfig() if config is None else load_settings(config).products
+    return product_config(base, names, heights, zr, isotherms)
+
+
+def product_config(
+    base: ProductConfig,
+    names: str | None,
+    heights: str | None = None,
+    zr: str | None = None,
+    isotherms: str | None = None,
+) -> ProductConfig:
+    """Settings of products with what ``--products`` and its like say in place of their own."""
+    options: dict[str, Any] = given(zr=zr)
+    if names is not None:
+        options["names"] = tuple(name.strip() for name in names.split(","))
+    if heights is not None:
+        options["heights_m"] = _metres(heights, "--heights")
+    if isotherms is not None:
+        options["isotherms_m"] = _metres(isotherms, "--isotherms")
+    try:
+        return replace(base, **options)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def _metres(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        hint = f"expected metres with commas between such as 2000,4000, got {text!r}"
+        raise typer.BadParameter(hint, param_hint=option) from error

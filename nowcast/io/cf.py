@@ -14,7 +14,7 @@ import nowcast
 from nowcast.channels import CHANNELS
 from nowcast.errors import InputError
 from nowcast.io.atomic import atomic_path
-from nowcast.types import REFLECTIVITY, Float32, GridSpec
+from nowcast.types import REFLECTIVITY, Float32, Forecast, GridSpec, Times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +29,12 @@ PACKED_DBZ = {
 }
 """Reflectivity is stored to 0.01 dBZ; the fill value means "not observed"."""
 TIME_UNITS = "seconds since 1970-01-01T00:00:00"
+OBSERVED_TIME_ENCODING: dict[str, dict[str, Any]] = {"time": {"units": TIME_UNITS, "dtype": "float64"}}
+FORECAST_TIME_ENCODING: dict[str, dict[str, Any]] = {
+    "lead_time": {"units": "minutes", "dtype": "float64"},
+    "valid_time": {"units": TIME_UNITS, "dtype": "float64"},
+    "forecast_reference_time": {"units": TIME_UNITS, "dtype": "float64"},
+}
 
 
 def grid_coordinates(grid: GridSpec) -> dict[str, tuple[Any, ...]]:
@@ -53,6 +59,34 @@ def grid_coordinates(grid: GridSpec) -> dict[str, tuple[Any, ...]]:
         "y": ("y", grid.y, {**y, "axis": "Y"}),
         "x": ("x", grid.x, {**x, "axis": "X"}),
     }
+
+
+def forecast_times(forecast: Forecast) -> dict[str, tuple[Any, ...]]:
+    """Coordinate variables ``lead_time``, ``valid_time`` and ``forecast_reference_time`` with CF attributes."""
+    lead = {"standard_name": "forecast_period", "long_name": "time since the forecast reference time"}
+    init = {"standard_name": "forecast_reference_time", "long_name": "valid time of the newest volume used"}
+    valid = {"standard_name": "time", "long_name": "valid time"}
+    return {
+        "lead_time": ("lead_time", forecast.lead_times.astype("timedelta64[ns]"), lead),
+        "forecast_reference_time": ((), forecast.init_time.astype("datetime64[ns]"), init),
+        "valid_time": ("lead_time", forecast.valid_times.astype("datetime64[ns]"), valid),
+    }
+
+
+def observed_times(times: Times) -> dict[str, tuple[Any, ...]]:
+    """Coordinate variable ``time`` of observed volumes."""
+    return {"time": ("time", times, {"standard_name": "time", "long_name": "valid time", "axis": "T"})}
+
+
+def member_coordinate(members: int) -> tuple[Any, ...]:
+    """Coordinate variable ``member``."""
+    attributes = {"standard_name": "realization", "long_name": "ensemble member", "units": "1"}
+    return "member", np.arange(members, dtype=np.int32), attributes
+
+
+def quantile_coordinate(levels: Sequence[float]) -> tuple[Any, ...]:
+    """Coordinate variable ``quantile``."""
+    return "quantile", np.array(levels), {"long_name": "share of the members below", "units": "1"}
 
 
 def grid_mapping(grid: GridSpec) -> tuple[Any, ...]:

@@ -34,14 +34,8 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
     chunks: tuple[int, ...] = (1, *forecast.grid.shape)
     if members > 1:
         dims, values, chunks = ("member", *dims), forecast.values, (1, *chunks)
-        member = {"standard_name": "realization", "long_name": "ensemble member", "units": "1"}
-        coordinates["member"] = ("member", np.arange(members, dtype=np.int32), member)
-    lead = {"standard_name": "forecast_period", "long_name": "time since the forecast reference time"}
-    init = {"standard_name": "forecast_reference_time", "long_name": "valid time of the newest volume used"}
-    valid = {"standard_name": "time", "long_name": "valid time"}
-    coordinates["lead_time"] = ("lead_time", forecast.lead_times.astype("timedelta64[ns]"), lead)
-    coordinates["forecast_reference_time"] = ((), forecast.init_time.astype("datetime64[ns]"), init)
-    coordinates["valid_time"] = ("lead_time", forecast.valid_times.astype("datetime64[ns]"), valid)
+        coordinates["member"] = cf.member_coordinate(members)
+    coordinates |= cf.forecast_times(forecast)
     variables = {
         REFLECTIVITY: (dims, values, cf.reflectivity_attributes()),
         cf.GRID_MAPPING: cf.grid_mapping(forecast.grid),
@@ -59,9 +53,7 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
     dataset = xr.Dataset(variables, coordinates, attributes)
     encoding: dict[str, dict[str, Any]] = {
         REFLECTIVITY: {**cf.PACKED_DBZ, "chunksizes": chunks},
-        "lead_time": {"units": "minutes", "dtype": "float64"},
-        "valid_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
-        "forecast_reference_time": {"units": cf.TIME_UNITS, "dtype": "float64"},
+        **cf.FORECAST_TIME_ENCODING,
         **derived,
     }
     cf.write_dataset(dataset, path, encoding)
@@ -74,8 +66,7 @@ def _add_products(
     found = ensemble_products(forecast.values)
     space, above = ("lead_time", "z", "y", "x"), {"long_name": "reflectivity reached", "units": "dBZ"}
     coordinates["threshold"] = ("threshold", np.array(found.thresholds_dbz), above)
-    share = {"long_name": "share of the members below", "units": "1"}
-    coordinates["quantile"] = ("quantile", np.array(found.quantile_levels), share)
+    coordinates["quantile"] = cf.quantile_coordinate(found.quantile_levels)
     dbz = cf.reflectivity_attributes()
     fields: dict[str, tuple[tuple[str, ...], Float32, str]] = {}
     if forecast.control is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
 
     dims = ("time", "z", "y", "x")
     variables: dict[str, object] = {cf.GRID_MAPPING: cf.grid_mapping(sequence.grid)}
-    encoding: dict[str, dict[str, object]] = {"time": {"units": cf.TIME_UNITS, "dtype": "float64"}}
+    encoding: dict[str, dict[str, Any]] = {**cf.OBSERVED_TIME_ENCODING}
     for c, name in enumerate(sequence.channels):
         variables[name] = dims, cf.limited(name, sequence.values[:, c]), cf.channel_attributes(name)
         encoding[name] = {**cf.channel_encoding(name), "chunksizes": (1, *sequence.grid.shape)}
@@ -47,8 +47,7 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
         }
         variables["coverage"] = (dims[1:], sequence.coverage.astype(np.int8), note)
         encoding["coverage"] = {"zlib": True}
-    time = ("time", sequence.times, {"standard_name": "time", "long_name": "valid time", "axis": "T"})
-    coordinates = {"time": time, **cf.grid_coordinates(sequence.grid)}
+    coordinates = {**cf.observed_times(sequence.times), **cf.grid_coordinates(sequence.grid)}
     attributes = cf.global_attributes(KIND, "Gridded radar volumes", history)
     attributes |= cf.radar_attributes(sequence.radars, sequence.missing)
     dataset = xr.Dataset(variables, coordinates, attributes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nowcast import units
+from nowcast.io import cf
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.gaussians import read_windows
 from nowcast.io.gridded import read_gridded
@@ -40,7 +42,13 @@ def describe(path: Path | str) -> Facts:
     if kind == "grid":
         with plain_file(path) as plain:
             return facts | _volumes(read_gridded(plain, bottom_m=-1e9, top_m=1e9))
-    describers = {"volumes": _volume_file, "gaussians": _gaussians, "forecast": _forecast, "clutter": _clutter}
+    describers = {
+        "volumes": _volume_file,
+        "gaussians": _gaussians,
+        "forecast": _forecast,
+        "clutter": _clutter,
+        "products": _products,
+    }
     return facts | (describers[kind](path) if kind in describers else {})
 
 
@@ -149,6 +157,18 @@ def _forecast(path: Path) -> Facts:
         "grid": _grid(forecast.grid),
         "provenance": dict(forecast.provenance),
     }
+
+
+def _products(path: Path) -> Facts:
+    with cf.own_dataset(path, "products", "a product file") as dataset:
+        init = dataset.coords.get("forecast_reference_time")
+        return {
+            **({"init_time": init.values} if init is not None else {}),
+            "times": list(dataset["time" if init is None else "valid_time"].values),
+            "members": dataset.sizes.get("member", 1),
+            "variables": [str(name) for name in dataset.data_vars if name != cf.GRID_MAPPING],
+            "provenance": json.loads(dataset.attrs["provenance"]),
+        }
 
 
 def _model(path: Path) -> Facts:

@@ -20,8 +20,10 @@ from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
+from nowcast.pipeline.products import products_beside
 from nowcast.pipeline.radars import clutter_digests
 from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
+from nowcast.products import ProductConfig
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import breaks, nominal_step
@@ -65,6 +67,8 @@ class ForecastRequest:
     state
         File that carries the Gaussians from this cycle to the next, which then starts from them where no model is
         used; None for none.
+    products
+        Products to publish beside the forecast: those that its ``names`` tell, none where it names none.
     fallback
         Why no more than the Lagrangian extrapolation is made, which is then marked as a fallback; None for the best
         forecast there is.
@@ -86,14 +90,15 @@ class ForecastRequest:
     state: Path | None = None
     fallback: str | None = None
     mosaic: MosaicConfig = field(default_factory=MosaicConfig)
+    products: ProductConfig = field(default_factory=ProductConfig)
 
 
 @dataclass(frozen=True)
 class ForecastRun:
     """A forecast and how it came about.
 
-    ``outputs`` are the files written, the forecast first; ``fallback`` says why a simpler method took over, None where
-    none did; ``seconds`` by stage.
+    ``outputs`` are the files written, the forecast first, then its products and pictures; ``fallback`` says why a
+    simpler method took over, None where none did; ``seconds`` by stage.
     """
 
     forecast: Forecast
@@ -107,7 +112,8 @@ class ForecastRun:
         """The command's JSON answer."""
         return {
             "output": str(self.outputs[0]),
-            "pictures": [str(path) for path in self.outputs[1:]],
+            "products": [str(path) for path in self.outputs[1:] if path.suffix == ".nc"],
+            "pictures": [str(path) for path in self.outputs[1:] if path.suffix != ".nc"],
             "init_time": self.forecast.init_time,
             "lead_minutes": [units.minutes(lead) for lead in self.forecast.lead_times],
             "input_times": list(self.volumes.times),
@@ -130,7 +136,7 @@ def run_forecast(
     progress: Progress | None = None,
     volumes: VolumeSequence | None = None,
 ) -> ForecastRun:
-    """Read, fit, forecast, write and, with ``pictures``, draw the forecast beside its file.
+    """Read, fit, forecast, write and, as asked for, publish products and pictures beside the forecast's file.
 
     ``volumes`` are those of the request where they have been loaded already.
 
@@ -175,6 +181,9 @@ def run_forecast(
         if request.state is not None and method in GAUSSIAN_METHODS:
             write_state(case.fitted, request.state, stamp, history=history)
     outputs = [output]
+    if request.products.names:
+        with _timed(seconds, "products"):
+            outputs += products_beside(forecast, output, request.products, history)
     if pictures:
         with _timed(seconds, "pictures"):
             outputs += _draw(forecast, volumes, output.with_suffix(".png"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from nowcast.channels import channel_names
 from nowcast.errors import ConfigError, UsageError
 from nowcast.gaussians import FitConfig
+from nowcast.products import ProductConfig
 from nowcast.radar.gridding import GridConfig
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
@@ -34,6 +35,8 @@ class Settings:
         How volumes become Gaussians, with the estimation of motion, which extrapolation uses too.
     tally
         What forecasts are scored at.
+    products
+        What is derived from volumes and forecasts, and which of it a forecast publishes.
     train
         How GauMamba is trained.
     """
@@ -44,6 +47,7 @@ class Settings:
     quality: QualityConfig = field(default_factory=QualityConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     tally: TallyConfig = field(default_factory=TallyConfig)
+    products: ProductConfig = field(default_factory=ProductConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:

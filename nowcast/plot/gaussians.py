@@ -10,9 +10,10 @@ from nowcast.errors import UsageError
 from nowcast.plot.ellipses import cut_by, draw_ellipses, from_above, mean_motion
 from nowcast.plot.frames import Frame, clock, datum, frame_at, origin_text, peak_of, utc
 from nowcast.plot.layout import GAP_IN, STRIP_IN, Sheet, Strip, new_sheet
-from nowcast.plot.maps import composite, draw_map, extent_km, label_axes, map_aspect
+from nowcast.plot.maps import draw_map, extent_km, label_axes, map_aspect
 from nowcast.plot.sections import Line, default_line, draw_line, draw_section, label_sections
 from nowcast.plot.style import LEVELS_DBZ, ColourScale, Palette, difference_scale, reflectivity_scale
+from nowcast.products import column_maximum
 from nowcast.types import Float32, GaussianSequence, GaussianSet, VolumeSequence
 
 MOST_ELLIPSES = 1000
@@ -96,7 +97,7 @@ def _blocks(columns: int, aspect: float) -> tuple[Sheet, list[Axes], list[Axes]]
 
 
 def _draw_field(chart: Axes, cut: Axes, name: str, shown: Frame, line: Line, scale: ColourScale) -> None:
-    top = composite(shown.field)
+    top = column_maximum(shown.field)
     draw_map(chart, top, shown.grid, scale, detail=False)
     draw_line(chart, line)
     Strip(chart, f"{name} · {clock(shown.valid_time)}", peak_of(top), forecast=False)
@@ -109,7 +110,7 @@ def _draw_gaussians(
 ) -> None:
     """Ellipses on ground that shows only what was observed."""
     ground = np.where(np.isnan(fitted.field), np.float32(np.nan), np.float32(0.0))
-    draw_map(chart, composite(ground), fitted.grid, scale, detail=False)
+    draw_map(chart, column_maximum(ground), fitted.grid, scale, detail=False)
     draw_section(cut, ground, fitted.grid, line, scale)
     for axes, ellipses, what in (
         (chart, from_above(gaussians), "FROM ABOVE"),
@@ -123,7 +124,7 @@ def _draw_gaussians(
 def _draw_difference(chart: Axes, cut: Axes, fitted: Frame, observed: Frame, line: Line) -> None:
     scale = difference_scale()
     difference: Float32 = fitted.field - observed.field
-    top = composite(fitted.field) - composite(observed.field)
+    top = column_maximum(fitted.field) - column_maximum(observed.field)
     draw_map(chart, top, fitted.grid, scale, detail=False)
     mean = float(np.nanmean(np.abs(difference))) if np.isfinite(difference).any() else float("nan")
     Strip(chart, "RENDERED − OBSERVED", f"volume MAE {mean:.2f} dBZ", forecast=False)

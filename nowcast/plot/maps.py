@@ -30,6 +30,7 @@ from nowcast.plot.frames import (
 from nowcast.plot.graticule import graticule
 from nowcast.plot.layout import Strip, block_size, columns_for, new_sheet
 from nowcast.plot.style import NOT_OBSERVED, SMALL_SIZE, ColourScale, Palette, reflectivity_scale
+from nowcast.products import column_maximum
 from nowcast.types import Float32, GridSpec
 
 HALO = withStroke(linewidth=2.2, foreground="white")
@@ -120,13 +121,8 @@ def _default_levels(grid: GridSpec) -> list[int]:
 def horizontal(shown: Frame, level_m: float | None = None) -> Float32:
     """``[Y, X]`` dBZ of a frame: the column maximum, or one level; NaN where nothing was observed."""
     if level_m is None:
-        return composite(shown.field)
+        return column_maximum(shown.field)
     return shown.field[nearest_level(shown.grid, level_m)]
-
-
-def composite(field: Float32) -> Float32:
-    """``[Y, X]`` maximum over the observed voxels of each column of ``[Z, Y, X]``; NaN where there is none."""
-    return np.fmax.reduce(field, axis=0)
 
 
 def nearest_level(grid: GridSpec, level_m: float) -> int:

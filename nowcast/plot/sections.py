@@ -14,8 +14,9 @@ from scipy.ndimage import uniform_filter
 from nowcast.errors import UsageError
 from nowcast.plot.frames import Frame, Source, clock, datum, frame_at, frame_of, match_tolerance_s, peak_of, utc
 from nowcast.plot.layout import GAP_IN, STRIP_IN, Sheet, Strip, new_sheet
-from nowcast.plot.maps import HALO, caption, composite, draw_map, extent_km, label_axes, map_aspect
+from nowcast.plot.maps import HALO, caption, draw_map, extent_km, label_axes, map_aspect
 from nowcast.plot.style import NOT_OBSERVED, SMALL_SIZE, TEXT_SIZE, ColourScale, Palette, reflectivity_scale
+from nowcast.products import column_maximum
 from nowcast.types import Float32, GridSpec
 
 DEFAULT_LENGTH_KM = 150.0
@@ -83,7 +84,7 @@ def plot_section(
     scale = reflectivity_scale(palette)
     first = frames[0]
     sheet, chart, cells = _map_and_sections(len(frames), len(columns), map_aspect(first.grid))
-    draw_map(chart, composite(first.field), first.grid, scale, detail=False)
+    draw_map(chart, column_maximum(first.field), first.grid, scale, detail=False)
     draw_line(chart, line)
     Strip(chart, f"{first.mark} · column maximum", forecast=first.is_forecast)
     label_axes([[chart]])

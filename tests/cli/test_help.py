@@ -21,6 +21,7 @@ COMMANDS = (
     "forecast",
     "evaluate",
     "verify",
+    "products",
     "plot",
     "simulate",
     "batch",

@@ -18,6 +18,7 @@ from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.models import GauMamba, ModelConfig, save_checkpoint
 from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap
+from nowcast.products import ProductConfig
 from nowcast.types import Forecast, VolumeSequence
 
 SMALL_FIT = FitConfig(gaussians=64)
@@ -95,6 +96,16 @@ def test_a_picture_that_fails_leaves_the_forecast(
     run = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1), tmp_path / "f.nc", pictures=True)
     assert run.outputs == (tmp_path / "f.nc",) and len(read_forecast(tmp_path / "f.nc").lead_times) == 1
     assert "f.png was not drawn: no font" in caplog.text
+
+
+def test_products_are_published_beside_the_forecast(tmp_path: Path) -> None:
+    archive(tmp_path / "in")
+    request = ForecastRequest(tmp_path / "in", SMALL_FIT, leads=2, products=ProductConfig(names=("column_maximum",)))
+    run = run_forecast(request, tmp_path / "f.nc")
+    assert run.answer()["products"] == [str(tmp_path / "f.products.nc")] and run.answer()["pictures"] == []
+    with xr.open_dataset(tmp_path / "f.products.nc") as found:
+        values = run.forecast.values[0]
+        np.testing.assert_array_equal(found["column_maximum"], np.fmax.reduce(values, axis=1))
 
 
 def test_a_forecast_is_not_written_over_by_its_picture(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from nowcast.plot.coastline import coastlines
 from nowcast.plot.frames import frame_of, peak_text, spread_indices
 from nowcast.plot.graticule import graticule, to_degrees, to_km
 from nowcast.plot.layout import Sheet
-from nowcast.plot.maps import composite, extent_km, nearest_level
+from nowcast.plot.maps import extent_km, nearest_level
 from nowcast.plot.style import LEVELS_DBZ, NO_ECHO, NOT_OBSERVED, class_colours, drawn_colours, reflectivity_scale
 from nowcast.types import Forecast, GridSpec, VolumeSequence
 
@@ -96,11 +96,6 @@ def test_each_class_of_5_dbz_has_one_colour() -> None:
     assert drawn_colours(scale, [4.99, np.nan]) == [NO_ECHO, NOT_OBSERVED]
     with pytest.raises(UsageError, match="standard, safe"):
         reflectivity_scale("blue")  # type: ignore[arg-type]
-
-
-def test_composite_is_the_maximum_of_what_was_observed() -> None:
-    field = np.array([[[10.0, np.nan, np.nan]], [[30.0, 5.0, np.nan]]], np.float32)
-    np.testing.assert_array_equal(composite(field), np.array([[30.0, 5.0, np.nan]], np.float32))
 
 
 def test_levels_are_found_and_refused_by_height() -> None:
