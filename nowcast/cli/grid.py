@@ -14,6 +14,7 @@ from nowcast.cli.options import (
     ClutterOption,
     CombineOption,
     ConfigOption,
+    DaskOption,
     ExtentOption,
     Input,
     Json,
@@ -44,6 +45,7 @@ def grid(
     within: WithinOption = None,
     combine: CombineOption = None,
     channels: ChannelsOption = None,
+    dask: DaskOption = None,
     as_json: Json = False,
 ) -> None:
     """Quality-control radar volumes and grid them to one file, with other channels than reflectivity on request.
@@ -52,9 +54,12 @@ def grid(
     """
     import time
 
+    from nowcast.errors import UsageError
     from nowcast.io.volumes import write_volumes
     from nowcast.pipeline.channels import without_empty
+    from nowcast.pipeline.grid_cluster import gridding
     from nowcast.pipeline.inputs import GridConfig, load_sequence
+    from nowcast.pipeline.radars import radar_folders
     from nowcast.radar.mosaic import MosaicConfig
     from nowcast.radar.quality import QualityConfig
     from nowcast.types import REFLECTIVITY
@@ -65,9 +70,11 @@ def grid(
     base = GridConfig() if settings is None else settings.grid
     mosaic = mosaic_config(MosaicConfig() if settings is None else settings.mosaic, within, combine)
     quality = QualityConfig() if settings is None else settings.quality
+    if dask is not None and radar_folders(source):
+        raise UsageError("--dask grids the volumes of one radar, and here are several: leave it out")
     wanted = parse_channels(channels, (REFLECTIVITY,) if settings is None else settings.channels)
     start = time.perf_counter()
-    with progress_bar("Gridding volumes") as progress:
+    with gridding(dask) as cache, progress_bar("Gridding volumes") as progress:
         volumes = load_sequence(
             source,
             at=parse_time(at),
@@ -79,6 +86,7 @@ def grid(
             progress=progress,
             channels=wanted,
             mosaic=mosaic,
+            cache=cache,
         )
     volumes = without_empty(volumes)
     write_volumes(volumes, output, history=command_line())

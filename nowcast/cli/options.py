@@ -149,6 +149,10 @@ IsothermsOption = Annotated[
     str | None,
     typer.Option("--isotherms", metavar="M,M", help="Heights of 0 and -20 degrees Celsius, metres, for hail. [none]"),
 ]
+DaskOption = Annotated[
+    str | None,
+    typer.Option("--dask", metavar="local|tcp://HOST:PORT", help="Work on a Dask cluster. [one after the other]"),
+]
 Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
 
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nowcast.radar.channels import grid_channels
 from nowcast.radar.polar import PolarVolume, Site
+from nowcast.radar.quality import QualityConfig
 from nowcast.radar.reader import read_volume
 from nowcast.types import Bool, Float32, GridSpec
 
 Gridded = tuple[Float32, Bool]
 Channels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GridWork:
+    """What is done to each volume of one radar: the arguments of reading, cleaning and gridding."""
+
+    grid: GridSpec
+    site: Site | None
+    fallback: Site | None
+    quality: QualityConfig | None
+    clutter: Path | None
+    channels: Channels
+    partial_volumes: bool
 
 
 @dataclass
@@ -43,6 +57,9 @@ class VolumeCache:
         self.size = size
         self.radars = 1
         self._kept: OrderedDict[tuple[Path, Site | None, Site | None, frozenset[str]], ReadVolume] = OrderedDict()
+
+    def expect(self, work: GridWork, paths: Sequence[Path]) -> None:
+        """Be told which volumes will be asked for, in this order; some may not be. Nothing begins here."""
 
     def read(
         self, path: Path, *, site: Site | None, fallback: Site | None, also: frozenset[str] = frozenset()

@@ -26,7 +26,7 @@ ADDRESSES = ("tcp://", "tls://", "ucx://")
 PATIENCE = "15s"
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
 """Of local workers, in place of Dask's, which also has them give every freed array back: that doubles a fit's time."""
-_one_at_a_time = threading.Lock()
+one_at_a_time = threading.Lock()
 
 
 def check_cluster(address: str | None) -> None:
@@ -66,9 +66,9 @@ def cluster(address: str | None) -> Iterator[Callable[[FitJob, list[Plan]], Iter
     if address is None:
         yield fit_here
         return
-    from distributed import Client, as_completed
+    from distributed import as_completed
 
-    with closing(_client(Client, address)) as client:
+    with closing(connect(address)) as client:
         pending: dict[Any, Plan] = {}
 
         def fit_there(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
@@ -85,14 +85,17 @@ def cluster(address: str | None) -> Iterator[Callable[[FitJob, list[Plan]], Iter
             client.cancel(list(pending))
 
 
-def _client(make: Callable[..., Any], address: str) -> Any:
+def connect(address: str) -> Any:
+    """A client of the cluster; raises InputError where no scheduler answers."""
+    from distributed import Client
+
     try:
         if address != LOCAL:
-            return make(address, timeout=PATIENCE)
+            return Client(address, timeout=PATIENCE)
         import dask
 
         with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-            return make(threads_per_worker=1, dashboard_address=None)
+            return Client(threads_per_worker=1, dashboard_address=None)
     except OSError as error:
         raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
 
@@ -109,7 +112,7 @@ def _fit(settings: bytes, plan: Plan) -> tuple[Fitted | Exception, Skipped]:
 
     What is normal trouble with input is returned, so that no worker logs it as a failure of its own.
     """
-    with _one_at_a_time, one_run(quiet=True) as skipped:
+    with one_at_a_time, one_run(quiet=True) as skipped:
         try:
             return _job(settings).fit(plan), skipped
         except (BrokenVolumes, NowcastError) as error:

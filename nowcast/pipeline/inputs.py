@@ -27,7 +27,7 @@ from nowcast.pipeline.archive import (
     newest_name,
     read_entries,
 )
-from nowcast.pipeline.cache import VolumeCache
+from nowcast.pipeline.cache import GridWork, VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
 from nowcast.pipeline.place import home_of
 from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture, skip_entry
@@ -139,6 +139,11 @@ def load_sequence(
     else:
         first = past if complete or near is None else [*first_entries(source, near), *past]
         places = Places(site, site or home_of(first))
+        cache = cache or VolumeCache()
+        if isinstance(grid, GridSpec) or places.home is not None:
+            spec = grid if isinstance(grid, GridSpec) else grid.around(places.home)  # type: ignore[arg-type]
+            work = GridWork(spec, places.given, places.home, quality, clutter, channels, partial_volumes)
+            cache.expect(work, [entry.path for entry in reversed(past)])
         sequence = _load_polar(
             past,
             frames,
@@ -146,7 +151,7 @@ def load_sequence(
             places,
             preparation(clutter, quality),
             progress,
-            cache or VolumeCache(),
+            cache,
             channels,
             partial_volumes,
         )

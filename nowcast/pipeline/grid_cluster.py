@@ -1,0 +1,126 @@
+"""The volumes of an archive read, cleaned and gridded by a Dask cluster, ahead of who asks for them."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nowcast.channels import moments_of
+from nowcast.errors import InputError, NowcastError
+from nowcast.pipeline.cache import Gridded, GridWork, ReadVolume, VolumeCache
+from nowcast.pipeline.cluster import check_cluster, connect, one_at_a_time
+from nowcast.pipeline.polar_volumes import preparation
+from nowcast.radar.channels import grid_channels
+from nowcast.radar.polar import PolarVolume, Site
+from nowcast.radar.reader import read_volume
+
+AHEAD = 3
+"""So many volumes for each process are under way or wait to be taken: none is idle, and few are held."""
+
+
+@contextmanager
+def gridding(address: str | None) -> Iterator[VolumeCache]:
+    """What reads and grids volumes: a Dask cluster as of :func:`nowcast.pipeline.cluster.cluster`, or this process."""
+    check_cluster(address)
+    if address is None:
+        yield VolumeCache()
+        return
+    with closing(connect(address)) as client:
+        cache = ClusterCache(client)
+        try:
+            yield cache
+        finally:
+            cache.forget()
+
+
+class ClusterCache(VolumeCache):
+    """Volumes that a cluster grids in the order in which they will be asked for, a few ahead.
+
+    A task is one file: seconds of work, against which the scheduler's millisecond does not count. Work that a worker
+    takes with it when it dies is done again; a file over which one worker after the other dies is left out.
+    """
+
+    def __init__(self, client: Any) -> None:
+        super().__init__()
+        self.client = client
+        self.work: GridWork | None = None
+        self.settings = b""
+        self.waiting: OrderedDict[Path, Any] = OrderedDict()
+
+    def expect(self, work: GridWork, paths: Sequence[Path]) -> None:
+        self.forget()
+        self.work = work
+        clutter = None if work.clutter is None else work.clutter.resolve()
+        self.settings = pickle.dumps(replace(work, clutter=clutter))
+        self.waiting = OrderedDict.fromkeys(paths)
+
+    def forget(self) -> None:
+        """Give up what has not been asked for."""
+        self.client.cancel([future for future in self.waiting.values() if future is not None])
+        self.waiting.clear()
+
+    def read(
+        self, path: Path, *, site: Site | None, fallback: Site | None, also: frozenset[str] = frozenset()
+    ) -> ReadVolume:
+        work = self.work
+        asked = site, fallback, also
+        if work is None or path not in self.waiting or asked != (work.site, work.fallback, moments_of(work.channels)):
+            return super().read(path, site=site, fallback=fallback, also=also)
+        while next(iter(self.waiting)) != path:  # passed over by their headers
+            _, passed = self.waiting.popitem(last=False)
+            if passed is not None:
+                self.client.cancel([passed])
+        self._submit()
+        place, defect, gridded = self._result(path, self.waiting.pop(path))
+        self._submit()
+
+        def again() -> PolarVolume:
+            return read_volume(path, site=site, fallback=fallback, also=also)
+
+        held = {} if gridded is None else {(work.grid, work.channels): gridded}
+        return ReadVolume(place, defect, again, None, held)
+
+    def _submit(self) -> None:
+        most = AHEAD * max(sum(self.client.nthreads().values()), 1)
+        for path in list(self.waiting)[:most]:
+            if self.waiting[path] is None:
+                self.waiting[path] = self.client.submit(grid_file, self.settings, str(path.resolve()), pure=False)
+
+    def _result(self, path: Path, future: Any) -> tuple[Site, str, Gridded | None]:
+        from distributed import KilledWorker
+
+        try:
+            found = future.result()
+        except KilledWorker as error:
+            raise InputError(f"{path} is left out: the workers that read it died") from error
+        if isinstance(found, Exception):
+            raise found
+        place, defect, gridded = found
+        return place, defect, gridded
+
+
+def grid_file(settings: bytes, path: str) -> tuple[Site, str, Gridded | None] | Exception:
+    """On a worker: position and defect of a volume, and its values and mask where it counts."""
+    with one_at_a_time:
+        work, prepare = _prepared(settings)
+        try:
+            also = moments_of(work.channels)
+            volume = read_volume(Path(path), site=work.site, fallback=work.fallback, also=also)
+            if volume.defect and not work.partial_volumes:
+                return volume.site, volume.defect, None
+            gridded = grid_channels(volume, prepare(volume), work.grid, work.channels)
+            return volume.site, volume.defect, gridded
+        except NowcastError as error:
+            return error
+
+
+@lru_cache(maxsize=1)
+def _prepared(settings: bytes) -> tuple[GridWork, Any]:
+    work: GridWork = pickle.loads(settings)
+    return work, preparation(work.clutter, work.quality)
