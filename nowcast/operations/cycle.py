@@ -242,7 +242,7 @@ class Cycle:
         self._keep_baseline(cycle)
         if self.job.output.pictures and not made["pictures"]:
             self._warn(f"{cycle} is published without a picture")
-        files = [Path(made["output"]), *map(Path, made["pictures"])]
+        files = [Path(file) for file in (made["output"], *made["products"], *made["pictures"])]
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
         folder = self.job.output.root / self.published.folder
         self.status.outputs = [file | {"path": str(folder / file["path"])} for file in self.published.facts["outputs"]]

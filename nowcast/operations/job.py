@@ -199,7 +199,7 @@ class Job:
     status, metrics
         Files for the status, JSON, and for Prometheus' node exporter; null for ``NAME.status.json`` in the output's
         root, and for none.
-    grid, quality, mosaic, fit, tally
+    grid, quality, mosaic, fit, tally, products
         As in a file of ``--config``; checked when the worker starts.
     """
 
@@ -225,6 +225,7 @@ class Job:
     mosaic: dict[str, Any] = field(default_factory=dict)
     fit: dict[str, Any] = field(default_factory=dict)
     tally: dict[str, Any] = field(default_factory=dict)
+    products: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_numbers(self, "job", positive=("leads", "members"), not_negative=("seed", "locked_exit"))

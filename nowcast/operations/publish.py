@@ -71,7 +71,7 @@ class Records:
 
 
 def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], facts: Mapping[str, Any]) -> Published:
-    """Publish files, all with the stem ``forecast``, as a cycle; one of the same cycle is replaced.
+    """Publish files, named ``forecast`` and a suffix or two, as a cycle; one of the same cycle is replaced.
 
     Everything is on the disk before the rename; the record is written before it too, so that no published file is ever
     unknown to retention.
@@ -88,7 +88,7 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
     try:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        outputs = [_placed(file, staging / f"{name}{file.suffix}") for file in files]
+        outputs = [_placed(file, staging / f"{name}{''.join(file.suffixes)}") for file in files]
         folder = str(target.relative_to(job.output.root))
         manifest = {"cycle": cycle, "job": job.name, "site": site, "folder": folder, **facts, "outputs": outputs}
         atomic_write_text(staging / MANIFEST, json.dumps(manifest, indent=1))

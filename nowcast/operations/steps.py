@@ -150,6 +150,7 @@ class Steps:
             site=self._site(),
             clutter=job.clutter,
             mosaic=job.mosaic,
+            products=job.products,
             state=job.inside / "state.nc" if job.model == "none" else None,
         )
 

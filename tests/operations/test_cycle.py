@@ -36,6 +36,19 @@ def test_a_cycle_is_published_with_a_manifest_that_holds(desk: Desk) -> None:
     assert stages == status["stages"] and len({line["run"] for line in desk.log}) == 1
 
 
+def test_products_are_published_with_the_forecast(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    desk.configure(products={"names": ["column_maximum", "vil"]})
+    status = desk.batch()
+    folder = desk.out / "SIMR" / "20240115_0410"
+    names = [Path(file["path"]).name for file in status["outputs"]]
+    assert names == ["forecast.nc", "forecast.products.nc"] and status["state"] == "done"
+    with xr.open_dataset(folder / "forecast.products.nc") as found:
+        top = np.fmax.reduce(read_forecast(folder / "forecast.nc").values[0], axis=1)
+        np.testing.assert_allclose(found["column_maximum"], top, atol=0.01)
+        assert "vil" in found
+
+
 def test_once_per_does_no_cycle_twice(desk: Desk) -> None:
     desk.deliver(0, 1, 2)
     first = desk.batch("--once-per", "5min")
