@@ -12,6 +12,7 @@ from nowcast.cli.options import (
     ClutterOption,
     CombineOption,
     ConfigOption,
+    DaskOption,
     ExtentOption,
     Frames,
     Gaussians,
@@ -66,6 +67,7 @@ def evaluate(
     levels: LevelsOption = None,
     within: WithinOption = None,
     combine: CombineOption = None,
+    dask: DaskOption = None,
     as_json: Json = False,
 ) -> None:
     """Forecast from every possible initial time of an archive and score the methods side by side.
@@ -74,6 +76,9 @@ def evaluate(
     """
     from nowcast.errors import UsageError
     from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive
+    from nowcast.pipeline.grid_cluster import gridding
+    from nowcast.pipeline.hindcast_cluster import check_hindcast_cluster
+    from nowcast.pipeline.radars import radar_folders
     from nowcast.pipeline.report_files import folder_of, make_folder
 
     settings = load_settings(
@@ -103,14 +108,17 @@ def evaluate(
         **given(frames=frames, leads=leads),
     )
     request.chosen_methods()
+    shared = None if output is None else folder_of(output)
+    check_hindcast_cluster(dask, shared)
     if output is not None:
         make_folder(output)
     elif keep_forecasts:
         raise UsageError("--keep-forecasts needs a folder to keep them in: give -o DIR")
-    with progress_bar("Loading volumes") as progress:
-        archive = load_archive(request, progress=progress)
+    polar = source.is_dir() and not radar_folders(source)
+    with gridding(dask if polar else None) as cache, progress_bar("Loading volumes") as progress:
+        archive = load_archive(request, progress=progress, cache=cache)
     with progress_bar("Forecasting") as progress:
-        report = hindcast(archive, request, history=command_line(), progress=progress)
+        report = hindcast(archive, request, history=command_line(), progress=progress, dask=dask, shared=shared)
     publish(report, output, source.name, as_json)
     report.raise_failures()
 

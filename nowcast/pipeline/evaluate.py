@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from nowcast.baselines import has_pysteps
 from nowcast.errors import InputError, NowcastError, UsageError
 from nowcast.io.forecasts import write_forecast
 from nowcast.pipeline.forecast import lead_times, observed_now, provenance
-from nowcast.pipeline.inputs import GridConfig, load_sequence
+from nowcast.pipeline.hindcast_cluster import hindcasting
+from nowcast.pipeline.inputs import GridConfig, VolumeCache, load_sequence
 from nowcast.pipeline.methods import Case, Outcome, check_methods, forecast_by, usable_methods
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
@@ -92,7 +94,9 @@ def run_evaluation(request: EvaluateRequest, *, history: str = "", progress: Pro
     return hindcast(load_archive(request), request, history=history, progress=progress)
 
 
-def load_archive(request: EvaluateRequest, *, progress: Progress | None = None) -> VolumeSequence:
+def load_archive(
+    request: EvaluateRequest, *, progress: Progress | None = None, cache: VolumeCache | None = None
+) -> VolumeSequence:
     """All volumes of the archive, gridded.
 
     Raises
@@ -111,11 +115,70 @@ def load_archive(request: EvaluateRequest, *, progress: Progress | None = None) 
         clutter=request.clutter,
         progress=progress,
         mosaic=request.mosaic,
+        cache=cache,
     )
 
 
+Scored = tuple[dict[str, Tally], str]
+"""The scores of the methods from one initial time; where one failed there are none, and a reason."""
+
+
+@dataclass(frozen=True)
+class HindcastJob:
+    """What is the same for every initial time."""
+
+    archive: VolumeSequence
+    request: EvaluateRequest
+    leads: NDArray[np.timedelta64]
+    history: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers may be in other folders, and get the volumes by another way.
+        model, kept = (
+            None if path is None else path.resolve() for path in (self.request.model, self.request.keep_forecasts)
+        )
+        request = replace(self.request, source=self.request.source.resolve(), model=model, keep_forecasts=kept)
+        return HindcastJob, (None, request, self.leads, self.history)
+
+    @cached_property
+    def model(self) -> GauMamba | None:
+        """The model, where one is asked for; raises InputError when it cannot be read."""
+        return _load_model(self.request.model) if "gaumamba" in self.request.chosen_methods() else None
+
+    def run(self, index: int) -> Scored:
+        """Forecast from a volume by all methods, and score that."""
+        archive, request = self.archive, self.request
+        methods = request.chosen_methods()
+        past = _past(archive, index, request.frames)
+        # By the time, so that a forecast does not depend on where the archive starts.
+        seed = request.seed + int(past.times[-1].astype("datetime64[m]").astype(np.int64))
+        case = Case(past, request.fit, self.model, members=request.members, seed=seed)
+        seen = observed_now(past)
+        scored = _scored(archive, index, request.leads, seen)
+        try:
+            forecasts = {name: forecast_by(name, case, self.leads) for name in methods}
+        except Exception as error:
+            logger.debug("forecast from %s failed", past.times[-1], exc_info=error)
+            return {}, str(error) if isinstance(error, NowcastError) else repr(error)
+        tallies = {}
+        for name, made in forecasts.items():
+            tally = tallies[name] = Tally(request.leads, archive.grid, request.tally)
+            for lead in range(request.leads):
+                control = None if made.control is None else made.control[lead]
+                tally.add(lead, made.members[:, lead], archive.reflectivity[index + 1 + lead], scored[lead], control)
+            if request.keep_forecasts is not None:
+                _keep(made, name, past, seen, self.leads, request, self.history)
+        return tallies, ""
+
+
 def hindcast(
-    archive: VolumeSequence, request: EvaluateRequest, *, history: str = "", progress: Progress | None = None
+    archive: VolumeSequence,
+    request: EvaluateRequest,
+    *,
+    history: str = "",
+    progress: Progress | None = None,
+    dask: str | None = None,
+    shared: Path | None = None,
 ) -> Report:
     """Score the methods at every initial time of loaded volumes.
 
@@ -125,6 +188,8 @@ def hindcast(
     voxels too, so that ``nowcast verify`` gives the same scores; an operational forecast leaves them missing.
     Where the archive does not tell what was observed, voxels that held a value at least once in it count.
     An initial time at which a method fails counts for none; :meth:`nowcast.verify.Report.raise_failures` tells.
+    ``dask`` and ``shared`` are the arguments of :func:`nowcast.pipeline.hindcast_cluster.hindcasting`; the scores are
+    the same to the last bit.
 
     Raises
     ------
@@ -134,35 +199,22 @@ def hindcast(
         Unknown methods, or ``gaumamba`` without a model.
     """
     methods = request.chosen_methods()
-    model = _load_model(request.model) if "gaumamba" in methods else None
     initial = initial_indices(archive, request.frames, request.leads, request.every)
     leads = lead_times(archive, request.leads)
     event_of = event_numbers(archive.times[initial - request.frames + 1], archive.times[initial + request.leads])
     by_event: dict[str, dict[int, Tally]] = {name: {} for name in methods}
     failures: dict[np.datetime64, str] = {}
-    for done, index in enumerate(initial):
-        past = _past(archive, index, request.frames)
-        # By the time, so that a forecast does not depend on where the archive starts.
-        seed = request.seed + int(past.times[-1].astype("datetime64[m]").astype(np.int64))
-        case = Case(past, request.fit, model, members=request.members, seed=seed)
-        seen = observed_now(past)
-        scored = _scored(archive, index, request.leads, seen)
-        try:
-            forecasts = {name: forecast_by(name, case, leads) for name in methods}
-        except Exception as error:
-            logger.debug("forecast from %s failed", past.times[-1], exc_info=error)
-            failures[past.times[-1]] = str(error) if isinstance(error, NowcastError) else repr(error)
-            forecasts = {}
-        for name, made in forecasts.items():
-            new = Tally(request.leads, archive.grid, request.tally)
-            tally = by_event[name].setdefault(int(event_of[done]), new)
-            for lead in range(request.leads):
-                control = None if made.control is None else made.control[lead]
-                tally.add(lead, made.members[:, lead], archive.reflectivity[index + 1 + lead], scored[lead], control)
-            if request.keep_forecasts is not None:
-                _keep(made, name, past, seen, leads, request, history)
-        if progress is not None:
-            progress(done + 1, len(initial))
+    job = HindcastJob(archive, request, leads, history)
+    _ = job.model  # what is wrong with it is told at once
+    with hindcasting(dask, shared) as run:
+        for done, (tallies, failure) in enumerate(run(job, initial.tolist())):
+            if failure:
+                failures[archive.times[initial[done]]] = failure
+            for name, tally in tallies.items():
+                new = Tally(request.leads, archive.grid, request.tally)
+                by_event[name].setdefault(int(event_of[done]), new).merge(tally)
+            if progress is not None:
+                progress(done + 1, len(initial))
     good = ~np.isin(archive.times[initial], list(failures))
     if not good.any():
         raise InputError(f"the forecasts from all {len(initial)} initial times failed: {next(iter(failures.values()))}")

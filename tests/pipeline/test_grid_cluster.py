@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import moving_cells, small_grid
 from radar_files import START, polar_volume, storm, write_odim
 
+from nowcast.errors import UsageError
+from nowcast.gaussians import FitConfig
+from nowcast.pipeline.evaluate import EvaluateRequest, hindcast
 from nowcast.pipeline.grid_cluster import ClusterCache, gridding
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 
@@ -63,3 +68,34 @@ def test_only_the_newest_are_gridded(folder: Path, scheduler: str) -> None:
     with gridding(scheduler) as cache:
         newest = load_sequence(folder, grid=GRID, frames=3, cache=cache)
     assert newest.sources == ("21.h5", "22.h5", "23.h5")
+
+
+@pytest.mark.slow
+def test_scores_are_the_same_and_each_forecast_counts_once(scheduler: str, tmp_path: Path) -> None:
+    from distributed import Client
+
+    volumes = moving_cells(small_grid((5, 40, 48)), (9.0, 4.0), steps=16)
+    methods = ("persistence", "extrapolation", "advection")
+    request = EvaluateRequest(tmp_path, FitConfig(gaussians=24), methods=methods, frames=2, leads=2)
+    alone = hindcast(volumes, request)
+    killed: list[int] = []
+
+    def kill(done: int, total: int) -> None:
+        if done == 3:
+            with Client(scheduler) as client:
+                (pid, *_) = client.run(os.getpid).values()
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+
+    kept = replace(request, keep_forecasts=tmp_path / "forecasts")
+    together = hindcast(volumes, kept, dask=scheduler, shared=tmp_path, progress=kill)
+    assert killed and not together.failures
+    np.testing.assert_equal(together.answer(), alone.answer())
+    assert len(list((tmp_path / "forecasts" / "advection").glob("2*.nc"))) == len(alone.initial_times) > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["forecasts"], "the copy of the volumes is gone"
+
+
+def test_workers_elsewhere_need_a_folder_they_see(tmp_path: Path) -> None:
+    request = EvaluateRequest(tmp_path, FitConfig(gaussians=24), methods=("persistence",), frames=2, leads=2)
+    with pytest.raises(UsageError, match="give -o DIR"):
+        hindcast(moving_cells(small_grid((5, 40, 48)), (9.0, 4.0), steps=6), request, dask="tcp://127.0.0.1:9")
