@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 import nowcast
 from nowcast.cli import config as config_commands
 from nowcast.cli.batch import batch
+from nowcast.cli.cells import cells
 from nowcast.cli.clutter import clutter
 from nowcast.cli.console import print_note, set_up_logging
 from nowcast.cli.demo import demo
@@ -89,6 +90,7 @@ _COMMANDS = (
     evaluate,
     verify,
     products,
+    cells,
     plot,
     simulate,
     batch,

@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "verify",
     "products",
+    "cells",
     "plot",
     "simulate",
     "batch",
