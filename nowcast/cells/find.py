@@ -93,16 +93,18 @@ def shapes_of(dbz: Float32, labels: Labels, grid: GridSpec, config: CellConfig) 
 
 
 def owners(gaussians: GaussianSet, labels: Labels, grid: GridSpec) -> tuple[NDArray[np.int32], Doubles]:
-    """``[N]`` number of the cell that each Gaussian's centre lies in, 0 for none, and ``[N]`` what it draws.
-
-    What a Gaussian draws is its integral, dBZ m3.
-    """
+    """``[N]`` number of the cell that each Gaussian's centre lies in, 0 for none, and what it draws."""
     rows = np.round(grid.index_of(gaussians.means.numpy())[:, 1:]).astype(int)
     inside = ((rows >= 0) & (rows < grid.shape[1:])).all(axis=1)
     owner = np.zeros(len(rows), np.int32)
     owner[inside] = labels[rows[inside, 0], rows[inside, 1]]
+    return owner, drawn_by(gaussians)
+
+
+def drawn_by(gaussians: GaussianSet) -> Doubles:
+    """``[N]`` what each Gaussian draws: its integral up to a constant factor, dBZ m3."""
     amplitude = gaussians.intensities[:, 0].numpy().astype(np.float64).clip(0.0)
-    return owner, amplitude * np.exp(gaussians.log_scales.numpy().astype(np.float64).sum(axis=1))
+    return amplitude * np.exp(gaussians.log_scales.numpy().astype(np.float64).sum(axis=1))
 
 
 def _pixel_km2(grid: GridSpec) -> float:

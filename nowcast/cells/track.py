@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from nowcast.cells.find import CellConfig, Doubles, Shape, label_cells, owners, shapes_of
+from nowcast.cells.find import CellConfig, Doubles, Shape, drawn_by, label_cells, owners, shapes_of
 from nowcast.gaussians import render
 from nowcast.types import GaussianSequence, GaussianSet
 from nowcast.units import seconds
@@ -114,7 +114,7 @@ def forecast_tracks(
     ``ahead`` are the Gaussians of ``start`` at each of the lead times, ``members`` the same of an ensemble. A cell
     moves from its centroid as the mean of its Gaussians does, by what they draw at the start.
     """
-    drawn = start.intensities[:, 0].numpy().astype(np.float64).clip(0) * np.exp(start.log_scales.numpy().sum(axis=1))
+    drawn = drawn_by(start)
     tracks = []
     for cell in cells:
         if _total(cell.members, drawn) == 0:
