@@ -315,7 +315,8 @@ def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
                 _, told = running.communicate(timeout=PATIENCE_S)
             finally:
                 running.kill()
-        assert (running.returncode, told.splitlines()[-1]) == (130, "Interrupted.")
+        # The client's own threads may complain after that of being cut off.
+        assert running.returncode == 130 and "Interrupted." in told.splitlines()
 
 
 def test_the_command(archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
