@@ -175,6 +175,23 @@ def nexrad_message_31(
     return b"\0" * 12 + struct.pack(">HBBHHIHH", (16 + len(body)) // 2, 0, 31, 0, day, ms, 1, 1) + body
 
 
+def nexrad_volume(volume: PolarVolume, *, sweeps: int | None = None) -> bytes:
+    """A volume as a Level II file: reflectivity in steps of 0.5 dB from -32, or the first ``sweeps`` of it only."""
+    messages = []
+    for number, sweep in enumerate(volume.sweeps[:sweeps], 1):
+        dbz, last = sweep.reflectivity, len(sweep.reflectivity) - 1
+        codes = np.where(dbz > NO_ECHO_DBZ, np.clip(np.rint(2.0 * dbz + 66.0), 2, 255), 0)
+        codes = np.where(np.isnan(dbz), 1, codes).astype(np.uint8)
+        edge, gate = round(sweep.first_gate_m), round(sweep.gate_m)
+        for ray, azimuth in enumerate(sweep.azimuth_deg):
+            status = 0 if ray == 0 else 1 if ray < last else 4 if number == len(volume.sweeps) else 2
+            moment = {"REF": (codes[ray], edge, gate, 2.0, 66.0)}
+            messages.append(
+                nexrad_message_31(azimuth, sweep.elevation_deg, number, status, moment, volume.time, volume.site)
+            )
+    return nexrad_header(volume.radar, volume.time) + pack_records(messages)
+
+
 def nexrad_message_1(
     azimuth: float, elevation: float, number: int, status: int, dbz: np.ndarray | None, velocity: np.ndarray | None,
     time: np.datetime64,

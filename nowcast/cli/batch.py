@@ -85,11 +85,11 @@ def _check(path: Path, as_json: bool) -> None:
     from nowcast.operations.full_job import FullJob
     from nowcast.operations.job import read_job
 
-    read_job(path, FullJob)
+    job = read_job(path, FullJob)
     if as_json:
-        print_json({"file": str(path), "valid": True})
+        print_json({"file": str(path), "valid": True, "input": str(job.input)})
     else:
-        print_result(f"{path}: valid")
+        print_result(f"{path}: valid; volumes come from {job.input}")
 
 
 def _print_schedule(path: Path, once_per: str, *, systemd: bool) -> None:

@@ -24,7 +24,7 @@ from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
 from nowcast.operations.tree import cycle_stem
-from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, worker
+from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, fetching, worker
 from nowcast.operations.worker import FULL, KNOWN, SIMPLE, SURVEY, Plan, too_old
 
 logger = logging.getLogger(__name__)
@@ -97,13 +97,15 @@ class Cycle:
         self.site = job.site.name or job.name
         self.reading: Path | None = None
         self.left_out: Path | None = None
+        self.trouble = ""
 
     def run(self) -> Outcome:
         """Run the cycle; whatever happens, the status says so and no work is left."""
         try:
             self._run()
         except _End as end:
-            self._ended(end.state, end.exit_code, str(end))
+            why = f"; {self.trouble}" if end.state == STALE and self.trouble else ""
+            self._ended(end.state, end.exit_code, f"{end}{why}")
         except NowcastError as error:
             self._ended(FAILED, 3 if error.exit_code == 2 else error.exit_code, str(error))
         except KeyboardInterrupt:
@@ -120,6 +122,8 @@ class Cycle:
     def _run(self) -> None:
         retention.clean(self.job)
         retention.require_room(self.job)
+        if self.job.input.nexrad is not None and self.plan.at is None:
+            self._fetch()
         self._wait_for_inputs()
         status.write_status(self.job, self.status.facts())
         lost, tries = self._work(FULL, until="inputs"), 0
@@ -133,6 +137,14 @@ class Cycle:
             self._publish("fallback", str(lost))
         for cycle in retention.clean(self.job):
             logger.info("removed cycle %s", cycle)
+
+    def _fetch(self) -> None:
+        """Have the newest volumes of the archive fetched; where it does not answer, those that are here have to do."""
+        try:
+            for message in fetching(self.job, self.plan, self.clock, "wait"):
+                self._hear(*message)
+        except WorkerLost as lost:
+            self._hear("trouble", str(lost))
 
     def _wait_for_inputs(self) -> None:
         """Find the complete files; ends the cycle where there are none, or none that is new."""
@@ -204,6 +216,9 @@ class Cycle:
                 self.status.saw(cycle)
             case "log", (level, text):
                 self._log(level, text)
+            case "trouble", (text,):
+                self.trouble = f"fetching failed: {text}"
+                self._warn(self.trouble)
             case "made", (which, answer):
                 self.made[which] = answer
                 self._took(which)
@@ -339,6 +354,7 @@ def _missed(job: Job, plan: Plan) -> list[str]:
         return []
     times: list[str] = []
     try:
+        _fetch_missed(job, plan, done[-1].cycle)
         feed = wait_for_files(job.input, 0.0)
         with worker(replace(plan, kind=SURVEY, files=feed.files)) as running:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
@@ -346,6 +362,19 @@ def _missed(job: Job, plan: Plan) -> list[str]:
     except (InputError, WorkerLost) as error:
         logger.warning("what was missed is not known: %s", error)
     return [t for t in times if _cycle(t) > done[-1].cycle]
+
+
+def _fetch_missed(job: Job, plan: Plan, last: str) -> None:
+    """Have the volumes since a cycle fetched that the archive holds, as far as there is time."""
+    if job.input.nexrad is None:
+        return
+    back = min(max(status.seconds_since(last), 0.0), job.limits.catch_up)
+    try:
+        for kind, *facts in fetching(job, replace(plan, back=back), Clock(job.limits), "forecast"):
+            if kind in ("log", "trouble"):
+                logger.log(facts[0] if kind == "log" else logging.WARNING, "fetching what was missed: %s", facts[-1])
+    except WorkerLost as lost:
+        logger.warning("fetching what was missed: %s", lost)
 
 
 def _cycle(time: str) -> str:

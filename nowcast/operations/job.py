@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
@@ -15,9 +15,36 @@ from nowcast.operations.quantities import Duration, Size
 from nowcast.operations.tree import check_templates
 from nowcast.pipeline.config import load_config
 
+if TYPE_CHECKING:
+    from nowcast.io.bucket import BucketConfig
+
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 STAGES = ("wait", "inputs", "grid", "fallback", "forecast", "publish", "scores")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Nexrad:
+    """A radar in the open archive of NEXRAD volumes: ICAO name of the ``site``, and where the archive is."""
+
+    site: str = ""
+    bucket: str = "unidata-nexrad-level2"
+    endpoint: str | None = None
+    region: str = "us-east-1"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Z]{4}", self.site):
+            raise ConfigError(f"input nexrad.site is {self.site!r}: expected four capital letters such as KTLX")
+        _ = self.where
+
+    def __str__(self) -> str:
+        return f"{self.site} in {self.where}"
+
+    @property
+    def where(self) -> BucketConfig:
+        from nowcast.io.bucket import BucketConfig
+
+        return BucketConfig(self.bucket, self.endpoint, self.region)
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,9 @@ class Input:
     path
         A folder, or a pattern such as ``/data/ldm/KTLX*``; hidden files are not looked at. A folder of folders holds
         several radars, one in each.
+    nexrad
+        Or a radar of the open archive; ``path`` then is a folder of the job's own, which each cycle fetches the newest
+        volumes into. They appear there whole, so that ``settle`` is 0.
     ignore
         Patterns of names that are not looked at either.
     settle
@@ -46,6 +76,7 @@ class Input:
     """
 
     path: str = ""
+    nexrad: Nexrad | None = None
     ignore: tuple[str, ...] = ("*.tmp", "*.part", "*.partial", "*.filepart")
     settle: Duration = 10.0
     marker: str = ""
@@ -56,6 +87,11 @@ class Input:
 
     def __post_init__(self) -> None:
         check_numbers(self, "input", positive=("frames", "max_age"), not_negative=("settle", "ahead"))
+        if self.nexrad is not None and self.marker:
+            raise ConfigError("input names a marker, and the archive of nexrad has none: leave out marker")
+
+    def __str__(self) -> str:
+        return self.path if self.nexrad is None else str(self.nexrad)
 
 
 @dataclass(frozen=True)
@@ -240,6 +276,11 @@ class Job:
         return self.output.root / ".nowcast" / self.name
 
     @property
+    def archive(self) -> Path:
+        """Where volumes of the open archive are kept, those of each radar in a folder of its name."""
+        return self.inside / "nexrad"
+
+    @property
     def status_file(self) -> Path:
         return self.status or self.output.root / f"{self.name}.status.json"
 
@@ -251,9 +292,15 @@ def read_job(path: Path | str, cls: type[Job] = Job) -> Job:
     """
     path = Path(path)
     job = load_config(path, cls)
-    if not job.input.path:
-        raise ConfigError(f"{path}: input says not where the volumes come from: give path: FOLDER")
-    return replace(_absolute(job, path.absolute().parent), name=job.name or _slug(path.stem))
+    if not job.input.path and job.input.nexrad is None:
+        told = "input says not where the volumes come from: give path: FOLDER, or nexrad: {site: KTLX}"
+        raise ConfigError(f"{path}: {told}")
+    if job.input.path and job.input.nexrad is not None:
+        raise ConfigError(f"{path}: input names both a path and a radar of nexrad: give one of them")
+    job = replace(_absolute(job, path.absolute().parent), name=job.name or _slug(path.stem))
+    if job.input.nexrad is None:
+        return job
+    return replace(job, input=replace(job.input, path=str(job.archive / job.input.nexrad.site), settle=0.0))
 
 
 def _absolute(settings: Any, base: Path) -> Any:

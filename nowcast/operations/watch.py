@@ -8,10 +8,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from nowcast.operations.job import STAGES, Limits
-from nowcast.operations.worker import OUT_OF_MEMORY, Plan, work
+from nowcast.io.atomic import told_as_output_error
+from nowcast.operations.job import STAGES, Job, Limits
+from nowcast.operations.worker import FETCH, OUT_OF_MEMORY, Plan, work
 
 FORK = multiprocessing.get_context("fork")
 """A fork of this light, single-threaded process starts at once; the worker imports what is heavy."""
@@ -53,7 +56,7 @@ class Worker:
         self.process = FORK.Process(target=work, args=(plan, theirs, os.getpid()))
         self.process.start()
         theirs.close()
-        self.stage, self.memory = "inputs", plan.memory
+        self.stage, self.memory = "wait" if plan.kind == FETCH else "inputs", plan.memory
 
     def messages(self, clock: Clock, until: str) -> Iterator[tuple[Any, ...]]:
         """What the worker tells, until it is done.
@@ -113,6 +116,22 @@ def worker(plan: Plan) -> Iterator[Worker]:
         yield running
     finally:
         running.stop()
+
+
+def fetching(job: Job, plan: Plan, clock: Clock, until: str) -> Iterator[tuple[Any, ...]]:
+    """What a worker tells that fetches volumes of the open archive into the job's own folder.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be made.
+    WorkerLost
+        The archive does not answer, or not in time; what has come until then is there.
+    """
+    with told_as_output_error(Path(job.input.path)):
+        Path(job.input.path).mkdir(parents=True, exist_ok=True)
+    with worker(replace(plan, kind=FETCH)) as running:
+        yield from running.messages(clock, until)
 
 
 def _death(code: int | None, memory: int | None) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FALLBACK_REASON = "the forecast asked for failed or was not there in time; status and manifest say why"
 INPUTS = "inputs"
 """Folder of the links to the input files, in the work folder."""
-SURVEY, FULL, SIMPLE = "survey", "full", "simple"
+FETCH, SURVEY, FULL, SIMPLE = "fetch", "survey", "full", "simple"
 OUT_OF_MEMORY = errno.ENOMEM
 """Exit code of a worker that ran out of memory."""
 KNOWN = "known"
@@ -44,13 +44,16 @@ class Plan:
     job_file
         The worker reads it again, with the settings that the light parent does not understand.
     kind
-        ``full``; ``simple`` for the fallback alone; ``survey`` for no more than the times of the input.
+        ``full``; ``simple`` for the fallback alone; ``survey`` for no more than the times of the input; ``fetch`` to
+        bring the newest volumes of the open archive.
     files
         The input files that are complete.
     at
         Use the newest volumes at or before this time; None for the newest.
     done
         Cycles that are not to be done again.
+    back
+        Fetch all volumes of the last so many seconds, not only the newest few.
     """
 
     job_file: Path
@@ -62,6 +65,7 @@ class Plan:
     once_per: float | None = None
     memory: int | None = None
     history: str = ""
+    back: float | None = None
 
 
 class Ended(Exception):
@@ -111,9 +115,12 @@ def work(plan: Plan, pipe: Connection, parent: int) -> None:
     reporter = Reporter(pipe)
     logging.getLogger("nowcast").handlers = [_Logs(reporter, plan)]
     try:
-        from nowcast.operations.steps import Steps
+        if plan.kind == FETCH:
+            _fetch(plan, reporter)
+        else:
+            from nowcast.operations.steps import Steps
 
-        _run(Steps(plan, reporter), plan, reporter)
+            _run(Steps(plan, reporter), plan, reporter)
     except Ended as end:
         reporter.tell("ended", end.state, end.reason)
     except NowcastError as error:
@@ -125,6 +132,15 @@ def work(plan: Plan, pipe: Connection, parent: int) -> None:
     except Exception as error:  # the worker's border: the parent decides what comes next
         logging.getLogger(__name__).warning("the worker failed", exc_info=error)
         reporter.tell("crashed", repr(error))
+
+
+def _fetch(plan: Plan, reporter: Reporter) -> None:
+    from nowcast.operations.archive import fetch_newest
+    from nowcast.operations.job import read_job
+
+    with reporter.stage("wait"):
+        for trouble in fetch_newest(read_job(plan.job_file), plan.back):
+            reporter.tell("trouble", trouble)
 
 
 def _run(steps: Steps, plan: Plan, reporter: Reporter) -> None:

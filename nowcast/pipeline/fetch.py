@@ -48,6 +48,10 @@ class FetchRequest:
         How many are fetched at the same time.
     bucket
         The bucket that holds the archive.
+    newest
+        Only so many of the newest volumes of that time; None for all.
+    refused
+        Objects that are known to hold no volume: they are not asked for again.
     """
 
     site: str
@@ -56,6 +60,8 @@ class FetchRequest:
     folder: Path
     jobs: int = 8
     bucket: BucketConfig = field(default_factory=BucketConfig)
+    newest: int | None = None
+    refused: frozenset[StoredObject] = frozenset()
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
@@ -74,13 +80,17 @@ class FetchedVolume:
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What was fetched; ``kept`` counts the volumes that were here already, ``failures`` give key and reason."""
+    """What was fetched; ``kept`` counts the volumes that were here already, ``failures`` give key and reason.
+
+    ``refused`` are the objects that hold no volume, those that the request names with them.
+    """
 
     request: FetchRequest
     fetched: tuple[FetchedVolume, ...]
     kept: int
     failures: tuple[dict[str, str], ...]
     seconds: float
+    refused: frozenset[StoredObject] = frozenset()
 
     def answer(self) -> dict[str, Any]:
         """The command's JSON answer."""
@@ -179,7 +189,7 @@ class _Session:
         self.site = checked_site(request.site)
         self.request = replace(request, site=self.site)
         self.bucket = Bucket(request.bucket)
-        self.refused: set[StoredObject] = set()
+        self.refused = set(request.refused)
 
     async def fetch(self, start: np.datetime64, end: np.datetime64, progress: Progress | None = None) -> FetchReport:
         began = time.perf_counter()
@@ -188,7 +198,8 @@ class _Session:
         missing = [o for o in absent if o not in self.refused]
         fetched: list[FetchedVolume] = []
         failures: list[dict[str, str]] = []
-        queue, strikes = deque(missing), 0
+        # The newest first: whoever is stopped on the way has those that matter most.
+        queue, strikes = deque(reversed(missing)), 0
 
         async def work() -> None:
             nonlocal strikes
@@ -208,7 +219,8 @@ class _Session:
         await asyncio.gather(*(work() for _ in range(self.request.jobs)))
         kept = len(listed) - len(absent)
         fetched.sort(key=lambda v: v.time)
-        return FetchReport(self.request, tuple(fetched), kept, tuple(failures), time.perf_counter() - began)
+        took = time.perf_counter() - began
+        return FetchReport(self.request, tuple(fetched), kept, tuple(failures), took, frozenset(self.refused))
 
     async def follow(self, tell: Callable[[FetchReport], None], every_s: float, polls: int | None) -> None:
         since, pause, told = self.request.start, every_s, ""
@@ -237,8 +249,9 @@ class _Session:
                 return await self.bucket.listing(prefix)
 
         days = await asyncio.gather(*map(listed, day_prefixes(self.site, start, end)))
-        times = ((o, volume_time(o.key, self.site)) for day in days for o in day)
-        return [o for o, t in times if t is not None and start <= t < end]
+        times = ((t, o) for day in days for o in day if (t := volume_time(o.key, self.site)) is not None)
+        found = sorted(((t, o) for t, o in times if start <= t < end), key=lambda one: one[0])
+        return [o for _, o in found][-(self.request.newest or 0) :]
 
     def _target(self, stored: StoredObject) -> Path:
         return self.request.folder / stored.name

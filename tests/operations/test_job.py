@@ -55,6 +55,34 @@ def test_a_wrong_job_is_told_with_its_line(write, line: str, words: str) -> None
     assert words in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("{}", "give path: FOLDER, or nexrad: {site: KTLX}"),
+        ("{path: in, nexrad: {site: KTLX}}", "both a path and a radar of nexrad"),
+        ("{nexrad: {site: ../KTLX}}", "expected four capital letters such as KTLX"),
+        ("{nexrad: {bucket: mine}}", "nexrad.site is ''"),
+        ("{nexrad: {site: KTLX, endpoint: s3}}", "expected a URL"),
+        ("{nexrad: {site: KTLX, sites: 2}}", "unknown key 'input.nexrad.sites'"),
+        ("{nexrad: {site: KTLX}, marker: .ok}", "leave out marker"),
+    ],
+)
+def test_an_input_that_cannot_be(write, given: str, words: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        read_job(write(f"input: {given}\noutput: {{root: out}}\n"))
+    assert words in str(told.value)
+
+
+def test_a_radar_of_the_open_archive_is_fetched_into_the_job_s_own_folder(write, tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    example = text.split("### A NEXRAD radar", 1)[1].split("```yaml", 1)[1].split("```", 1)[0]
+    job = read_job(write(example.replace("/srv/nowcast", "out")))
+    assert job.input.path == str(tmp_path / "out" / ".nowcast" / "south" / "nexrad" / "KTLX") and job.input.settle == 0
+    least = read_job(write("input: {nexrad: {site: KTLX}, max_age: 1200}\noutput: {root: out}"), FullJob)
+    assert least.input == job.input
+    assert str(job.input) == "KTLX in bucket unidata-nexrad-level2 at Amazon S3 (us-east-1)"
+
+
 def test_the_settings_of_the_science_are_checked_too(write) -> None:
     path = write(LEAST + "grid:\n  spacing_m: -1\n")
     assert read_job(path).grid == {"spacing_m": -1}

@@ -107,6 +107,13 @@ def test_volumes_of_a_time_under_all_their_names(archive: Archive) -> None:
     assert not any("defect" in v for v in answer["fetched"])
 
 
+def test_the_newest_few_the_newest_first(archive: Archive) -> None:
+    names = archive.add_many(9)
+    report = fetch_volumes(replace(archive.request, newest=3, jobs=1))
+    assert archive.files() == names[-3:] == [v.path.name for v in report.fetched]
+    assert [key for key, _ in archive.asked] == names[:-4:-1]
+
+
 def test_a_span_over_midnight(archive: Archive) -> None:
     names = [archive.add(name) for name in ("KTLX20240506_235500_V06", "KTLX20240507_000001_V06")]
     start = DAY + minutes(23 * 60 + 55)
@@ -243,6 +250,9 @@ def test_what_is_no_volume_does_not_stay(archive: Archive, content: bytes) -> No
     assert archive.files() == [good]
     assert [f["key"].rsplit("/")[-1] for f in report.failures] == [bad]
     assert ".part" not in report.failures[0]["reason"]
+    archive.server.asked.clear()
+    again = fetch_volumes(replace(archive.request, refused=report.refused))
+    assert (archive.asked, again.failures, again.refused) == ([], (), report.refused)
 
 
 def test_an_outage_is_told_once_and_soon(archive: Archive) -> None:
