@@ -75,9 +75,10 @@ def evaluate(
     Example: nowcast evaluate archive/ --leads 6 --methods persistence,extrapolation -o scores/
     """
     from nowcast.errors import UsageError
-    from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, load_archive
+    from nowcast.pipeline.evaluate import hindcast, load_archive
     from nowcast.pipeline.grid_cluster import gridding
     from nowcast.pipeline.hindcast_cluster import check_hindcast_cluster
+    from nowcast.pipeline.hindcast_job import EvaluateRequest
     from nowcast.pipeline.radars import radar_folders
     from nowcast.pipeline.report_files import folder_of, make_folder
 

@@ -19,9 +19,10 @@ from nowcast.io.atomic import atomic_write_text
 from nowcast.io.gaussians import read_windows
 from nowcast.models import ModelConfig
 from nowcast.pipeline.config import config_text
-from nowcast.pipeline.evaluate import EvaluateRequest, run_evaluation
+from nowcast.pipeline.evaluate import run_evaluation
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast
+from nowcast.pipeline.hindcast_job import EvaluateRequest
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.report_files import write_report
 from nowcast.plot import forecast_pictures, gaussian_pictures, save_figure, target_of

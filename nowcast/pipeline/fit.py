@@ -20,8 +20,8 @@ from nowcast.errors import ConfigError, InputError, NowcastError, OutputError, U
 from nowcast.gaussians import FitConfig, with_idle
 from nowcast.io.gaussians import write_windows
 from nowcast.pipeline.channels import tell_left_out
-from nowcast.pipeline.cluster import Outcome, cluster
 from nowcast.pipeline.fit_checks import check_settings, lost_times
+from nowcast.pipeline.fit_cluster import Outcome, cluster
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan, plan_windows
 from nowcast.pipeline.fit_report import FitReport
@@ -90,7 +90,7 @@ def fit_archive(
     channels
         What to fit, reflectivity first. A channel without a value in any window is left out, and said so.
     dask
-        ``"local"`` or the address of a Dask scheduler, see :func:`nowcast.pipeline.cluster.cluster`; None fits here.
+        ``"local"`` or a Dask scheduler's address, see :func:`nowcast.pipeline.fit_cluster.cluster`; None fits here.
     mosaic
         How the volumes of several radars are brought together; None for the defaults.
     history

@@ -9,7 +9,7 @@ import numpy as np
 from nowcast.gaussians.device import WORTH_IT, compute_on
 from nowcast.io.atomic import check_writable
 from nowcast.pipeline.archive import Unread, time_in_name
-from nowcast.pipeline.cluster import LOCAL, check_cluster
+from nowcast.pipeline.dask_client import LOCAL, check_cluster
 from nowcast.pipeline.fit_job import FitJob
 from nowcast.pipeline.inputs import check_files
 from nowcast.pipeline.radars import radar_folders

@@ -32,7 +32,7 @@ from nowcast.types import Bool, Forecast, Progress, VolumeSequence
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
     from nowcast.models import GauMamba
-    from nowcast.pipeline.evaluate import EvaluateRequest
+    from nowcast.pipeline.hindcast_job import EvaluateRequest
     from nowcast.radar import Site
 
 logger = logging.getLogger(__name__)

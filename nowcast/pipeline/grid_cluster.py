@@ -6,15 +6,14 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nowcast.channels import moments_of
-from nowcast.errors import InputError, NowcastError
+from nowcast.errors import NowcastError
 from nowcast.pipeline.cache import Gridded, GridWork, ReadVolume, VolumeCache
-from nowcast.pipeline.cluster import check_cluster, connect, one_at_a_time
+from nowcast.pipeline.dask_client import check_cluster, connect, one_at_a_time, result_of, with_whole_paths
 from nowcast.pipeline.polar_volumes import preparation
 from nowcast.radar.channels import grid_channels
 from nowcast.radar.polar import PolarVolume, Site
@@ -26,7 +25,7 @@ AHEAD = 3
 
 @contextmanager
 def gridding(address: str | None) -> Iterator[VolumeCache]:
-    """What reads and grids volumes: a Dask cluster as of :func:`nowcast.pipeline.cluster.cluster`, or this process."""
+    """What reads and grids volumes: a cluster as of :func:`~nowcast.pipeline.fit_cluster.cluster`, or this process."""
     check_cluster(address)
     if address is None:
         yield VolumeCache()
@@ -56,8 +55,7 @@ class ClusterCache(VolumeCache):
     def expect(self, work: GridWork, paths: Sequence[Path]) -> None:
         self.forget()
         self.work = work
-        clutter = None if work.clutter is None else work.clutter.resolve()
-        self.settings = pickle.dumps(replace(work, clutter=clutter))
+        self.settings = pickle.dumps(with_whole_paths(work, "clutter"))
         self.waiting = OrderedDict.fromkeys(paths)
 
     def forget(self) -> None:
@@ -93,12 +91,7 @@ class ClusterCache(VolumeCache):
                 self.waiting[path] = self.client.submit(grid_file, self.settings, str(path.resolve()), pure=False)
 
     def _result(self, path: Path, future: Any) -> tuple[Site, str, Gridded | None]:
-        from distributed import KilledWorker
-
-        try:
-            found = future.result()
-        except KilledWorker as error:
-            raise InputError(f"{path} is left out: the workers that read it died") from error
+        found = result_of(future, f"{path} is left out: the workers that read it died")
         if isinstance(found, Exception):
             raise found
         place, defect, gridded = found

@@ -6,22 +6,20 @@ import pickle
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from nowcast.errors import UsageError
+from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import told_as_output_error
-from nowcast.pipeline.cluster import LOCAL, check_cluster, connect, one_at_a_time
+from nowcast.pipeline.dask_client import LOCAL, check_cluster, connect, one_at_a_time, result_of, with_whole_paths
+from nowcast.pipeline.hindcast_job import HindcastJob, Scored
 from nowcast.types import VolumeSequence
 
-if TYPE_CHECKING:
-    from nowcast.pipeline.evaluate import HindcastJob, Scored
-
-Run = Callable[["HindcastJob", list[int]], Iterator["Scored"]]
+Run = Callable[[HindcastJob, list[int]], Iterator[Scored]]
 LARGE = "values", "mask"
 """Arrays of a volume sequence that a worker reads from disk as far as it needs them."""
 
@@ -40,7 +38,7 @@ def hindcasting(address: str | None, shared: Path | None = None) -> Iterator[Run
     Parameters
     ----------
     address
-        As for :func:`nowcast.pipeline.cluster.cluster`; None for this process.
+        As for :func:`nowcast.pipeline.fit_cluster.cluster`; None for this process.
     shared
         Folder that the workers see under the same name, for a copy of the volumes as long as this lasts; None for this
         machine's folder of temporary files.
@@ -64,7 +62,8 @@ def hindcasting(address: str | None, shared: Path | None = None) -> Iterator[Run
 
         def there(job: HindcastJob, indices: list[int]) -> Iterator[Scored]:
             _share(job.archive, Path(folder))
-            settings = pickle.dumps(job)
+            request = with_whole_paths(job.request, "source", "clutter", "model", "keep_forecasts")
+            settings = pickle.dumps((request, job.leads, job.history))
             # A task is the number of a volume: all it needs lies on disk, so that any worker can do it again.
             futures.extend(client.submit(_run, settings, folder, index, pure=False) for index in indices)
             for future in futures:
@@ -77,12 +76,10 @@ def hindcasting(address: str | None, shared: Path | None = None) -> Iterator[Run
 
 
 def _result(future: Any) -> Scored:
-    from distributed import KilledWorker
-
     try:
-        scored: Scored = future.result()
-    except KilledWorker:
-        return {}, "the workers that made it died"
+        scored: Scored = result_of(future, "the workers that made it died")
+    except InputError as error:
+        return {}, str(error)
     return scored
 
 
@@ -93,8 +90,7 @@ def _run(settings: bytes, folder: str, index: int) -> Scored:
 
 @lru_cache(maxsize=1)
 def _job(settings: bytes, folder: str) -> HindcastJob:
-    job: HindcastJob = pickle.loads(settings)
-    return replace(job, archive=_shared(Path(folder)))
+    return HindcastJob(_shared(Path(folder)), *pickle.loads(settings))
 
 
 def _share(archive: VolumeSequence, folder: Path) -> None:

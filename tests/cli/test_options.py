@@ -20,9 +20,9 @@ from nowcast.cli.options import AUTO_GAUSSIANS, AUTO_PSNR_DB, load_settings
 from nowcast.errors import ConfigError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.volumes import write_volumes
-from nowcast.pipeline.evaluate import EvaluateRequest
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest
+from nowcast.pipeline.hindcast_job import EvaluateRequest
 from nowcast.pipeline.settings import Settings
 from nowcast.radar.gridding import GridConfig
 

@@ -20,13 +20,9 @@ from nowcast.io.forecasts import read_forecast
 from nowcast.io.foreign_forecasts import read_foreign_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.models import save_checkpoint
-from nowcast.pipeline import evaluate
-from nowcast.pipeline.evaluate import (
-    EvaluateRequest,
-    hindcast,
-    initial_indices,
-    run_evaluation,
-)
+from nowcast.pipeline import hindcast_job
+from nowcast.pipeline.evaluate import hindcast, initial_indices, run_evaluation
+from nowcast.pipeline.hindcast_job import EvaluateRequest
 from nowcast.pipeline.methods import Case
 from nowcast.pipeline.report_files import make_folder, write_report
 from nowcast.pipeline.verify import VerifyRequest, run_verification
@@ -196,14 +192,14 @@ def test_a_failing_initial_time_counts_for_no_method(
 ) -> None:
     whole = run_evaluation(request(archive))
     bad = whole.initial_times[1]
-    make = evaluate.forecast_by
+    make = hindcast_job.forecast_by
 
     def failing(name: str, case: Case, leads: np.ndarray) -> np.ndarray:
         if name == "extrapolation" and case.volumes.times[-1] == bad:
             raise ValueError("bad luck")
         return make(name, case, leads)
 
-    monkeypatch.setattr(evaluate, "forecast_by", failing)
+    monkeypatch.setattr(hindcast_job, "forecast_by", failing)
     report = run_evaluation(request(archive))
     assert list(report.initial_times) == [t for t in whole.initial_times if t != bad]
     assert {name: list(tally.cases) for name, tally in report.tallies.items()} == {name: [2, 2, 2] for name in FAST}
@@ -212,7 +208,7 @@ def test_a_failing_initial_time_counts_for_no_method(
     done = CliRunner().invoke(app, ["evaluate", str(archive), "--leads", "3", "--methods", ",".join(FAST), "--json"])
     assert done.exit_code == 4 and json.loads(done.stdout)["failures"]
 
-    monkeypatch.setattr(evaluate, "forecast_by", lambda *_: 1 / 0)
+    monkeypatch.setattr(hindcast_job, "forecast_by", lambda *_: 1 / 0)
     with pytest.raises(InputError, match="all 3 initial times failed"):
         run_evaluation(request(archive))
 

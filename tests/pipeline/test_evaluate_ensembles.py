@@ -17,7 +17,8 @@ from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline import methods
-from nowcast.pipeline.evaluate import EvaluateRequest, hindcast, run_evaluation
+from nowcast.pipeline.evaluate import hindcast, run_evaluation
+from nowcast.pipeline.hindcast_job import EvaluateRequest
 from nowcast.pipeline.methods import Case
 from nowcast.pipeline.report_files import write_report
 from nowcast.pipeline.verify import VerifyRequest, run_verification
@@ -54,7 +55,7 @@ def noisy(case: Case, leads: np.ndarray) -> np.ndarray:
 @pytest.fixture
 def a_noisy_method(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(methods._METHODS, "steps", noisy)
-    monkeypatch.setattr("nowcast.pipeline.evaluate.has_pysteps", lambda: True)
+    monkeypatch.setattr("nowcast.pipeline.hindcast_job.has_pysteps", lambda: True)
 
 
 @pytest.mark.usefixtures("a_noisy_method")

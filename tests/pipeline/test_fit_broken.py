@@ -20,8 +20,8 @@ from nowcast.errors import InputError
 from nowcast.io.gaussians import as_stored, read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline import cache
-from nowcast.pipeline.cluster import Outcome, fit_here
 from nowcast.pipeline.fit import fit_archive
+from nowcast.pipeline.fit_cluster import Outcome, fit_here
 from nowcast.pipeline.fit_job import FitJob
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import list_inputs, load_sequence

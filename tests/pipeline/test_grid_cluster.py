@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,20 +15,13 @@ from radar_files import START, polar_volume, storm, write_odim
 
 from nowcast.errors import UsageError
 from nowcast.gaussians import FitConfig
-from nowcast.pipeline.evaluate import EvaluateRequest, hindcast
+from nowcast.pipeline.evaluate import hindcast
 from nowcast.pipeline.grid_cluster import ClusterCache, gridding
+from nowcast.pipeline.hindcast_job import EvaluateRequest
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 
 pytestmark = pytest.mark.skipif(find_spec("distributed") is None, reason="distributed is not installed")
 GRID = GridConfig(spacing_m=10_000.0, extent_m=60_000.0, top_m=9000.0, level_spacing_m=1000.0)
-
-
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-        yield running.scheduler_address
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from nowcast.errors import InputError, PartialFailure, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
-from nowcast.pipeline import cluster
+from nowcast.pipeline import dask_client
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.inputs import GridConfig
 
@@ -33,15 +32,6 @@ def archive(tmp_path: Path) -> Path:
 def same_windows(one: Path, other: Path) -> bool:
     pairs = list(zip(read_windows(one), read_windows(other), strict=True))
     return all((a.gaussians.means == b.gaussians.means).all() and a.event == b.event for a, b in pairs)
-
-
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
-    """The address of a scheduler with two worker processes."""
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-        yield running.scheduler_address
 
 
 @needs_distributed
@@ -110,9 +100,9 @@ def test_what_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match="local or a scheduler's address"):
         fit_archive(archive(tmp_path), tmp_path / "f.nc", dask="8786")
     if find_spec("distributed") is not None:
-        monkeypatch.setattr(cluster, "PATIENCE", "1s")
+        monkeypatch.setattr(dask_client, "PATIENCE", "1s")
         with pytest.raises(InputError, match="no Dask scheduler answers"):
             fit_archive(tmp_path / "storm.nc", tmp_path / "f.nc", dask="tcp://127.0.0.1:9")
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(dask_client, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'gaussian-nowcast\[archive\]'"):
         fit_archive(tmp_path / "storm.nc", tmp_path / "f.nc", dask="local")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pickle
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
-from importlib.util import find_spec
 from typing import Any
 
-from nowcast.errors import InputError, NowcastError, UsageError
+from nowcast.errors import NowcastError
+from nowcast.pipeline.dask_client import check_cluster, connect, one_at_a_time, with_whole_paths
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.skips import Skipped, one_run, skip
@@ -20,25 +19,6 @@ from nowcast.types import FittedWindow
 Fitted = tuple[FittedWindow, dict[str, Any]]
 Outcome = tuple[Plan, Callable[[], Fitted]]
 """A window and what gives its fit, or raises why there is none."""
-
-LOCAL = "local"
-ADDRESSES = ("tcp://", "tls://", "ucx://")
-PATIENCE = "15s"
-ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
-"""Of local workers, in place of Dask's, which also has them give every freed array back: that doubles a fit's time."""
-one_at_a_time = threading.Lock()
-
-
-def check_cluster(address: str | None) -> None:
-    """Raise UsageError for an address that is none, and InputError where distributed is not installed."""
-    if address is None:
-        return
-    if address != LOCAL and not address.startswith(ADDRESSES):
-        raise UsageError(f"--dask takes {LOCAL} or a scheduler's address such as tcp://host:8786, got {address!r}")
-    if find_spec("distributed") is None:
-        raise InputError(
-            "a Dask cluster needs distributed, which is not installed: `pip install 'gaussian-nowcast[archive]'`"
-        )
 
 
 def fit_here(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
@@ -74,7 +54,7 @@ def cluster(address: str | None) -> Iterator[Callable[[FitJob, list[Plan]], Iter
         def fit_there(job: FitJob, plans: list[Plan]) -> Iterator[Outcome]:
             client.cancel(list(pending))
             pending.clear()
-            settings = pickle.dumps(_with_whole_paths(job))
+            settings = pickle.dumps(_for_workers(job))
             pending.update({client.submit(_fit, settings, plan, pure=False): plan for plan in plans})
             for future in as_completed(list(pending)):
                 yield pending.pop(future), partial(_result, future)
@@ -85,26 +65,11 @@ def cluster(address: str | None) -> Iterator[Callable[[FitJob, list[Plan]], Iter
             client.cancel(list(pending))
 
 
-def connect(address: str) -> Any:
-    """A client of the cluster; raises InputError where no scheduler answers."""
-    from distributed import Client
-
-    try:
-        if address != LOCAL:
-            return Client(address, timeout=PATIENCE)
-        import dask
-
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-            return Client(threads_per_worker=1, dashboard_address=None)
-    except OSError as error:
-        raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
-
-
-def _with_whole_paths(job: FitJob) -> FitJob:
+def _for_workers(job: FitJob) -> FitJob:
     """The job for workers in other folders."""
-    whole = {name: path.resolve() for name in ("clutter", "pictures") if (path := getattr(job, name)) is not None}
     maps = {name: path.resolve() for name, path in job.mosaic.clutter.items()}
-    return replace(job, source=job.source.resolve(), mosaic=replace(job.mosaic, clutter=maps), **whole)
+    job = replace(job, mosaic=replace(job.mosaic, clutter=maps))
+    return with_whole_paths(job, "source", "clutter", "pictures")
 
 
 def _fit(settings: bytes, plan: Plan) -> tuple[Fitted | Exception, Skipped]:
