@@ -42,8 +42,8 @@ def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -
     dict
         ``psnr_db``: for each volume, the peak signal-to-noise ratio in dB over the observed voxels, dBZ/70 as the
         scale (a voxel without echo is 0 dBZ); infinite for a perfect and NaN for an unobserved volume. ``mae_dbz``: for
-        each volume the mean absolute error over the observed voxels. ``csi``: by threshold in dBZ, the critical success
-        index hits / (hits + misses + false alarms) pooled over all volumes; NaN where neither holds the threshold.
+        each volume the mean absolute error over the observed voxels. ``csi``: by threshold in dBZ and for each volume
+        the critical success index hits / (hits + misses + false alarms); NaN where neither holds the threshold.
         ``rmse``: for each other channel and volume the root of the mean squared error in the channel's unit over the
         voxels where it has a value; NaN where it has none. ``bytes``: of the Gaussians' parameters as float32.
         ``dense_bytes``: of the volumes as float32.
@@ -58,7 +58,7 @@ def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -
     psnr, mae = [], []
     others = volumes.with_channels(sequence.channels)
     rmse: dict[str, list[float]] = {name: [] for name in sequence.channels[1:]}
-    counts = np.zeros((len(CSI_DBZ), 3), np.int64)
+    csi: dict[str, list[float]] = {str(threshold): [] for threshold in CSI_DBZ}
     for t in range(len(volumes)):
         seen = volumes.mask[t]
         observed = volumes.reflectivity[t][seen]
@@ -69,10 +69,10 @@ def reconstruction_scores(sequence: GaussianSequence, volumes: VolumeSequence) -
         error = drawn - observed
         psnr.append(peak_signal_to_noise(error))
         mae.append(float(np.abs(error).mean(dtype=np.float64)) if error.size else math.nan)
-        for k, threshold in enumerate(CSI_DBZ):
+        for threshold in CSI_DBZ:
             f, o = drawn >= threshold, observed >= threshold
-            counts[k] += (f & o).sum(), (~f & o).sum(), (f & ~o).sum()
-    csi = {str(q): float(c[0] / c.sum()) if c.sum() else math.nan for q, c in zip(CSI_DBZ, counts, strict=True)}
+            either = int((f | o).sum())
+            csi[str(threshold)].append(int((f & o).sum()) / either if either else math.nan)
     parameters = (sequence.means, sequence.log_scales, sequence.quats, sequence.intensities)
     return {
         "psnr_db": psnr,

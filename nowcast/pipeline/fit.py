@@ -173,10 +173,13 @@ def _fit_all(
     write_windows(windows, out, history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in done)
     parts.remove()
+    _tell_few(plans, job.frames)
     _tell_short(records, job.config.psnr_db)
     failed = tuple({"window": plan.name, "reason": failures[plan.name]} for plan in plans if plan.name in failures)
     dropped = max(len(cut(np.union1d(job.times, lost))) - len(plans), 0)
-    return FitReport(out, records, failed, resumed=len({plan.name for plan in done} - fitted), dropped=dropped)
+    resumed = len({plan.name for plan in done} - fitted)
+    unused = len(np.setdiff1d(good, np.concatenate([plan.times for plan in plans])))
+    return FitReport(out, records, failed, resumed=resumed, unused=unused, dropped=dropped)
 
 
 def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
@@ -186,6 +189,14 @@ def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
     tell_left_out(name for name, some in zip(channels, drawn, strict=True) if not some)
     kept = [name for name, some in zip(channels, drawn, strict=True) if some]
     return [window.with_channels(kept) for window in windows]
+
+
+def _tell_few(plans: list[Plan], frames: int) -> None:
+    """Say where the only window holds fewer volumes than asked for."""
+    if len(plans[0].times) < frames:
+        logger.warning(
+            "the one window holds %d volumes, not %d: no more follow each other", len(plans[0].times), frames
+        )
 
 
 def _tell_short(records: tuple[dict[str, Any], ...], asked_db: float | None) -> None:
@@ -216,7 +227,7 @@ def _planned(cut: Callable[[Times], list[Plan]], times: Times, broken: list[np.d
     except InputError as error:
         if not broken:
             raise
-        raise InputError(f"{error}; {len(broken)} broken volumes are not counted") from error
+        raise InputError(f"{error}; broken volumes, which do not count: {len(broken)}") from error
 
 
 def _told(outcomes: Iterator[Outcome], done: int, total: int, progress: Progress | None) -> Iterator[Outcome]:

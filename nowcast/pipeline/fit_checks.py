@@ -11,7 +11,7 @@ from nowcast.io.atomic import check_writable
 from nowcast.pipeline.archive import Unread, time_in_name
 from nowcast.pipeline.dask_client import LOCAL, check_cluster
 from nowcast.pipeline.fit_job import FitJob
-from nowcast.pipeline.inputs import check_files
+from nowcast.pipeline.inputs import check_files, refuse_polar_options
 from nowcast.pipeline.radars import radar_folders
 from nowcast.pipeline.skips import skip
 from nowcast.radar.clutter import read_clutter_map
@@ -24,19 +24,23 @@ def check_settings(job: FitJob, out: Path, dask: str | None) -> None:
     Raises
     ------
     UsageError, ConfigError
-        ``dask`` is no address; there is no such device here, where the fit is to be.
+        ``dask`` is no address; there is no such device here, where the fit is to be; options do not go with the volumes.
     InputError
         A clutter map cannot be read.
     OutputError
-        ``out`` cannot be written.
+        ``out`` or a picture cannot be written.
     """
     check_writable(out)
+    if job.whole is not None:
+        refuse_polar_options(job.source, {"--site": job.site, "--clutter": job.clutter})
     check_cluster(dask)
     if dask in (None, LOCAL):
         compute_on(job.config.device, WORTH_IT)
     for clutter in (job.clutter, *job.mosaic.clutter.values()):
         if clutter is not None:
             read_clutter_map(clutter)
+    if job.pictures is not None:
+        check_writable(job.pictures / "window.png")
 
 
 def lost_times(source: Path, files: dict[np.datetime64, list[Path]]) -> Times:

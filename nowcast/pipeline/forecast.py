@@ -22,7 +22,7 @@ from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
 from nowcast.pipeline.products import products_beside
 from nowcast.pipeline.radars import clutter_digests
-from nowcast.pipeline.warm_start import read_state, state_stamp, write_state
+from nowcast.pipeline.warm_start import check_state, read_state, state_stamp, write_state
 from nowcast.products import ProductConfig
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
@@ -147,13 +147,16 @@ def run_forecast(
     OutputError
         The file cannot be written.
     UsageError
-        ``output`` is named like a picture, or members are asked for without a model.
+        ``output`` is named like a picture, members are asked for without a model, or the state's file holds
+        something else.
     """
     if request.members > 1 and request.model is None:
         raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
     check_writable(output)
+    if request.state is not None:
+        check_state(request.state, output)
     seconds: dict[str, float] = {}
     if volumes is None:
         with _timed(seconds, "read"):
@@ -166,7 +169,9 @@ def run_forecast(
     model, reasons = (None, [request.fallback]) if request.fallback else _model_or_reason(request.model, seconds)
     previous = None
     # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
-    if request.state is not None and model is None and not request.fallback:
+    if request.state is not None and model is not None:
+        logger.warning("the state is not used: a model needs a fit from nothing; give no model, or no state")
+    elif request.state is not None and not request.fallback:
         previous = read_state(request.state, stamp, volumes, request.fit)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
     method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons, simple=bool(request.fallback))
@@ -178,7 +183,7 @@ def run_forecast(
     forecast = Forecast(volumes.times[-1], leads, made.members, volumes.grid, method, facts, made.control)
     with _timed(seconds, "write"):
         write_forecast(forecast, output, history=history)
-        if request.state is not None and method in GAUSSIAN_METHODS:
+        if request.state is not None and model is None and method in GAUSSIAN_METHODS:
             write_state(case.fitted, request.state, stamp, history=history)
     outputs = [output]
     if request.products.names:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,16 @@ from nowcast.radar.quality import QualityConfig
 from nowcast.radar.reader import read_volume
 from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Progress, VolumeSequence
 
-__all__ = ["GridConfig", "NoneUsable", "VolumeCache", "check_files", "list_files", "list_inputs", "load_sequence"]
+__all__ = [
+    "GridConfig",
+    "NoneUsable",
+    "VolumeCache",
+    "check_files",
+    "list_files",
+    "list_inputs",
+    "load_sequence",
+    "refuse_polar_options",
+]
 
 QUALITY = QualityConfig()
 MOSAIC = MosaicConfig()
@@ -103,12 +113,14 @@ def load_sequence(
         There is nothing to load, or the files come from several radars.
     """
     source, grid = Path(source), grid or GridConfig()
+    one_place = {"--site": site, "--clutter": clutter}
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
     if source.is_file() and sniff(source) == VOLUMES:
+        refuse_polar_options(source, one_place)
         return without_failed_scans(_newest(read_volumes(source, channels), source, at, frames))
     if folders := radar_folders(source):
-        _refuse_one_place(site, clutter)
+        _refuse_one_place(one_place)
         return load_mosaic(
             folders,
             at=at,
@@ -135,6 +147,7 @@ def load_sequence(
         raise _nothing(source, entries, unread, at)
     refuse_mixture(source, past)
     if past[0].head is None:
+        refuse_polar_options(source, one_place)
         sequence = _load_gridded(past, frames, grid, progress, channels)
     else:
         first = past if complete or near is None else [*first_entries(source, near), *past]
@@ -159,10 +172,17 @@ def load_sequence(
     return without_failed_scans(sequence)
 
 
-def _refuse_one_place(site: Site | None, clutter: Path | None) -> None:
-    for option, value in (("--site", site), ("--clutter", clutter)):
+def refuse_polar_options(source: Path, given: dict[str, Any]) -> None:
+    """Raise UsageError where options for polar volumes are given, by name, with volumes that are gridded."""
+    for option, value in given.items():
         if value is not None:
-            where = f"mosaic.{'sites' if value is site else 'clutter'} of the settings file"
+            raise UsageError(f"{option} is for polar volumes, and those of {source} are gridded: leave it out")
+
+
+def _refuse_one_place(given: dict[str, Any]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            where = f"mosaic.{'sites' if option == '--site' else 'clutter'} of the settings file"
             raise UsageError(f"{option} is of one radar, and here are several: name them under {where}")
 
 

@@ -5,16 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from nowcast.errors import InputError, OutputError
+from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig, why_not_continue
-from nowcast.io.gaussians import read_windows, write_windows
+from nowcast.io.atomic import check_writable
+from nowcast.io.gaussians import KIND, read_windows, write_windows
 from nowcast.types import FittedWindow, GaussianSequence, VolumeSequence
 
 logger = logging.getLogger(__name__)
+
+_STAMP = re.compile(r"[0-9a-f]{64}")
+
+
+def check_state(path: Path, output: Path) -> None:
+    """Refuse what must not be written over, before long work; a damaged state may be.
+
+    Raises
+    ------
+    UsageError
+        ``path`` is the forecast's file too, or holds something else than a state.
+    OutputError
+        It cannot be written.
+    """
+    check_writable(path)
+    if path.resolve() == output.resolve():
+        raise UsageError(f"--state and -o both name {path}: give the state a file of its own")
+    if path.exists() and path.stat().st_size and not _is_state(path):
+        raise UsageError(f"--state {path} holds something else than a state: give another name, or remove the file")
+
+
+def _is_state(path: Path) -> bool:
+    """Whether a file is a state, or may be one that was damaged: a NetCDF file that cannot be read."""
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(path) as file:
+            kind, events = getattr(file, "nowcast_kind", None), file["event"][:]
+    except (OSError, RuntimeError):
+        return path.suffix == ".nc" or path.read_bytes()[:4] == b"\x89HDF"
+    except LookupError:
+        return False
+    return kind == KIND and all(_STAMP.fullmatch(event) for event in events)
 
 
 def read_state(path: Path, stamp: str, volumes: VolumeSequence, config: FitConfig) -> GaussianSequence | None:
@@ -31,11 +66,11 @@ def read_state(path: Path, stamp: str, volumes: VolumeSequence, config: FitConfi
         return None
     try:
         windows = read_windows(path)
-        reason = "it was made with other settings" if windows[-1].event != stamp else None
+        reason = why_not_continue(windows[-1].gaussians, volumes, config)
+        if reason is None and windows[-1].event != stamp:
+            reason = "it was made with other settings"
     except (InputError, IndexError) as error:
         reason = str(error)
-    if reason is None:
-        reason = why_not_continue(windows[-1].gaussians, volumes, config)
     if reason is not None:
         logger.warning("the state in %s is not used: %s", path, reason)
         return None

@@ -41,7 +41,7 @@ def worth(fitted: Any, volumes: VolumeSequence) -> dict[str, Any]:
         name: round(1.0 - (errors[-1] / float(np.nanstd(newest[name]))) ** 2, 3)
         for name, errors in scores.get("rmse", {}).items()
     }
-    return {"psnr_db": scores["psnr_db"][-1], "csi45": scores["csi"]["45"], "explained": explained}
+    return {"psnr_db": scores["psnr_db"][-1], "csi45": scores["csi"]["45"][-1], "explained": explained}
 
 
 def cases_of(path: Path, gaussians: int, repeats: int) -> list[Case]:

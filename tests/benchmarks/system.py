@@ -96,7 +96,7 @@ def bench_fit(name: str, windows: list[VolumeSequence], config: FitConfig) -> Ca
         sizes.append(compressed_bytes(fitted.at(-1), fitted.grid) / 1e3)
         dense.append(equal_error_bytes(window.reflectivity[-1], window.mask[-1], psnr[-1]) or math.nan)
         for threshold, values in csi.items():
-            values.append(float(scores["csi"][threshold]))
+            values.append(scores["csi"][threshold][-1])
     facts = {"gaussians": statistics.median(numbers), "psnr_db": statistics.median(psnr), "worst_psnr_db": min(psnr)}
     facts |= {f"csi{threshold}": float(np.nanmedian(values)) for threshold, values in csi.items()}
     facts |= {"coherence_voxels": float(np.nanmedian(coherence)), "volume_kb": statistics.median(sizes)}

@@ -16,6 +16,7 @@ from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.fit_plan import plan_windows
+from nowcast.radar import Site
 
 
 def times(*minutes: float) -> np.ndarray:
@@ -77,6 +78,36 @@ def test_archive_to_file_and_report(tmp_path: Path) -> None:
     assert read_windows(tmp_path / "plain.nc")[0].volumes is None and not once.failures
 
 
+def test_the_table_tells_of_the_newest_input_and_of_what_was_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = fit_archive(archive(tmp_path, 7), tmp_path / "fit.nc", config=FEW, frames=4, future=2)
+    (record,) = report.sequences
+    _, row, unused = report.table().splitlines()
+    psnr, csi = record["psnr_db"][3], record["csi"]["35"][3]
+    assert row.split()[:6] == [
+        record["times"][3],
+        "4+2",
+        "24",
+        f"{psnr:.1f}",
+        f"{record['mae_dbz'][3]:.2f}",
+        f"{csi:.2f}",
+    ]
+    assert unused == "volumes in no window: 1" and report.answer()["unused"] == 1 and not caplog.text
+    fit_archive(tmp_path / "storm.nc", tmp_path / "fit.nc", config=FEW, frames=9)
+    assert "the one window holds 7 volumes, not 9" in caplog.text
+
+
+def test_options_that_do_not_go_with_the_volumes_are_told_before_the_work(tmp_path: Path) -> None:
+    source, out, file = archive(tmp_path, 4), tmp_path / "fit.nc", tmp_path / "file"
+    file.touch()
+    with pytest.raises(UsageError, match="--site is for polar volumes"):
+        fit_archive(source, out, config=FEW, site=Site(1.0, 2.0, 3.0))
+    with pytest.raises(OutputError, match="is a file, not a folder"):
+        fit_archive(source, out, config=FEW, pictures=file)
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = archive(tmp_path), tmp_path / "fit.nc"
     whole = fit_archive(source, tmp_path / "whole.nc", config=FEW, frames=2)
@@ -86,6 +117,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.M
     assert not out.exists() and counted.calls == 3
     report = fit_archive(source, out, config=FEW, frames=2)
     assert counted.calls == 5 and report.resumed == 2
+    assert "windows taken over from an interrupted run: 2" in report.table()
     assert [s["psnr_db"] for s in report.sequences] == [s["psnr_db"] for s in whole.sequences]
     for a, b in zip(read_windows(out), read_windows(tmp_path / "whole.nc"), strict=True):
         assert (a.gaussians.means == b.gaussians.means).all()
@@ -173,7 +205,7 @@ def test_dry_archive_gives_json_without_infinity(tmp_path: Path) -> None:
     write_volumes(volumes, tmp_path / "dry.nc")
     report = fit_archive(tmp_path / "dry.nc", tmp_path / "fit.nc", config=FEW, frames=2)
     assert report.sequences[0]["psnr_db"] == [None, None]
-    assert report.sequences[0]["csi"]["35"] is None
+    assert report.sequences[0]["csi"]["35"] == [None, None]
     assert "no echo" in report.table() and "nan" not in report.table()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import helpers
@@ -11,13 +12,15 @@ import pytest
 import xarray as xr
 from gaussian_cases import lively
 
-from nowcast.errors import InputError, UsageError
+from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.models import GauMamba, ModelConfig, save_checkpoint
+from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap
+from nowcast.pipeline.inputs import GridConfig
 from nowcast.products import ProductConfig
 from nowcast.types import Forecast, VolumeSequence
 
@@ -271,6 +274,28 @@ def test_the_next_cycle_starts_from_the_state_of_the_last(tmp_path: Path, caplog
     assert warm.warm_start and warm.forecast.method == "advection" and 0.1 < np.isin(*kept).mean() < 1.0
     np.testing.assert_array_equal(cycle(5).forecast.values, warm.forecast.values)
     assert not cycle(4).warm_start and "of a later time" in caplog.text
-    assert not cycle(5, fit=FitConfig(gaussians=32)).warm_start and "other settings" in caplog.text
+    assert not cycle(5, fit=FitConfig(gaussians=32)).warm_start and "another number of Gaussians, 64" in caplog.text
+    other = {"fit": FitConfig(gaussians=32), "grid": GridConfig(spacing_m=3000.0)}
+    assert not cycle(5, **other).warm_start and "other settings" in caplog.text
     state.write_bytes(state.read_bytes()[:-500])
     assert not cycle(5).warm_start and "cannot be read" in caplog.text and cycle(5).fallback is None
+
+
+def test_what_is_no_state_is_not_written_over(tmp_path: Path) -> None:
+    sequence = archive(tmp_path / "in")
+    request = ForecastRequest(tmp_path / "in", SMALL_FIT, at=sequence.times[3], leads=2)
+    forecast, fit, notes = tmp_path / "f.nc", tmp_path / "fit.nc", tmp_path / "notes.txt"
+    notes.write_text("to be kept")
+    fit_archive(tmp_path / "in", fit, config=SMALL_FIT)
+    run_forecast(request, forecast)
+    held = {path: path.read_bytes() for path in (forecast, fit, notes)}
+    for path, words in ((forecast, "-o both name"), (fit, "something else"), (notes, "something else")):
+        with pytest.raises(UsageError, match=words):
+            run_forecast(replace(request, state=path), forecast)
+    assert held == {path: path.read_bytes() for path in held}
+    with pytest.raises(OutputError, match="is a folder"):
+        run_forecast(replace(request, state=tmp_path), forecast)
+    empty = tmp_path / "new"
+    empty.touch()
+    assert not run_forecast(replace(request, state=empty), forecast).warm_start
+    assert run_forecast(replace(request, state=empty), forecast).warm_start
