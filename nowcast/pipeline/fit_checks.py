@@ -24,7 +24,7 @@ def check_settings(job: FitJob, out: Path, dask: str | None) -> None:
     Raises
     ------
     UsageError, ConfigError
-        ``dask`` is no address; there is no such device here, where the fit is to be; options do not go with the volumes.
+        ``dask`` is no address; there is no such device here, where the fit is to be; an option is not for these volumes.
     InputError
         A clutter map cannot be read.
     OutputError
