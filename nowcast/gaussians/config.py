@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.gaussians.coherence import Stiffness
-from nowcast.gaussians.energy import Density
 from nowcast.motion import MotionConfig
 
 AUTO = "auto"
@@ -85,10 +84,6 @@ class FitConfig:
         Upper bounds of the horizontal and vertical scales.
     stiffness
         The local constraint.
-    density
-        The global constraint. It is left out by default: seeding where the residual is largest does its work. Over
-        eight windows of real volumes that seeding is worth 2.4 dB of PSNR; the constraint on top of it changed the
-        mean by no more than another random seed did (0.1 dB) and took a third more time.
     motion
         How the motion of the echo is estimated: the flow, which the forecast goes on with.
     local_motion
@@ -128,7 +123,6 @@ class FitConfig:
     least_scale_voxels: float = 0.45
     largest_scale_m: tuple[float, float] = (30e3, 6e3)
     stiffness: Stiffness = field(default_factory=Stiffness)
-    density: Density = field(default_factory=Density)
     motion: MotionConfig = field(default_factory=MotionConfig)
     local_motion: MotionConfig = field(default_factory=_local_motion)
     seed: int = 0

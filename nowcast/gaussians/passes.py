@@ -15,7 +15,6 @@ from nowcast.gaussians.budget import Budget
 from nowcast.gaussians.coherence import CoherenceTerm
 from nowcast.gaussians.compute import Compute
 from nowcast.gaussians.config import FitConfig
-from nowcast.gaussians.energy import DensityTerm
 from nowcast.gaussians.flow import aligned, carry, filled_in, motions
 from nowcast.gaussians.on_cpu import CPU
 from nowcast.gaussians.optimise import Result, minimise
@@ -224,8 +223,6 @@ class Fitter:
         terms: list[Term] = [image, AmplitudeTerm(self._price(t, state), spacing)]
         if reference is not None and len(reference):
             terms.append(CoherenceTerm(reference, spacing, config.stiffness, image.weight_for_steps(reference.means)))
-        if config.density.weight > 0 and len(state):
-            terms.append(DensityTerm(image, len(state), config.density))
         return minimise(terms, state, limits=self.limits, spacing_m=spacing, steps=steps, tolerance=config.plateau)
 
 

@@ -24,7 +24,7 @@ def check_settings(job: FitJob, out: Path, dask: str | None) -> None:
     Raises
     ------
     UsageError, ConfigError
-        ``dask`` is no address; there is no such device here, where the fit is to be; an option is not for these volumes.
+        ``dask`` is no address; there is no such device here, where the fit is to be; an option is not for them.
     InputError
         A clutter map cannot be read.
     OutputError

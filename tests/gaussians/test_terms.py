@@ -9,7 +9,6 @@ import pytest
 from helpers import small_grid
 
 from nowcast.gaussians.coherence import CoherenceTerm, Stiffness, neighbour_average
-from nowcast.gaussians.energy import Density, DensityTerm
 from nowcast.gaussians.metric import Metric
 from nowcast.gaussians.optimise import minimise
 from nowcast.gaussians.state import Limits, State, retract, to_local, to_parameters
@@ -44,11 +43,10 @@ def terms(state: State) -> dict[str, Term]:
         "image": image(state),
         "amplitude": AmplitudeTerm(np.full(len(state), 0.02, np.float32), GRID.spacing_m),
         "coherence": CoherenceTerm(shifted, GRID.spacing_m, Stiffness(0.3, 1.0, 0.2, 0.1)),
-        "density": DensityTerm(image(state), len(state), Density(weight=1.0, reach_m=5000.0)),
     }
 
 
-@pytest.mark.parametrize("name", ["image", "amplitude", "coherence", "density"])
+@pytest.mark.parametrize("name", ["image", "amplitude", "coherence"])
 def test_gradient_is_the_adjoint_of_the_derivative_and_the_slope_of_the_cost(name: str) -> None:
     state = some_state()
     term = terms(state)[name]
@@ -156,12 +154,3 @@ def test_neighbour_average_is_an_average_without_oneself() -> None:
     assert not np.diag(average).any() and not average[:, 3].any()
     np.testing.assert_array_equal(neighbour_average(means[:1], weights[:1], 4, 10e3).toarray(), [[1.0]])
     np.testing.assert_array_equal(neighbour_average(means, np.zeros(15), 4, 10e3).toarray(), np.eye(15))
-
-
-def test_density_pulls_towards_echo_that_has_no_gaussians() -> None:
-    target = np.zeros((1, *GRID.shape), np.float32)
-    target[0, 2:4, 5:9, 12:15] = 0.6
-    state = some_state(8, channels=1)
-    state = replace(state, means=np.tile(np.array([[0.0, 0.0, 3500.0]], np.float32), (8, 1)))
-    term = DensityTerm(ImageTerm(target, np.ones_like(target), GRID), 8, Density(weight=1.0, reach_m=5000.0))
-    assert (term.at(state).gradient().means[:, 0] < 0).all()  # the echo lies to the east: downhill is eastward
