@@ -15,8 +15,7 @@ from nowcast.verify import TallyConfig
 
 @dataclass(frozen=True)
 class FullJob(Job):
-    """A :class:`Job` whose ``grid``, ``quality``, ``mosaic``, ``fit``, ``tally`` and ``products``
-    have been checked."""
+    """A :class:`Job` whose settings of the science, grid to products, have been checked."""
 
     grid: GridConfig = field(default_factory=GridConfig)  # type: ignore[assignment]
     quality: QualityConfig = field(default_factory=QualityConfig)  # type: ignore[assignment]

@@ -126,9 +126,8 @@ def work(plan: Plan, pipe: Connection, parent: int) -> None:
     except NowcastError as error:
         reporter.tell("refused", str(error), error.exit_code)
     except MemoryError:
-        os._exit(
-            OUT_OF_MEMORY
-        )  # what held the memory is still held here: to tell the parent may take more than is left
+        # What held the memory is still held here: to tell the parent may take more than is left.
+        os._exit(OUT_OF_MEMORY)
     except Exception as error:  # the worker's border: the parent decides what comes next
         logging.getLogger(__name__).warning("the worker failed", exc_info=error)
         reporter.tell("crashed", repr(error))
