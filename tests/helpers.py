@@ -32,6 +32,14 @@ def small_grid(shape: tuple[int, int, int] = (8, 40, 48), spacing_m: float = 250
     return GridSpec(-27.6, 152.5, shape, first, (1000.0, spacing_m, spacing_m))
 
 
+def all_observed(reflectivity: np.ndarray, grid: GridSpec, step_s: float = 600.0) -> VolumeSequence:
+    """Volumes of ``reflectivity [T, Z, Y, X]``, a step apart, without a voxel that was not observed."""
+    since = (np.arange(len(reflectivity)) * step_s * 1e9).astype("timedelta64[ns]")
+    values = clip_dbz(reflectivity.astype(np.float32))[:, None]
+    times = np.datetime64("2020-01-01T00:00", "ns") + since
+    return VolumeSequence(values, np.ones(reflectivity.shape, bool), times, grid)
+
+
 def moving_cells(
     grid: GridSpec,
     velocity_ms: tuple[float, float] = (10.0, 5.0),
@@ -56,7 +64,7 @@ def moving_cells(
     radius = rng.uniform(6e3, 12e3, cells)
     top = rng.uniform(5e3, 10e3, cells)
     peak = peak_dbz - rng.uniform(0, 12, cells)
-    values = np.zeros((steps, 1, *grid.shape), np.float32)
+    values = np.zeros((steps, *grid.shape), np.float32)
     for t in range(steps):
         for k in range(cells):
             u = velocity_ms[0] + shear_per_s * (z - z[0])
@@ -64,7 +72,5 @@ def moving_cells(
             dy = y[None, :, None] - (centre_y[k] + velocity_ms[1] * t * step_s)
             height = np.exp(-0.5 * ((z - 3e3) / (0.4 * top[k])) ** 2)[:, None, None]
             cell = (peak[k] + growth_dbz * t) * height * np.exp(-0.5 * (dx**2 + dy**2) / radius[k] ** 2)
-            values[t, 0] = np.maximum(values[t, 0], cell)
-    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(steps) * step_s * 1e9).astype("timedelta64[ns]")
-    mask = np.ones((steps, *grid.shape), bool)
-    return VolumeSequence(clip_dbz(values), mask, times, grid)
+            values[t] = np.maximum(values[t], cell)
+    return all_observed(values, grid, step_s)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from helpers import moving_cells, small_grid
+from helpers import all_observed, moving_cells, small_grid
 from numpy.typing import NDArray
 
 from nowcast.types import GaussianSequence, VolumeSequence
@@ -78,7 +78,7 @@ def deforming(flow: FlowMap) -> MotionCase:
     def displacement(before: Doubles) -> Doubles:
         return np.stack(flow(before[..., 0], before[..., 1], STEP_S), axis=-1) - before[..., :2]
 
-    return MotionCase(_drawn(fields), displacement)
+    return MotionCase(all_observed(np.stack(fields), GRID, STEP_S), displacement)
 
 
 def rotated(x: Doubles, y: Doubles, seconds: float) -> tuple[Doubles, Doubles]:
@@ -109,7 +109,9 @@ def two_cells(apart_m: float, aside_m: float, speed_ms: float) -> MotionCase:
         )
         return nearest
 
-    return MotionCase(_drawn(fields), lambda before: velocity[owners(before[..., :2])] * STEP_S, owners)
+    return MotionCase(
+        all_observed(np.stack(fields), GRID, STEP_S), lambda before: velocity[owners(before[..., :2])] * STEP_S, owners
+    )
 
 
 CASES: dict[str, Callable[[], MotionCase]] = {
@@ -121,12 +123,6 @@ CASES: dict[str, Callable[[], MotionCase]] = {
     "merge": lambda: two_cells(24e3, 0.0, -2.5),
     "pass": lambda: two_cells(18e3, 14e3, -3.0),
 }
-
-
-def _drawn(fields: list[Doubles]) -> VolumeSequence:
-    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(len(fields)) * STEP_S * 1e9).astype("timedelta64[ns]")
-    values = np.stack(fields).astype(np.float32)[:, None]
-    return VolumeSequence(values, np.ones((len(fields), *GRID.shape), np.bool_), times, GRID)
 
 
 def _cell(x: Doubles, y: Doubles, centre: Sequence[float], radius_m: float, peak_dbz: float) -> Doubles:

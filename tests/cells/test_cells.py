@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import small_grid
+from helpers import all_observed, small_grid
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
@@ -28,13 +28,12 @@ def storms(tracks: Tracks, peaks_dbz: NDArray[np.float64], radius_m: float = 4e3
     """Round cells at ``tracks [T, K, 2]`` (east, north, m) of ``peaks_dbz [T, K]``."""
     y, x = np.meshgrid(GRID.y, GRID.x, indexing="ij")
     height = np.exp(-0.5 * ((GRID.z - 3000.0) / 3000.0) ** 2)[:, None, None]
-    values = np.zeros((len(tracks), 1, *GRID.shape), np.float32)
+    values = np.zeros((len(tracks), *GRID.shape), np.float32)
     for t, (places, peaks) in enumerate(zip(tracks, peaks_dbz, strict=True)):
         for (cx, cy), peak in zip(places, peaks, strict=True):
             cell = peak * np.exp(-0.5 * ((x - cx) ** 2 + (y - cy) ** 2) / radius_m**2)
-            values[t, 0] = np.maximum(values[t, 0], height * cell)
-    times = np.datetime64("2020-01-01T00:00", "ns") + (np.arange(len(tracks)) * STEP_S * 1e9).astype("timedelta64[ns]")
-    return VolumeSequence(values, np.ones((len(tracks), *GRID.shape), bool), times, GRID)
+            values[t] = np.maximum(values[t], height * cell)
+    return all_observed(values, GRID, STEP_S)
 
 
 def straight(start_km: list[tuple[float, float]], velocity_ms: list[tuple[float, float]], steps: int) -> Tracks:
