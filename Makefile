@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo train-default test lint format type imports wheel bench check clean
+.PHONY: install demo train-default test lint format type imports wheel docs bench check clean
 
 install: $(STAMP)
 
@@ -12,7 +12,7 @@ $(STAMP): pyproject.toml
 		{ echo "nowcast needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "cannot make $(VENV): install your system's python3-venv package"; exit 1; }
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	@touch $@
 
 demo: install
@@ -43,6 +43,14 @@ wheel: install
 	$(BIN)/python -m build --wheel --outdir build/wheel . >/dev/null
 	$(BIN)/python tests/check_wheel.py build/wheel
 
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The README's picture: of the demo's forecast, with fewer colours.
+docs/images/forecast.png: demo
+	$(BIN)/python -c "from PIL import Image; \
+		Image.open('nowcast-demo/pictures/forecast.png').convert('RGB').quantize(48).save('$@', optimize=True)"
+
 # DATA: the real volumes of data/README.md; what is not there is left out.
 DATA ?= $(or $(NOWCAST_DATA),$(wildcard ../shared/data))
 
@@ -53,7 +61,7 @@ bench: install
 	$(BIN)/python tests/benchmarks/convergence.py --out build/bench
 	$(BIN)/python tests/benchmarks/motion.py --out build/bench
 
-check: lint type imports wheel test
+check: lint type imports wheel docs test
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

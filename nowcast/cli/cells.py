@@ -21,11 +21,13 @@ def cells(
     ],
     threshold: Annotated[float, typer.Option(metavar="DBZ", help="A cell is where the column reaches this.")] = 35.0,
     least_area: Annotated[float, typer.Option(metavar="KM2", help="Smaller areas are no cells.")] = 20.0,
-    leads: Annotated[int, typer.Option(min=0, help="Number of lead times to forecast the tracks for.")] = 6,
+    leads: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Number of lead times to forecast the tracks for.")
+    ] = 6,
     step: Annotated[float, typer.Option(metavar="MINUTES", help="Minutes between lead times.")] = 10.0,
     model: ModelOption = "none",
     members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of an ensemble; needs a model.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what the members differ by.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of what the members differ by.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Find storm cells, follow them by the Gaussians that they are made of, and forecast their tracks.

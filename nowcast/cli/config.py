@@ -16,7 +16,11 @@ app = typer.Typer(
 
 
 @app.command()
-def show(file: Annotated[Path | None, typer.Argument(help="YAML file; none shows the defaults.")] = None) -> None:
+def show(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.yaml", help="YAML file; none shows the defaults.")
+    ] = None,
+) -> None:
     """Print every setting with the value that would be used, as YAML.
 
     Example: nowcast config show configs/train-demo.yaml
@@ -30,7 +34,8 @@ def show(file: Annotated[Path | None, typer.Argument(help="YAML file; none shows
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="YAML file of settings.", show_default=False)], as_json: Json = False
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="YAML file of settings.", show_default=False)],
+    as_json: Json = False,
 ) -> None:
     """Check a file of settings; errors name the file and the line.
 

@@ -15,7 +15,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder, new or of an earlier demo.")
     ] = Path("nowcast-demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulated weather.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the simulated weather.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Simulate radar volumes, fit Gaussians, train a small model, forecast, draw and score: about two minutes.

@@ -41,7 +41,9 @@ OUTPUT_HELP = "Folder for the report (report.html), pictures and tables; or the 
 def evaluate(
     source: Input,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR|FILE.html", help=OUTPUT_HELP)] = None,
-    every: Annotated[int, typer.Option(min=1, help="Only every so many-th volume is an initial time.")] = 1,
+    every: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Only every so many-th volume is an initial time.")
+    ] = 1,
     leads: Leads = None,
     methods: Annotated[
         str | None,

@@ -27,7 +27,7 @@ def fetch(
     every: Annotated[
         float, typer.Option(min=1.0, metavar="SECONDS", help="With --follow: seconds between looks for new volumes.")
     ] = 30.0,
-    jobs: Annotated[int, typer.Option(min=1, help="Volumes fetched at the same time.")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, metavar="N", help="Volumes fetched at the same time.")] = 8,
     bucket: Annotated[
         str | None, typer.Option(metavar="NAME", help="Bucket with the archive. [unidata-nexrad-level2]")
     ] = None,

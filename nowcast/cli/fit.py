@@ -36,10 +36,15 @@ def fit(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Gaussian file to write.")],
     gaussians: Gaussians = None,
     psnr: Psnr = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Volumes fitted together in each sequence. [4]")] = None,
-    future: Annotated[int | None, typer.Option(min=0, help="Later volumes to keep as training targets. [0]")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Volumes fitted together in each sequence. [4]")
+    ] = None,
+    future: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Later volumes to keep as training targets. [0]")
+    ] = None,
     every: Annotated[
-        int | None, typer.Option(min=1, help="Volumes between the starts of sequences. [they do not overlap]")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Volumes between the starts of sequences. [they do not overlap]"),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Keep the sequences that an earlier run finished.")] = True,
     pictures: Annotated[

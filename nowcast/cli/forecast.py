@@ -46,7 +46,7 @@ def forecast(
     ] = None,
     model: ModelOption = "default",
     members: Annotated[int, typer.Option(min=1, metavar="M", help="Members of an ensemble; needs a model.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what the members differ by.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of what the members differ by.")] = 0,
     frames: Frames = None,
     gaussians: Gaussians = None,
     psnr: Psnr = None,

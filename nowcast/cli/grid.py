@@ -35,7 +35,7 @@ def grid(
     source: Input,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.nc", help="Volume-sequence file to write.")],
     at: AtOption = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Only so many newest volumes. [all]")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only so many newest volumes. [all]")] = None,
     site: SiteOption = None,
     clutter: ClutterOption = None,
     config: ConfigOption = None,

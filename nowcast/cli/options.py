@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Input = Annotated[
     Path,
     typer.Argument(
+        metavar="ARCHIVE",
         help="Directory of radar or gridded files, or one volume-sequence file; of several radars a directory with one "
         "directory each.",
         show_default=False,
@@ -60,7 +61,8 @@ LevelsOption = Annotated[
     ),
 ]
 Frames = Annotated[
-    int | None, typer.Option("--frames", min=1, help="Number of newest volumes the forecast starts from. [4]")
+    int | None,
+    typer.Option("--frames", min=1, metavar="N", help="Number of newest volumes the forecast starts from. [4]"),
 ]
 AUTO = "auto"
 AUTO_GAUSSIANS = 8192
@@ -153,7 +155,7 @@ DaskOption = Annotated[
     str | None,
     typer.Option("--dask", metavar="local|tcp://HOST:PORT", help="Work on a Dask cluster. [one after the other]"),
 ]
-Leads = Annotated[int | None, typer.Option("--leads", min=1, help="Number of lead times. [6]")]
+Leads = Annotated[int | None, typer.Option("--leads", min=1, metavar="N", help="Number of lead times. [6]")]
 
 
 def given(**options: Any) -> dict[str, Any]:

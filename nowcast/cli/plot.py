@@ -49,7 +49,7 @@ def plot(
         Path | None, typer.Option(metavar="ARCHIVE", help="Observed volumes to draw beside a forecast.")
     ] = None,
     at: AtOption = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Number of newest volumes to read.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of newest volumes to read.")] = None,
     palette: Annotated[
         Literal["standard", "safe"], typer.Option(help="Colours; safe suits colour-blind eyes.")
     ] = "standard",

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the archive into.")],
-    events: Annotated[int, typer.Option("--events", min=1, help="Number of weather events, one folder each.")] = 1,
-    volumes: Annotated[int, typer.Option("--volumes", min=1, help="Number of volumes an event.")] = 12,
+    events: Annotated[
+        int, typer.Option("--events", min=1, metavar="N", help="Number of weather events, one folder each.")
+    ] = 1,
+    volumes: Annotated[int, typer.Option("--volumes", min=1, metavar="N", help="Number of volumes an event.")] = 12,
     step: Annotated[float, typer.Option("--step", min=0.5, metavar="MINUTES", help="Minutes between volumes.")] = 10.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of chance: same seed, same archive.")] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, metavar="N", help="Seed of chance: same seed, same archive.")
+    ] = 1,
     kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,7 +56,9 @@ def simulate(
     spacing: SpacingOption = None,
     extent: ExtentOption = None,
     levels: LevelsOption = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Done at the same time. [number of processors]")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Done at the same time. [number of processors]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate storms and the radar that watches them: polar CfRadial volumes with a known truth beside them.

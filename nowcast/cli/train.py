@@ -14,7 +14,9 @@ from nowcast.cli.options import ConfigOption, Json, load_settings
 
 
 def train(
-    fits: Annotated[list[Path], typer.Argument(help="Files of `nowcast fit --future N`.", show_default=False)],
+    fits: Annotated[
+        list[Path], typer.Argument(metavar="FITS...", help="Files of `nowcast fit --future N`.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the model and its log.")],
     config: ConfigOption = None,
     resume: Annotated[bool, typer.Option(help="Go on from the state that an earlier run left in DIR.")] = True,

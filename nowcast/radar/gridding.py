@@ -34,7 +34,17 @@ MAX_RAY_STRETCH = 1.6
 
 @dataclass(frozen=True)
 class GridConfig:
-    """The grid around a radar: ``extent_m`` to each side, levels from ``bottom_m`` to ``top_m`` above sea level."""
+    """The grid around a radar.
+
+    Attributes
+    ----------
+    spacing_m
+        Horizontal distance of neighbouring voxels, m.
+    extent_m
+        How far the grid reaches from the radar to each side, m.
+    bottom_m, top_m, level_spacing_m
+        Lowest and highest level above mean sea level and their distance, m.
+    """
 
     spacing_m: float = 2500.0
     extent_m: float = 145_000.0

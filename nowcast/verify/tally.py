@@ -20,7 +20,15 @@ from nowcast.verify.structure import StructureTally
 
 @dataclass(frozen=True)
 class TallyConfig:
-    """Thresholds of the events, dBZ, and widths of the windows of the fractions skill score, metres."""
+    """What forecasts are scored at.
+
+    Attributes
+    ----------
+    thresholds_dbz
+        Thresholds of the events, dBZ.
+    scales_m
+        Widths of the windows of the fractions skill score, m.
+    """
 
     thresholds_dbz: tuple[float, ...] = (20.0, 30.0, 35.0, 40.0, 45.0)
     scales_m: tuple[float, ...] = (10e3, 20e3, 40e3)
