@@ -53,10 +53,13 @@ def grid(
     Example: nowcast grid archive/ --site=-27.608,152.539,372 -o volumes.nc
     """
     import time
+    from dataclasses import asdict
 
+    import nowcast
     from nowcast.errors import UsageError
     from nowcast.io.volumes import write_volumes
     from nowcast.pipeline.channels import without_empty
+    from nowcast.pipeline.digests import input_digests
     from nowcast.pipeline.grid_cluster import gridding
     from nowcast.pipeline.inputs import GridConfig, load_sequence
     from nowcast.pipeline.radars import radar_folders
@@ -73,13 +76,14 @@ def grid(
     if dask is not None and radar_folders(source):
         raise UsageError("--dask grids the volumes of one radar, and here are several: leave it out")
     wanted = parse_channels(channels, (REFLECTIVITY,) if settings is None else settings.channels)
+    spec = grid_config(base, spacing, extent, levels)
     start = time.perf_counter()
     with gridding(dask) as cache, progress_bar("Gridding volumes") as progress:
         volumes = load_sequence(
             source,
             at=parse_time(at),
             frames=frames,
-            grid=grid_config(base, spacing, extent, levels),
+            grid=spec,
             quality=quality,
             site=parse_site(site),
             clutter=clutter,
@@ -89,7 +93,13 @@ def grid(
             cache=cache,
         )
     volumes = without_empty(volumes)
-    write_volumes(volumes, output, history=command_line())
+    facts = {
+        "version": nowcast.__version__,
+        "input_files": list(volumes.sources),
+        "input_sha256": input_digests(source, volumes.sources),
+        "settings": {"grid": asdict(spec), "quality": asdict(quality), "mosaic": asdict(mosaic)},
+    }
+    write_volumes(volumes, output, facts=facts, history=command_line())
     seconds = time.perf_counter() - start
     if as_json:
         answer = {"output": str(output), "times": list(volumes.times), "sources": list(volumes.sources)}

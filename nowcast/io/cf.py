@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ PACKED_DBZ = {
 }
 """Reflectivity is stored to 0.01 dBZ; the fill value means "not observed"."""
 TIME_UNITS = "seconds since 1970-01-01T00:00:00"
+SINCE = {"units_metadata": "leap_seconds: none"}
+"""Of times counted from an epoch: UTC as numpy counts it, every day with as many seconds."""
 OBSERVED_TIME_ENCODING: dict[str, dict[str, Any]] = {"time": {"units": TIME_UNITS, "dtype": "float64"}}
 FORECAST_TIME_ENCODING: dict[str, dict[str, Any]] = {
     "lead_time": {"units": "minutes", "dtype": "float64"},
@@ -64,8 +67,8 @@ def grid_coordinates(grid: GridSpec) -> dict[str, tuple[Any, ...]]:
 def forecast_times(forecast: Forecast) -> dict[str, tuple[Any, ...]]:
     """Coordinate variables ``lead_time``, ``valid_time`` and ``forecast_reference_time`` with CF attributes."""
     lead = {"standard_name": "forecast_period", "long_name": "time since the forecast reference time"}
-    init = {"standard_name": "forecast_reference_time", "long_name": "valid time of the newest volume used"}
-    valid = {"standard_name": "time", "long_name": "valid time"}
+    init = {"standard_name": "forecast_reference_time", "long_name": "valid time of the newest volume used", **SINCE}
+    valid = {"standard_name": "time", "long_name": "valid time", **SINCE}
     return {
         "lead_time": ("lead_time", forecast.lead_times.astype("timedelta64[ns]"), lead),
         "forecast_reference_time": ((), forecast.init_time.astype("datetime64[ns]"), init),
@@ -75,7 +78,7 @@ def forecast_times(forecast: Forecast) -> dict[str, tuple[Any, ...]]:
 
 def observed_times(times: Times) -> dict[str, tuple[Any, ...]]:
     """Coordinate variable ``time`` of observed volumes."""
-    return {"time": ("time", times, {"standard_name": "time", "long_name": "valid time", "axis": "T"})}
+    return {"time": ("time", times, {"standard_name": "time", "long_name": "valid time", "axis": "T", **SINCE})}
 
 
 def member_coordinate(members: int) -> tuple[Any, ...]:
@@ -168,6 +171,11 @@ def global_attributes(kind: str, title: str, history: str) -> dict[str, str]:
         "history": f"{stamp} {history or 'nowcast'}",
         "nowcast_kind": kind,
     }
+
+
+def provenance_attribute(facts: Mapping[str, Any] | None) -> dict[str, str]:
+    """Global attribute with what a file was made from, by what and how, as JSON; none where nothing is told."""
+    return {"provenance": json.dumps(dict(facts), default=str)} if facts else {}
 
 
 def radar_attributes(radars: Sequence[str], missing: Sequence[Sequence[str]]) -> dict[str, str]:

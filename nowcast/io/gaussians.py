@@ -6,7 +6,7 @@ of a dB of PSNR up to 50 dB, and takes half the room of compressed floats. HDF5 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,10 +68,18 @@ def _codes(gaussians: GaussianSequence) -> dict[str, Tensor]:
     return {name: code.int() for name, code in codes.items()}
 
 
-def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, exact: bool = False, history: str = "") -> None:
+def write_windows(
+    windows: Sequence[FittedWindow],
+    path: Path | str,
+    *,
+    exact: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    history: str = "",
+) -> None:
     """Write fitted windows of one grid, length and Gaussian count to one file, compressed and atomically.
 
-    The Gaussians are stored as :func:`as_stored` has them or, ``exact``, to the bit.
+    The Gaussians are stored as :func:`as_stored` has them or, ``exact``, to the bit. ``facts`` go into the attribute
+    ``provenance``.
 
     Raises
     ------
@@ -114,13 +122,18 @@ def write_windows(windows: Sequence[FittedWindow], path: Path | str, *, exact: b
         _add_volumes(windows, variables, encoding)
     times = np.stack([w.gaussians.times for w in windows])
     coordinates = {
-        "time": (("sequence", "time_index"), times, {"standard_name": "time", "long_name": "valid time"}),
-        "channel": ("channel", np.array(first.channels, dtype=object)),
-        "channel_unit": ("channel", np.array([CHANNELS[name].unit for name in first.channels], dtype=object)),
+        "time": (("sequence", "time_index"), times, {"standard_name": "time", "long_name": "valid time", **cf.SINCE}),
+        "channel_name": _label(first.channels, "quantity of the channel"),
+        "channel_unit": _label([CHANNELS[name].unit for name in first.channels], "unit of the channel"),
         **cf.grid_coordinates(first.grid),
     }
     attributes = cf.global_attributes(KIND, "Radar volumes as tracked 3D Gaussians", history)
+    attributes |= cf.provenance_attribute(facts)
     cf.write_dataset(xr.Dataset(variables, coordinates, attributes), path, encoding)
+
+
+def _label(names: Sequence[str], text: str) -> tuple[Any, ...]:
+    return "channel", np.array(names, dtype=object), {"long_name": text}
 
 
 def _check_alike(windows: Sequence[FittedWindow]) -> None:
@@ -161,13 +174,14 @@ def _window(dataset: xr.Dataset, index: int) -> FittedWindow:
 
     one = dataset.isel(sequence=index)
     grid = cf.grid_of(one)
+    names = one["channel_name" if "channel_name" in one.coords else "channel"]  # as the first files called it
     times = one["time"].values.astype("datetime64[ns]")
     gaussians = GaussianSequence(
         **{name: torch.from_numpy(one[name].values.astype(np.float32)) for name in _PARAMETERS},
         ids=torch.from_numpy(one["ids"].values.astype(np.int64)),
         times=times,
         grid=grid,
-        channels=tuple(str(c) for c in one["channel"].values),
+        channels=tuple(str(c) for c in names.values),
     )
     volumes = None
     if REFLECTIVITY in one:

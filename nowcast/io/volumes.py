@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 KIND = "volumes"
 
 
-def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = "") -> None:
+def write_volumes(
+    sequence: VolumeSequence, path: Path | str, *, facts: Mapping[str, Any] | None = None, history: str = ""
+) -> None:
     """Write a volume sequence as ``reflectivity(time, z, y, x)`` and its like, compressed, atomically.
 
-    Voxels that were not observed hold the fill value. Raises OutputError when the file cannot be written.
+    Voxels that were not observed hold the fill value. ``facts`` go into the attribute ``provenance``.
+    Raises OutputError when the file cannot be written.
     """
     import xarray as xr
 
@@ -49,7 +52,7 @@ def write_volumes(sequence: VolumeSequence, path: Path | str, *, history: str = 
         encoding["coverage"] = {"zlib": True}
     coordinates = {**cf.observed_times(sequence.times), **cf.grid_coordinates(sequence.grid)}
     attributes = cf.global_attributes(KIND, "Gridded radar volumes", history)
-    attributes |= cf.radar_attributes(sequence.radars, sequence.missing)
+    attributes |= cf.radar_attributes(sequence.radars, sequence.missing) | cf.provenance_attribute(facts)
     dataset = xr.Dataset(variables, coordinates, attributes)
     cf.write_dataset(dataset, path, encoding)
 

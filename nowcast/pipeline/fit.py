@@ -9,17 +9,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import nowcast
 from nowcast.errors import ConfigError, InputError, NowcastError, OutputError, UsageError
 from nowcast.gaussians import FitConfig, with_idle
 from nowcast.io.gaussians import write_windows
 from nowcast.pipeline.channels import tell_left_out
+from nowcast.pipeline.digests import digests
 from nowcast.pipeline.fit_checks import check_settings, lost_times
 from nowcast.pipeline.fit_cluster import Outcome, cluster
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
@@ -170,7 +172,7 @@ def _fit_all(
             f"none of {len(plans)} windows of {job.source} could be fitted: {next(iter(failures.values()))}"
         )
     windows = _alike(_without_empty([parts.window(plan) for plan in done]))
-    write_windows(windows, out, history=history)
+    write_windows(windows, out, facts=_facts(job, done), history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in done)
     parts.remove()
     _tell_few(plans, job.frames)
@@ -180,6 +182,16 @@ def _fit_all(
     resumed = len({plan.name for plan in done} - fitted)
     unused = len(np.setdiff1d(good, np.concatenate([plan.times for plan in plans])))
     return FitReport(out, records, failed, resumed=resumed, unused=unused, dropped=dropped)
+
+
+def _facts(job: FitJob, plans: list[Plan]) -> dict[str, Any]:
+    """What the file tells of how it came about."""
+    times = {time for plan in plans for time in plan.times}
+    files = [
+        path for time, paths in list_files(job.source, mosaic=job.mosaic).items() if time in times for path in paths
+    ]
+    settings = {"fit": asdict(job.config), "grid": asdict(job.grid or GridConfig()), "quality": asdict(job.quality)}
+    return {"version": nowcast.__version__, "input_sha256": digests(files), "settings": settings}
 
 
 def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:

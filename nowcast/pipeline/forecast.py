@@ -18,6 +18,7 @@ from nowcast.errors import UsageError
 from nowcast.io.atomic import check_writable, file_digest
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
+from nowcast.pipeline.digests import input_digests
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
 from nowcast.pipeline.products import products_beside
@@ -333,6 +334,7 @@ def provenance(
         "version": nowcast.__version__,
         "method": method,
         "input_files": [Path(s).name for s in volumes.sources],
+        "input_sha256": input_digests(request.source, volumes.sources),
         "input_times": [str(t.astype("datetime64[s]")) for t in volumes.times],
         "gaussians": request.fit.gaussians,
         "settings": {name: asdict(getattr(request, name)) for name in ("grid", "quality", "fit")},

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nowcast.io import cf, forecasts
-from nowcast.io.atomic import check_writable, file_digest
+from nowcast.io.atomic import check_writable
+from nowcast.pipeline.digests import input_digests
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.products import ProductConfig
 from nowcast.products.files import write_products
@@ -55,7 +56,8 @@ def run_products(
     """
     check_writable(output)
     read = read_source(source, at)
-    facts: dict[str, Any] = {"input_files": [source.name], "input_sha256": file_digest(source)}
+    sources = () if isinstance(read, Forecast) else read.sources
+    facts: dict[str, Any] = {"input_files": [source.name], "input_sha256": input_digests(source, sources)}
     if isinstance(read, Forecast):
         facts["forecast"] = dict(read.provenance)
     elif read.sources:

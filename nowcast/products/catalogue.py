@@ -39,7 +39,7 @@ class Product:
 
 _DBZ, _STRONG = "equivalent_reflectivity_factor", (20.0, 35.0, 45.0)
 PRODUCTS: dict[str, Product] = {
-    "cappi": Product("reflectivity at constant altitude", "dBZ", OBSERVED, _STRONG, _DBZ, over="height"),
+    "cappi": Product("reflectivity at constant altitude", "dBZ", OBSERVED, _STRONG, _DBZ, over="cappi_height"),
     "low_level_reflectivity": Product("reflectivity near the ground", "dBZ", OBSERVED, _STRONG, _DBZ),
     "column_maximum": Product("column maximum of reflectivity", "dBZ", OBSERVED, _STRONG, _DBZ),
     "height_of_maximum": Product(

@@ -35,8 +35,8 @@ def write_products(
 ) -> tuple[str, ...]:
     """Make the products of observed volumes or of a forecast and write them, compressed and atomically.
 
-    Dims are ``(time, y, x)`` or ``(lead_time, y, x)``, with ``height`` or ``echo_top_dbz`` before ``y``. Of an ensemble
-    ``NAME`` has ``member`` before these, and beside it stand ``NAME_control`` (of the one best forecast),
+    Dims are ``(time, y, x)`` or ``(lead_time, y, x)``, with ``cappi_height`` or ``echo_top_dbz`` before ``y``. Of an
+    ensemble ``NAME`` has ``member`` before these, and beside it stand ``NAME_control`` (of the one best forecast),
     ``NAME_mean``, ``NAME_quantile(quantile, ...)`` and ``NAME_probability(NAME_threshold, ...)``, the share of
     the members at or above each threshold. ``facts`` go into the attribute ``provenance``, with the settings.
 
@@ -137,6 +137,6 @@ class _Contents:
 
 
 def _plane_attributes(over: str, grid: GridSpec) -> dict[str, str]:
-    if over == "height":
+    if over == "cappi_height":
         return cf.grid_coordinates(grid)["z"][2]
     return {"long_name": "reflectivity of the echo top", "units": "dBZ"}

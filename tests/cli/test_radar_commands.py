@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 from radar_files import SITE, START, ground_clutter, nothing, polar_volume, storm, write_odim
 from typer.testing import CliRunner, Result
 
 from nowcast.cli import app
+from nowcast.io.atomic import file_digest
 from nowcast.io.volumes import read_volumes
 
 GRID = ("--spacing", "10000", "--extent", "80000", "--levels", "1000,5000,1000")
@@ -47,6 +49,9 @@ def test_grid_writes_a_volume_sequence(archive: Path, tmp_path: Path) -> None:
     assert len(volumes) == 5
     assert np.nanmax(volumes.reflectivity[4]) > 30.0
     assert np.nanmax(volumes.reflectivity[3]) < 5.0
+    with netCDF4.Dataset(output) as file:
+        told = json.loads(file.provenance)
+    assert told["input_sha256"] == {name: file_digest(archive / name) for name in told["input_files"]}
 
 
 def test_grid_takes_the_newest_of_an_earlier_time(archive: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,8 @@ def test_forecast_file_says_what_was_asked(tmp_path: Path) -> None:
     told = back.provenance
     assert told["settings"]["fit"]["gaussians"] == 64 and told["settings"]["grid"]["spacing_m"] == 2500.0
     assert told["version"] and len(told["input_files"]) == 4
+    newest = told["input_files"][-1]
+    assert told["input_sha256"][newest] == hashlib.sha256((tmp_path / "in" / newest).read_bytes()).hexdigest()
     answer = run.answer()
     assert answer["lead_minutes"] == [10, 20, 30] and answer["fallback"] is False
 

@@ -50,7 +50,9 @@ def test_observed_products_are_those_of_each_volume(tmp_path: Path) -> None:
     with xr.open_dataset(tmp_path / "p.nc") as found:
         z = volumes.grid.z
         np.testing.assert_array_equal(found["time"], volumes.times)
-        np.testing.assert_array_equal(found["cappi"].sel(height=4000.0), columns.cappi(volumes.reflectivity, z, 4000.0))
+        np.testing.assert_array_equal(
+            found["cappi"].sel(cappi_height=4000.0), columns.cappi(volumes.reflectivity, z, 4000.0)
+        )
         vil = liquid.vertically_integrated_liquid(volumes.reflectivity, z)
         np.testing.assert_allclose(found["vil"], vil, rtol=1e-6)
         assert found["echo_top"].sel(echo_top_dbz=18.0).dims == ("time", "y", "x")
@@ -86,7 +88,7 @@ def test_ensemble_products_say_what_the_members_say(tmp_path: Path) -> None:
         known = vil.notnull().all("member")
         np.testing.assert_allclose(chance, (vil >= 5.0).mean("member").where(known), atol=1e-6)
         assert set(np.unique(chance.values[np.isfinite(chance.values)])) >= {0.0, 0.5, 1.0}
-        assert found["cappi_quantile"].dims == ("quantile", "lead_time", "height", "y", "x")
+        assert found["cappi_quantile"].dims == ("quantile", "lead_time", "cappi_height", "y", "x")
         # The first lead is 10 minutes after the initial time, and rain fell until then at its rate.
         first = found["rain_accumulation"].isel(lead_time=0, member=0)
         assert float(first.max()) > 1.0
@@ -111,9 +113,9 @@ def test_command_tells_what_it_made(tmp_path: Path) -> None:
     assert answer["output"] == str(target) and answer["members"] == 2 and answer["lead_minutes"] == [10, 20, 30, 40]
     with xr.open_dataset(target, decode_timedelta=True) as found:
         assert set(answer["variables"]) == set(found.data_vars) - {"projection"}
-        assert found["height"].values.tolist() == [1500.0, 2500.0]
+        assert found["cappi_height"].values.tolist() == [1500.0, 2500.0]
         facts = json.loads(found.attrs["provenance"])
-        assert facts["input_files"] == ["forecast.nc"] and len(facts["input_sha256"]) == 64
+        assert facts["input_files"] == ["forecast.nc"] and len(facts["input_sha256"]["forecast.nc"]) == 64
         assert facts["forecast"] == {"seed": 1} and facts["products"]["isotherms_m"] == [3000.0, 6000.0]
 
 
