@@ -15,13 +15,11 @@ import pytest
 from radar_files import ELEVATIONS, SITE, START, ground_clutter, nothing, polar_volume, storm, write_odim
 
 from nowcast.errors import InputError
-from nowcast.io.volumes import read_volumes, write_volumes
+from nowcast.io.volumes import write_volumes
 from nowcast.pipeline.archive import time_in_name
-from nowcast.pipeline.clutter import learn_clutter_map
 from nowcast.pipeline.describe import describe
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.radar import PolarVolume, Site
-from nowcast.types import REFLECTIVITY as R
 from nowcast.types import VolumeSequence
 
 SMALL = GridConfig(spacing_m=10_000.0, extent_m=80_000.0, top_m=9000.0, level_spacing_m=1000.0)
@@ -333,77 +331,6 @@ def test_quality_control_can_be_left_out(tmp_path: Path) -> None:
     assert np.nanmax(cleaned.values) < 0.3 * np.nanmax(raw.values)
 
 
-def test_a_clutter_map_is_learnt_from_dry_volumes_and_never_of_the_future(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    def wet_ground(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        return np.where(((x - 40e3) ** 2 + y**2 < 6e3**2) & (z < 3000.0), 35.0, nothing(x, y, z))
-
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    for k in range(5):
-        volume = polar_volume(wet_ground, gates=100, time=START + k * STEP)
-        if k == 4:  # rain everywhere: not to be learnt from
-            rain = polar_volume(lambda x, y, z: 0 * z + 30.0, gates=100)
-            volume = replace(rain, time=START + k * STEP)
-        write_odim(volume, folder / f"{k}.h5")
-    learnt, wet = learn_clutter_map(folder, tmp_path / "map.nc")
-    assert (len(learnt.times), wet) == (4, 1)
-    later = tmp_path / "later"
-    later.mkdir()
-    write_odim(polar_volume(wet_ground, gates=100, time=START + 9 * STEP), later / "9.h5")
-    assert np.nanmax(load(later).values) > 20.0
-    assert np.nanmax(load(later, clutter=tmp_path / "map.nc").values) < 5.0
-    before = load(folder, at=START + STEP)
-    caplog.clear()
-    same = load(folder, at=START + STEP, clutter=tmp_path / "map.nc")
-    assert same.values.tobytes() == before.values.tobytes()
-    assert "is not used for volumes before 2020-01-01T00:30:00Z" in warnings_in(caplog)[0]
-
-
-def test_too_few_dry_volumes_make_no_map(tmp_path: Path) -> None:
-    for k in range(2):
-        write_odim(polar_volume(nothing, gates=100, time=START + k * STEP), tmp_path / f"{k}.h5")
-    with pytest.raises(InputError, match="2 dry volumes and 0 with rain"):
-        learn_clutter_map(tmp_path, tmp_path / "map.nc")
-    assert not (tmp_path / "map.nc").exists()
-
-
-def test_a_volume_sequence_file_and_a_folder_of_them(tmp_path: Path) -> None:
-    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=4)
-    write_volumes(cells, tmp_path / "all.nc")
-    whole = load_sequence(tmp_path / "all.nc", at=cells.times[2], frames=2)
-    np.testing.assert_array_equal(whole.times, cells.times[1:3])
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    write_volumes(cells.select([0, 1]), folder / "a.nc")
-    write_volumes(cells.select([2, 3]), folder / "b.nc")
-    parts = load_sequence(folder, at=cells.times[2], frames=2)
-    np.testing.assert_array_equal(parts.values, whole.values)
-    with pytest.raises(InputError, match="no volume at or before"):
-        load_sequence(tmp_path / "all.nc", at=cells.times[0] - STEP)
-
-
-def test_a_folder_of_volumes_gives_the_channels_asked_for_and_opens_each_file_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import nowcast.pipeline.inputs as module
-
-    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=4)
-    two = replace(cells, values=cells.values * np.float32([1.0, 0.1])[:, None, None, None], channels=(R, "zdr"))
-    write_volumes(two.select([0, 1]), tmp_path / "a.nc")
-    write_volumes(two.select([2, 3]), tmp_path / "b.nc")
-    opened: list[str] = []
-    monkeypatch.setattr(
-        module, "read_volumes", lambda path, channels: opened.append(path.name) or read_volumes(path, channels)
-    )
-    back = load_sequence(tmp_path, channels=(R, "zdr", "kdp"))
-    np.testing.assert_allclose(back.values[:, :2], two.values, atol=0.0051)
-    assert np.isnan(back.values[:, 2]).all()
-    assert opened == ["b.nc", "a.nc"]
-    assert load_sequence(tmp_path).channels == (R,)
-
-
 def test_the_time_in_a_name() -> None:
     assert time_in_name("KHTX20080411_181144.gz") == np.datetime64("2008-04-11T18:11:44", "ns")
     assert time_in_name("50_20051127_044147.h5") == np.datetime64("2005-11-27T04:41:47", "ns")
@@ -418,15 +345,6 @@ def test_a_volume_is_described(archive: Path) -> None:
     assert facts["site"] == {"lat": SITE.lat, "lon": SITE.lon, "alt_m": SITE.alt}
     assert [s["elevation_deg"] for s in facts["sweeps"]] == list(ELEVATIONS)
     assert facts["dbz_range"][1] == pytest.approx(55.0, abs=1.0)
-
-
-def test_our_own_files_are_described(tmp_path: Path) -> None:
-    cells = helpers.moving_cells(helpers.small_grid((4, 10, 10)), steps=2)
-    write_volumes(cells, tmp_path / "v.nc")
-    facts = describe(tmp_path / "v.nc")
-    assert facts["format"] == "volumes"
-    assert facts["grid"]["shape"] == [4, 10, 10]
-    assert facts["observed_share"] == 1.0
 
 
 @pytest.mark.parametrize("pack", ["gzip", "bzip2"])
