@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from nowcast.errors import NowcastError
-from nowcast.pipeline.dask_client import check_cluster, connect, one_at_a_time, with_whole_paths
+from nowcast.pipeline.dask_client import check_cluster, connect, one_at_a_time, result_of, with_whole_paths
 from nowcast.pipeline.fit_job import BrokenVolumes, FitJob
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.skips import Skipped, one_run, skip
@@ -86,7 +86,7 @@ def _fit(settings: bytes, plan: Plan) -> tuple[Fitted | Exception, Skipped]:
 
 def _result(future: Any) -> Fitted:
     found: Fitted | Exception
-    found, skipped = future.result()
+    found, skipped = result_of(future, "the workers that fitted it died")
     for volume, reason in skipped.items():
         skip(volume, reason)
     if isinstance(found, Exception):
