@@ -1,6 +1,8 @@
 """``nowcast`` and ``python -m nowcast``."""
 
+import os
 import sys
+from contextlib import suppress
 
 from nowcast.errors import INTERRUPTED
 
@@ -13,7 +15,19 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-        sys.exit(INTERRUPTED)
+        _leave()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _leave()
+        raise
+
+
+def _leave() -> None:
+    """End at once: threads of libraries that were cut off would complain on the way, or be waited for."""
+    with suppress(OSError):  # the reader may have gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":
