@@ -222,3 +222,16 @@ def pack_records(messages: Sequence[bytes], per_record: int = 120) -> bytes:
 def _day_and_ms(time: np.datetime64) -> tuple[int, int]:
     day = time.astype("datetime64[D]")
     return int(day.astype(int)) + 1, int((time - day) / np.timedelta64(1, "ms"))
+
+
+def level2(sweeps: int = 1, seed: int = 0) -> bytes:
+    """A volume of 700 kB of noise a sweep, which bzip2 cannot pack."""
+    rng = np.random.default_rng(seed)
+    messages = []
+    for number in range(1, sweeps + 1):
+        for ray in range(360):
+            codes = rng.integers(2, 256, 1800).astype(np.uint8)
+            status = 4 if (number, ray) == (sweeps, 359) else 0 if ray == 0 else 2 if ray == 359 else 1
+            moment = {"REF": (codes, 2125, 250, 2.0, 66.0)}
+            messages.append(nexrad_message_31(ray, 0.5 * number, number, status, moment, START, None))
+    return nexrad_header("KTLX", START) + pack_records(messages)

@@ -20,7 +20,7 @@ def clutter(
 ) -> None:
     """Learn a map of static ground clutter from the dry volumes of an archive.
 
-    Example: nowcast clutter archive/ --at 2005-11-27T02:00 --site=-27.608,152.539,372 -o clutter.nc
+    Example: nowcast clutter dry-days/ -o clutter.nc
     """
     from nowcast.pipeline.clutter import learn_clutter_map
     from nowcast.units import iso_utc

@@ -17,7 +17,7 @@ def info(
 ) -> None:
     """Tell what radar or product files hold.
 
-    Example: nowcast info volume.h5 forecast.nc
+    Example: nowcast info archive/*.nc forecast.nc
     """
     from nowcast.errors import InputError, PartialFailure
     from nowcast.pipeline.describe import describe

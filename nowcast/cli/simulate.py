@@ -66,7 +66,7 @@ def simulate(
     One event goes right into DIR, several into DIR/eventNN_KIND; the truth lies in truth/truth.nc of each. With --grids
     each event is a file DIR/eventNNNN_KIND.nc, its truth DIR/truth/eventNNNN_KIND.nc.
 
-    Example: nowcast simulate -o archive/ --events 3 --volumes 16
+    Example: nowcast simulate -o storms/ --events 2 --volumes 3 --kind cells --kind line
     """
     from nowcast.radar.gridding import GridConfig
     from nowcast.simulate import ArchivePlan, CorpusPlan, Radar

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radar_files import START, nexrad_header, nexrad_message_31, pack_records
+from radar_files import level2
 from s3_server import LISTING, FaultyServer, s3_server
 
 from nowcast.cli import app
@@ -34,19 +34,6 @@ PATIENCE_S = 120.0
 
 def minutes(count: float) -> np.timedelta64:
     return np.timedelta64(round(count * 60e9), "ns")
-
-
-def level2(sweeps: int = 1, seed: int = 0) -> bytes:
-    """A volume of 700 kB of noise a sweep, which bzip2 cannot pack."""
-    rng = np.random.default_rng(seed)
-    messages = []
-    for number in range(1, sweeps + 1):
-        for ray in range(360):
-            codes = rng.integers(2, 256, 1800).astype(np.uint8)
-            status = 4 if (number, ray) == (sweeps, 359) else 0 if ray == 0 else 2 if ray == 359 else 1
-            moment = {"REF": (codes, 2125, 250, 2.0, 66.0)}
-            messages.append(nexrad_message_31(ray, 0.5 * number, number, status, moment, START, None))
-    return nexrad_header("KTLX", START) + pack_records(messages)
 
 
 VOLUME = level2()
