@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from itertools import groupby
 from typing import Any
 
 from typer.main import get_command
@@ -104,7 +105,10 @@ def _section(name: str, settings: Any) -> Iterator[str]:
     plain = [f.name for f in fields(settings) if not is_dataclass(getattr(settings, f.name))]
     if plain:
         yield "| setting | default | meaning |\n|---|---|---|"
-        yield from (f"| `{key}` | {_code(_yaml(getattr(settings, key)))} | {_cell(told[key])} |" for key in plain)
+        for meaning, together in groupby(plain, lambda key: told[key]):
+            keys = list(together)
+            defaults = ", ".join(_code(_yaml(getattr(settings, key))) for key in keys)
+            yield f"| {', '.join(map(_code, keys))} | {defaults} | {_cell(meaning)} |"
         yield ""
     for field in fields(settings):
         inner = getattr(settings, field.name)

@@ -55,7 +55,7 @@ class FitConfig:
         Share of the newest volume's Gaussians that are seeded on the echo itself; the others follow in ``rounds``, each
         where the residual is largest then.
     rounds, seed_steps, round_steps, polish_steps
-        Optimiser steps after the first seeds, after each round, and after the last.
+        How many rounds; optimiser steps after the first seeds, after each round, and after the last.
     backward_steps, forward_steps, last_steps
         Most optimiser steps for a volume in the backward and in the forward pass, and for the newest one.
     amplitude_steps

@@ -51,7 +51,8 @@ class MosaicConfig:
         Latitude and longitude of the grid's centre, from which it reaches ``grid.extent_m`` to each side. None: it
         reaches so far beyond the outermost radars.
     distance_m, height_m
-        Of the weights.
+        Of the weights ``exp(-(d / distance_m)^2) exp(-(h / height_m)^2)`` of a mean: d is the distance from the
+        radar along the ground, h the height of a beam at 0.5 degrees over that place.
     sites
         Positions (degrees, degrees, m) of radars in place of what their files tell, by the name of their folder.
     clutter
