@@ -32,6 +32,7 @@ from nowcast.cli.simulate import simulate
 from nowcast.cli.status import status
 from nowcast.cli.train import train
 from nowcast.cli.verify import verify
+from nowcast.cli.view import view
 from nowcast.errors import INTERRUPTED, NowcastError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ _COMMANDS = (
     products,
     cells,
     plot,
+    view,
     simulate,
     batch,
     status,

@@ -20,6 +20,8 @@ from nowcast.operations.tree import below, cycle_stem, rendered
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+OBSERVED = ".observed.nc"
+"""How the file of the observed volumes beside a forecast ends."""
 REPLACED = "replaced"
 
 

@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from nowcast.errors import UsageError
 from nowcast.plot.coastline import coastlines
@@ -200,15 +201,22 @@ def _draw_graticule(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
         axes.text(x, y, line.name, **side, **_label_style())
 
 
-def _draw_rings(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
+def ring_radii_km(grid: GridSpec) -> NDArray[np.float64] | None:
+    """Radii of the range rings, at most four within reach of the grid's edges; None where the origin is outside."""
     west, east, south, north = extent_km(grid)
     if not (west < 0 < east and south < 0 < north):
-        return
+        return None
     reach = max(-west, east, -south, north)
     step = next(s for s in (10.0, 25.0, 50.0, 100.0, 200.0, 500.0, 1e9) if reach / s <= 4)
+    return np.arange(step, reach * 1.0001, step)
+
+
+def _draw_rings(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
+    radii = ring_radii_km(grid)
+    if radii is None:
+        return
     angle = np.linspace(0, 2 * np.pi, 181)
     circle = np.column_stack([np.sin(angle), np.cos(angle)])
-    radii = np.arange(step, reach * 1.0001, step)
     rings = [radius * circle for radius in radii]
     # A pale line under the dashes keeps them in sight on dark echo.
     for ink, width, dashes in (("#ffffff80", 1.3, "-"), (LINE_INK, 0.7, "--")):

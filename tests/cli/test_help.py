@@ -24,6 +24,7 @@ COMMANDS = (
     "products",
     "cells",
     "plot",
+    "view",
     "simulate",
     "batch",
     "status",
