@@ -20,7 +20,9 @@ def view(
             show_default=False,
         ),
     ],
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PAGE.html", help="[FILE.html]")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="PAGE.html", help="Page to write. [FILE.html]")
+    ] = None,
     obs: Annotated[
         Path | None, typer.Option(metavar="ARCHIVE", help="Observed volumes to show with a forecast.")
     ] = None,
