@@ -19,6 +19,7 @@ from nowcast.cli.batch import batch
 from nowcast.cli.cells import cells
 from nowcast.cli.clutter import clutter
 from nowcast.cli.console import print_note, set_up_logging
+from nowcast.cli.convert import convert
 from nowcast.cli.demo import demo
 from nowcast.cli.evaluate import evaluate
 from nowcast.cli.fetch import fetch
@@ -91,6 +92,7 @@ _COMMANDS = (
     evaluate,
     verify,
     products,
+    convert,
     cells,
     plot,
     view,

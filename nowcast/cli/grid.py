@@ -57,6 +57,7 @@ def grid(
 
     import nowcast
     from nowcast.errors import UsageError
+    from nowcast.io.cf import check_netcdf
     from nowcast.io.volumes import write_volumes
     from nowcast.pipeline.channels import without_empty
     from nowcast.pipeline.digests import input_digests
@@ -77,6 +78,7 @@ def grid(
         raise UsageError("--dask grids the volumes of one radar, and here are several: leave it out")
     wanted = parse_channels(channels, (REFLECTIVITY,) if settings is None else settings.channels)
     spec = grid_config(base, spacing, extent, levels)
+    check_netcdf(output)
     start = time.perf_counter()
     with gridding(dask) as cache, progress_bar("Gridding volumes") as progress:
         volumes = load_sequence(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +51,49 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(target: Path | str, mark: str) -> Iterator[Path]:
+    """Yield a temporary folder beside ``target``; on success its files are flushed to disk and it gets that name.
+
+    A folder of that name is replaced if it holds the file ``mark``, which tells what kind it is. On any failure the
+    temporary folder is removed and ``target`` stays as it was.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written: no permission, no space, a file or another kind of folder in its place.
+    """
+    target = Path(target)
+    if target.exists() and not (target / mark).is_file():
+        what = "a folder without" if target.is_dir() else "a file, not a folder with"
+        raise OutputError(f"cannot write {target}: there is {what} {mark}; move it away or give another name")
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    try:
+        with told_as_output_error(target):
+            temporary.mkdir(parents=True)
+            yield temporary
+            for path in (*temporary.rglob("*"), temporary):
+                flush(path)
+            _exchange(temporary, target)
+            flush(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, target: Path) -> None:
+    """Give a folder its name, and the one that had the name the other's: at once, where the system can."""
+    if not target.exists():
+        new.rename(target)
+        return
+    libc, here, swap = ctypes.CDLL(None), -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+    if hasattr(libc, "renameat2") and libc.renameat2(here, os.fsencode(new), here, os.fsencode(target), swap) == 0:
+        return
+    old = new.with_name(f"{new.name}.old")
+    target.rename(old)
+    new.rename(target)
+    old.rename(new)
 
 
 def publish(temporary: Path, target: Path) -> None:

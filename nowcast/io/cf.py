@@ -13,8 +13,8 @@ import numpy as np
 
 import nowcast
 from nowcast.channels import CHANNELS
-from nowcast.errors import InputError
-from nowcast.io.atomic import atomic_path
+from nowcast.errors import InputError, UsageError
+from nowcast.io.atomic import atomic_path, check_writable
 from nowcast.types import REFLECTIVITY, Float32, Forecast, GridSpec, Times
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ PACKED_DBZ = {
     "complevel": 2,
 }
 """Reflectivity is stored to 0.01 dBZ; the fill value means "not observed"."""
+OTHER_FORMATS = (".zarr", ".tif", ".tiff", ".h5", ".hdf")
 TIME_UNITS = "seconds since 1970-01-01T00:00:00"
 SINCE = {"units_metadata": "leap_seconds: none"}
 """Of times counted from an epoch: UTC as numpy counts it, every day with as many seconds."""
@@ -184,6 +185,17 @@ def radar_attributes(radars: Sequence[str], missing: Sequence[Sequence[str]]) ->
         return {}
     absent = {name for names in missing for name in names}
     return {"radars": ", ".join(radars), "radars_missing": ", ".join(name for name in radars if name in absent)}
+
+
+def check_netcdf(path: Path) -> None:
+    """Make the folder of a NetCDF file, before long work.
+
+    Raises UsageError for a name of another format, OutputError where it cannot be written.
+    """
+    if path.suffix.lower() in OTHER_FORMATS:
+        step = f"give -o {path.stem}.nc, then nowcast convert {path.stem}.nc -o {path.name}"
+        raise UsageError(f"{path.name} names no NetCDF file: {step}")
+    check_writable(path)
 
 
 def write_dataset(dataset: xr.Dataset, path: Path | str, encoding: Mapping[str, Mapping[str, Any]]) -> None:

@@ -47,7 +47,8 @@ def describe(path: Path | str) -> Facts:
         "gaussians": _gaussians,
         "forecast": _forecast,
         "clutter": _clutter,
-        "products": _products,
+        "products": _maps,
+        "reprojected": _maps,
     }
     return facts | (describers[kind](path) if kind in describers else {})
 
@@ -159,14 +160,16 @@ def _forecast(path: Path) -> Facts:
     }
 
 
-def _products(path: Path) -> Facts:
-    with cf.own_dataset(path, "products", "a product file") as dataset:
+def _maps(path: Path) -> Facts:
+    with cf.own_dataset(path, cf.kind_of(path) or "", "a file of maps") as dataset:
+        mapping = dataset[cf.GRID_MAPPING].attrs
         init = dataset.coords.get("forecast_reference_time")
         return {
             **({"init_time": init.values} if init is not None else {}),
             "times": list(dataset["time" if init is None else "valid_time"].values),
             "members": dataset.sizes.get("member", 1),
             "variables": [str(name) for name in dataset.data_vars if name != cf.GRID_MAPPING],
+            **{key: mapping[key] for key in ("projected_crs_name", "geographic_crs_name") if key in mapping},
             "provenance": json.loads(dataset.attrs["provenance"]),
         }
 

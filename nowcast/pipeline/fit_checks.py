@@ -8,6 +8,7 @@ import numpy as np
 
 from nowcast.gaussians.device import WORTH_IT, compute_on
 from nowcast.io.atomic import check_writable
+from nowcast.io.cf import check_netcdf
 from nowcast.pipeline.archive import Unread, time_in_name
 from nowcast.pipeline.dask_client import LOCAL, check_cluster
 from nowcast.pipeline.fit_job import FitJob
@@ -30,7 +31,7 @@ def check_settings(job: FitJob, out: Path, dask: str | None) -> None:
     OutputError
         ``out`` or a picture cannot be written.
     """
-    check_writable(out)
+    check_netcdf(out)
     if job.whole is not None:
         refuse_polar_options(job.source, {"--site": job.site, "--clutter": job.clutter})
     check_cluster(dask)

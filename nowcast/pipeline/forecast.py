@@ -15,7 +15,8 @@ import numpy as np
 import nowcast
 from nowcast import units
 from nowcast.errors import UsageError
-from nowcast.io.atomic import check_writable, file_digest
+from nowcast.io.atomic import file_digest
+from nowcast.io.cf import check_netcdf
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.digests import input_digests
@@ -148,14 +149,14 @@ def run_forecast(
     OutputError
         The file cannot be written.
     UsageError
-        ``output`` is named like a picture, members are asked for without a model, or the state's file holds
-        something else.
+        ``output`` is named like a picture or another format, members are asked for without a model, or the state's
+        file holds something else.
     """
     if request.members > 1 and request.model is None:
         raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
-    check_writable(output)
+    check_netcdf(output)
     if request.state is not None:
         check_state(request.state, output)
     seconds: dict[str, float] = {}

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from nowcast.io import cf, forecasts
-from nowcast.io.atomic import check_writable
 from nowcast.pipeline.digests import input_digests
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.products import ProductConfig
@@ -50,11 +49,11 @@ def run_products(
     InputError
         The file cannot be read.
     UsageError
-        A CAPPI is asked for at a height where the grid has none.
+        A CAPPI is asked for at a height where the grid has none, or ``output`` is named like another format.
     OutputError
         The file cannot be written.
     """
-    check_writable(output)
+    cf.check_netcdf(output)
     read = read_source(source, at)
     sources = () if isinstance(read, Forecast) else read.sources
     facts: dict[str, Any] = {"input_files": [source.name], "input_sha256": input_digests(source, sources)}

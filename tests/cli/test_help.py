@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "verify",
     "products",
+    "convert",
     "cells",
     "plot",
     "view",

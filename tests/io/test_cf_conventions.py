@@ -16,6 +16,7 @@ import torch
 from nowcast.io.forecasts import write_forecast
 from nowcast.io.gaussians import write_windows
 from nowcast.io.volumes import write_volumes
+from nowcast.pipeline.convert import ConvertRequest, convert
 from nowcast.products import ProductConfig
 from nowcast.products.files import write_products
 from nowcast.types import FittedWindow, Forecast, GaussianSequence, VolumeSequence
@@ -98,6 +99,13 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "products of an ensemble": lambda path: write_products(forecast(2), path, ProductConfig(names=("cappi", "vil"))),
     "gaussians": lambda path: write_windows(windows(), path),
 }
+
+
+@pytest.mark.parametrize("code", ["EPSG:4326", "EPSG:3577", "EPSG:32755", "EPSG:3035"])
+def test_files_on_other_maps_keep_to_them(tmp_path: Path, code: str, complaints: Callable[[Path], list[str]]) -> None:
+    write_forecast(forecast(1), tmp_path / "f.nc")
+    convert(ConvertRequest(tmp_path / "f.nc", tmp_path / "g.nc", crs=code))
+    assert complaints(tmp_path / "g.nc") == []
 
 
 @pytest.mark.parametrize("kind", WRITERS)

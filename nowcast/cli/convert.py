@@ -1,0 +1,86 @@
+"""``nowcast convert``: a file in another format, or on another map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nowcast.cli.console import command_line, counted, print_json, print_note, print_result
+from nowcast.cli.options import Json, given
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="File of nowcast grid, forecast, products or fit, or a Zarr store of one.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="What to write; its suffix tells the format: .nc, .zarr, .tif (GeoTIFF) or .h5 (ODIM_H5). {variable}, "
+            "{time}, {lead} and {init} in the name stand for what each file holds.",
+        ),
+    ],
+    variables: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these fields, with commas between. [all that fit]")
+    ] = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Another map: EPSG:4326 for latitude and longitude, EPSG:3857. [as it is]"),
+    ] = None,
+    spacing: Annotated[
+        float | None, typer.Option(metavar="S", help="Spacing on that map, metres or degrees. [about the file's]")
+    ] = None,
+    bounds: Annotated[
+        str | None,
+        typer.Option(metavar="W,S,E,N", help="Edges on that map, metres or degrees. [those of the file]"),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="nearest|bilinear", help="How values are looked up on that map. [nearest]"),
+    ] = None,
+    odim_source: Annotated[
+        str | None,
+        typer.Option(metavar="ORG:...", help="Whose ODIM files are, as what/source has it. [ORG:65535,CMT:nowcast]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a file as NetCDF, Zarr, GeoTIFF or ODIM_H5, on another map projection where one is given.
+
+    Example: nowcast convert forecast.nc --crs EPSG:4326 -o forecast-latlon.nc
+    """
+    from nowcast.pipeline.convert import ConvertRequest
+    from nowcast.pipeline.convert import convert as run_convert
+
+    names = tuple(name.strip() for name in variables.split(",")) if variables else ()
+    options = given(crs=crs, spacing=spacing, bounds=_bounds(bounds), method=method, odim_source=odim_source)
+    run = run_convert(ConvertRequest(source, output, names, **options), history=command_line())
+    if as_json:
+        print_json(run.answer())
+    else:
+        for path in run.outputs:
+            print_result(str(path))
+    for name, reason in run.left_out.items():
+        print_note(f"{name} is left out: {reason}")
+    print_note(f"{counted(len(run.outputs), 'file')} of {counted(len(run.variables), 'field')}")
+
+
+def _bounds(text: str | None) -> tuple[float, ...] | None:
+    """``W,S,E,N`` as numbers; raises typer.BadParameter when it is none."""
+    if text is None:
+        return None
+    try:
+        west, south, east, north = (float(number) for number in text.split(","))
+    except ValueError as error:
+        hint = f"expected W,S,E,N such as --bounds=129,-14,133,-10, got {text!r}"
+        raise typer.BadParameter(hint, param_hint="--bounds") from error
+    return west, south, east, north
