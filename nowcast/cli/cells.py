@@ -10,6 +10,8 @@ import typer
 from nowcast.cli.console import counted, print_json, print_note, print_result
 from nowcast.cli.options import Json, ModelOption, parse_model
 
+PICTURES = (".png", ".svg", ".pdf")
+
 
 def cells(
     source: Annotated[
@@ -17,7 +19,7 @@ def cells(
     ],
     output: Annotated[
         list[Path],
-        typer.Option("-o", "--output", metavar="OUT", help="A .geojson or .csv to write; repeatable."),
+        typer.Option("-o", "--output", metavar="OUT", help="A .geojson, .csv, .png, .svg or .pdf; repeatable."),
     ],
     threshold: Annotated[float, typer.Option(metavar="DBZ", help="A cell is where the column reaches this.")] = 35.0,
     least_area: Annotated[float, typer.Option(metavar="KM2", help="Smaller areas are no cells.")] = 20.0,
@@ -32,11 +34,12 @@ def cells(
 ) -> None:
     """Find storm cells, follow them by the Gaussians that they are made of, and forecast their tracks.
 
-    Example: nowcast cells fits/event1.nc --threshold 40 -o cells.geojson -o cells.csv
+    Example: nowcast cells fits/event1.nc --threshold 40 -o cells.geojson -o cells.png
     """
     from nowcast.cells import CellConfig
-    from nowcast.cells.files import write_cells
+    from nowcast.cells.files import FORMATS, write_cells
     from nowcast.errors import ConfigError, UsageError
+    from nowcast.io.atomic import check_writable
     from nowcast.pipeline.cells import run_cells
 
     if leads and not step > 0:
@@ -45,10 +48,19 @@ def cells(
         config = CellConfig(threshold_dbz=threshold, least_area_km2=least_area)
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    for path in output:
+        if path.suffix.lower() not in (*FORMATS, *PICTURES):
+            raise UsageError(f"cells are written as {', '.join((*FORMATS, *PICTURES))}: {path.name} is none of these")
+        check_writable(path)
     minutes = [step * (k + 1) for k in range(leads)]
     run = run_cells(source, config, lead_minutes=minutes, model=parse_model(model), members=members, seed=seed)
     for path in output:
-        write_cells(run.cells, run.ahead, run.gaussians.grid, path)
+        if path.suffix.lower() in PICTURES:
+            from nowcast.plot import plot_tracks, save_figure
+
+            save_figure(plot_tracks(run.gaussians, run.cells, run.ahead), path)
+        else:
+            write_cells(run.cells, run.ahead, run.gaussians.grid, path)
         if not as_json:
             print_result(str(path))
     ids = {cell.id for now in run.cells for cell in now}

@@ -17,6 +17,7 @@ from nowcast.plot.pictures import (
 )
 from nowcast.plot.sections import Line, plot_section
 from nowcast.plot.style import PALETTES, Palette, save_figure
+from nowcast.plot.tracks import plot_tracks
 
 __all__ = [
     "GAUSSIAN_KINDS",
@@ -36,6 +37,7 @@ __all__ = [
     "plot_panels",
     "plot_section",
     "plot_times",
+    "plot_tracks",
     "save_figure",
     "target_of",
     "volume_pictures",

