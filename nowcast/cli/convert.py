@@ -69,8 +69,8 @@ def convert(
     else:
         for path in run.outputs:
             print_result(str(path))
-    for name, reason in run.left_out.items():
-        print_note(f"{name} is left out: {reason}")
+    for reason in dict.fromkeys(run.left_out.values()):
+        print_note(f"left out: {', '.join(n for n, r in run.left_out.items() if r == reason)}: {reason}")
     print_note(f"{counted(len(run.outputs), 'file')} of {counted(len(run.variables), 'field')}")
 
 

@@ -45,7 +45,7 @@ def write_geotiff(dataset: xr.Dataset, plan: Plan, path: Path) -> None:
     """
     try:
         import rasterio
-        from rasterio.errors import RasterioError
+        from rasterio.io import MemoryFile
     except ImportError as error:
         raise OutputError(f"{path.name}: GeoTIFF needs rasterio: pip install 'gaussian-nowcast[formats]'") from error
     [field] = [v for v in dataset.data_vars.values() if v.ndim > 1]
@@ -58,17 +58,15 @@ def write_geotiff(dataset: xr.Dataset, plan: Plan, path: Path) -> None:
     profile = {"width": plan.x.size, "height": plan.y.size, "count": len(planes), "dtype": "float32", "nodata": np.nan}
     options = {"compress": "deflate", "predictor": 3, "blocksize": 512, "overview_resampling": "nearest"}
     place = {"crs": crs, "transform": rasterio.Affine(dx, 0.0, west, 0.0, -dy, north)}
-    with atomic_path(path) as temporary:
-        try:
-            with rasterio.open(temporary, "w", driver="COG", **profile, **place, **options) as file:
-                file.update_tags(**_tags(dataset, field, bands))
-                for number, (plane, band) in enumerate(zip(planes, bands, strict=True), start=1):
-                    file.write(plane[::-1], number)
-                    file.update_tags(number, **band)
-                    file.set_band_description(number, ", ".join(f"{k.lower()} {v}" for k, v in band.items()))
-                    file.set_band_unit(number, str(field.attrs.get("units", "")))
-        except RasterioError as error:
-            raise OutputError(f"cannot write {path}: {error}") from error
+    with atomic_path(path) as temporary, MemoryFile() as memory:  # GDAL itself does not always tell of a full disk
+        with memory.open(driver="COG", **profile, **place, **options) as file:
+            file.update_tags(**_tags(dataset, field, bands))
+            for number, (plane, band) in enumerate(zip(planes, bands, strict=True), start=1):
+                file.write(plane[::-1], number)
+                file.update_tags(number, **band)
+                file.set_band_description(number, ", ".join(f"{k.lower()} {v}" for k, v in band.items()))
+                file.set_band_unit(number, str(field.attrs.get("units", "")))
+        temporary.write_bytes(memory.getbuffer())
 
 
 def _bands(field: xr.DataArray) -> Iterator[dict[str, str]]:

@@ -107,6 +107,7 @@ class Plan:
         UsageError
             This plan has no place in the projection, or the new one none or too many cells.
         """
+        self._check_area(crs)
         step = self._step_on(crs) if spacing is None else spacing
         west, south, east, north = self._edges_on(crs) if bounds is None else bounds
         if not (step > 0 and west < east and south < north):
@@ -115,6 +116,21 @@ class Plan:
         if not 0 < y.size * x.size <= MOST_CELLS:
             raise UsageError(f"{y.size} x {x.size} cells of {step:g} {_unit(crs)}: give another --spacing or --bounds")
         return Plan(crs, y, x)
+
+    def _check_area(self, crs: CRS) -> None:
+        """Refuse a projection that is made for elsewhere: far from there its numbers say nothing."""
+        from pyproj import Transformer
+
+        area = crs.area_of_use
+        if area is None:
+            return
+        there = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
+        west, south, east, north = there.transform_bounds(*self.edges, densify_pts=21)
+        width, reach = (east - west) % 360.0, (area.east - area.west) % 360.0 or 360.0
+        beside = (west - area.west) % 360.0 > reach and (area.west - west) % 360.0 > width
+        if beside or south > area.north or north < area.south:
+            made_for, here = _told(area.west, area.south, area.east, area.north), _told(west, south, east, north)
+            raise UsageError(f"{crs.name} is made for {made_for}, and the file lies at {here}: give another --crs")
 
     def _step_on(self, crs: CRS) -> float:
         """Spacing of this plan at its centre in another projection, rounded down to two digits."""
@@ -147,6 +163,10 @@ def _step(axis: Doubles) -> float:
 
 def _unit(crs: CRS) -> str:
     return str(crs.axis_info[0].unit_name)
+
+
+def _told(west: float, south: float, east: float, north: float) -> str:
+    return f"{south:.1f} to {north:.1f} degrees north, {west:.1f} to {east:.1f} east"
 
 
 def _no_place(crs: CRS) -> UsageError:

@@ -123,6 +123,19 @@ def test_what_is_no_map_is_refused(code: str) -> None:
         parse_crs(code)
 
 
+@pytest.mark.parametrize("code", ["EPSG:27700", "EPSG:32631", "EPSG:3413"])
+def test_a_map_of_elsewhere_is_refused(code: str) -> None:
+    with pytest.raises(UsageError, match=r"is made for .* -27.8 to -27.4 degrees north, 152.2 to 152.8 east"):
+        Plan.of(plane(np.ones((20, 20)))).on(parse_crs(code))
+
+
+def test_maps_that_cross_the_date_line_are_maps_of_both_sides() -> None:
+    for lon in (178.5, -178.5):
+        assert Plan.of(plane(np.ones((20, 20)), lat=-17.8, lon=lon)).on(parse_crs("EPSG:3832")).x.size > 15
+    with pytest.raises(UsageError, match="is made for"):
+        Plan.of(plane(np.ones((20, 20)), lat=-41.0, lon=10.0)).on(parse_crs("EPSG:2193"))
+
+
 def test_a_grid_without_sense_is_refused() -> None:
     plan, code = Plan.of(plane(np.ones((20, 20)))), parse_crs("EPSG:4326")
     for spacing, bounds in ((-1.0, None), (1e-6, None), (0.1, (153.0, -28.0, 152.0, -27.0)), (float("nan"), None)):
