@@ -49,7 +49,7 @@ docs: install
 # The README's picture: of the demo's forecast, with fewer colours.
 docs/images/forecast.png: demo
 	$(BIN)/python -c "from PIL import Image; \
-		Image.open('nowcast-demo/pictures/forecast.png').convert('RGB').quantize(48).save('$@', optimize=True)"
+		Image.open('nowcast-demo/pictures/forecast.png').convert('RGB').quantize(256, method=1).save('$@', optimize=True)"
 
 # DATA: the real volumes of data/README.md; what is not there is left out.
 DATA ?= $(or $(NOWCAST_DATA),$(wildcard ../shared/data))
