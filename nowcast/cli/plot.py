@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nowcast.radar import Site
     from nowcast.types import Forecast, GridSpec, VolumeSequence
 
-Kind = Literal["map", "level", "section", "panels", "animation", "gaussians", "all"]
+Kind = Literal["map", "level", "section", "panels", "animation", "difference", "probability", "gaussians", "all"]
 PAST_FRAMES = 4
 """Observed volumes before the initial time that a forecast's pictures show."""
 MANY_FRAMES = 6
@@ -45,6 +45,9 @@ def plot(
         str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where a section cuts, km east and north of the origin.")
     ] = None,
     lead: Annotated[list[float] | None, typer.Option(metavar="MINUTES", help="Lead time to draw; repeatable.")] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="DBZ", help="What the probabilities of an ensemble are of.")
+    ] = 35.0,
     obs: Annotated[
         Path | None, typer.Option(metavar="ARCHIVE", help="Observed volumes to draw beside a forecast.")
     ] = None,
@@ -57,13 +60,14 @@ def plot(
     clutter: ClutterOption = None,
     as_json: Json = False,
 ) -> None:
-    """Draw maps, levels, sections, panels of observed against forecast, animations and Gaussians.
+    """Draw maps, levels, sections, panels of observed against forecast and their differences, probabilities, animations
+    and Gaussians.
 
     Example: nowcast plot forecast.nc --obs archive/ --kind all -o pictures/
     """
     from nowcast.plot import Choices, target_of
 
-    chosen = Choices(tuple(level or ()), _parse_line(line), tuple(lead or ()), palette)
+    chosen = Choices(tuple(level or ()), _parse_line(line), tuple(lead or ()), threshold, palette)
     wanted = _kind_asked(kind, output, chosen)
     reader = _Reader(parse_time(at), frames, parse_site(site), clutter)
     done: list[dict[str, Any]] = []
@@ -139,7 +143,8 @@ def _draw(
     if own == "forecast":
         forecasts = [read_forecast(path) for path in group]
         observed = None if obs is None else reader.beside(forecasts[0], obs)
-        kinds = _kinds(kind, "section" if chosen.line else "panels", pictures.VOLUME_KINDS)
+        all_kinds = tuple(pictures.kinds_of(forecasts[0], observed))
+        kinds = _kinds(kind, "section" if chosen.line else "panels", all_kinds)
         return pictures.forecast_pictures(forecasts, observed, kinds, target, chosen), kinds
     if obs is not None:
         raise UsageError(f"--obs goes with a forecast, which {group[0]} is not: leave it out")

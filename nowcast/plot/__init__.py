@@ -1,10 +1,12 @@
 """Pictures of volumes, forecasts and Gaussians: functions from :mod:`nowcast.types` to figures and files."""
 
 from nowcast.plot.animate import write_animation
+from nowcast.plot.derived import plot_differences, plot_probabilities
 from nowcast.plot.gaussians import plot_gaussians
 from nowcast.plot.maps import plot_levels, plot_map
 from nowcast.plot.panels import leads_of, plot_panels, plot_times
 from nowcast.plot.pictures import (
+    FORECAST_KINDS,
     GAUSSIAN_KINDS,
     KINDS,
     VOLUME_KINDS,
@@ -12,6 +14,7 @@ from nowcast.plot.pictures import (
     Target,
     forecast_pictures,
     gaussian_pictures,
+    kinds_of,
     target_of,
     volume_pictures,
 )
@@ -20,6 +23,7 @@ from nowcast.plot.style import PALETTES, Palette, save_figure
 from nowcast.plot.tracks import plot_tracks
 
 __all__ = [
+    "FORECAST_KINDS",
     "GAUSSIAN_KINDS",
     "KINDS",
     "PALETTES",
@@ -30,11 +34,14 @@ __all__ = [
     "Target",
     "forecast_pictures",
     "gaussian_pictures",
+    "kinds_of",
     "leads_of",
+    "plot_differences",
     "plot_gaussians",
     "plot_levels",
     "plot_map",
     "plot_panels",
+    "plot_probabilities",
     "plot_section",
     "plot_times",
     "plot_tracks",

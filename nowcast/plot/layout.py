@@ -93,12 +93,12 @@ class Sheet:
         bar.set_label(scale.label, fontsize=TEXT_SIZE, labelpad=2 if orientation == "horizontal" else 5)
         axes.tick_params(labelsize=SMALL_SIZE, length=2.5)
 
-    def key(self, *, certain: bool = True) -> None:
+    def key(self, *, certain: bool = True, white: str = f"no echo (below {LEVELS_DBZ[0]} dBZ)") -> None:
         """In the lower right corner: what white and grey mean.
 
         ``certain=False`` is for volumes whose files do not tell "no echo" from "not observed".
         """
-        white = f"no echo (below {LEVELS_DBZ[0]} dBZ)" + ("" if certain else ", or not observed: the files do not tell")
+        white += "" if certain else ", or not observed: the files do not tell"
         handles = [
             Patch(facecolor=NO_ECHO, edgecolor="0.3", label=white),
             Patch(facecolor=NOT_OBSERVED, edgecolor="0.3", label="not observed"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from nowcast.errors import UsageError
 from nowcast.plot import animate, style
 from nowcast.plot.animate import write_animation
+from nowcast.plot.derived import plot_differences, plot_probabilities
 from nowcast.plot.frames import spread_indices
 from nowcast.plot.gaussians import plot_gaussians
 from nowcast.plot.maps import plot_levels, plot_map
@@ -19,8 +20,9 @@ from nowcast.types import FittedWindow, Forecast, VolumeSequence
 from nowcast.units import minutes
 
 VOLUME_KINDS = ("map", "level", "section", "panels", "animation")
+FORECAST_KINDS = (*VOLUME_KINDS, "difference", "probability")
 GAUSSIAN_KINDS = ("gaussians",)
-KINDS = (*VOLUME_KINDS, *GAUSSIAN_KINDS)
+KINDS = (*FORECAST_KINDS, *GAUSSIAN_KINDS)
 SUFFIXES = (*style.FORMATS, *animate.FORMATS)
 OTHER_SUFFIXES = (".bmp", ".eps", ".jpeg", ".jpg", ".tif", ".tiff", ".webp")
 MOST_SECTIONS = 3
@@ -38,6 +40,8 @@ class Choices:
         Where to cut; None for west to east through the deepest echo.
     leads_minutes
         Which leads of a forecast; empty for a choice by kind of picture.
+    threshold_dbz
+        What probabilities are of.
     palette
         ``"standard"`` or ``"safe"``.
     """
@@ -45,6 +49,7 @@ class Choices:
     levels_m: tuple[float, ...] = ()
     line: Line | None = None
     leads_minutes: tuple[float, ...] = ()
+    threshold_dbz: float = 35.0
     palette: Palette = "standard"
 
     def one_level(self, kind: str) -> float | None:
@@ -107,6 +112,13 @@ def volume_pictures(
     return _make(kinds, makers, target, "observed volumes")
 
 
+def kinds_of(forecast: Forecast, observed: VolumeSequence | None) -> list[str]:
+    """All pictures that there can be of a forecast."""
+    later = observed is not None and (observed.times > forecast.init_time).any()
+    lacking = ({"difference"} if not later else set()) | ({"probability"} if len(forecast.values) < 2 else set())
+    return [kind for kind in FORECAST_KINDS if kind not in lacking]
+
+
 def forecast_pictures(
     forecasts: Forecast | Sequence[Forecast],
     observed: VolumeSequence | None,
@@ -141,6 +153,18 @@ def forecast_pictures(
             path, observed=observed, forecast=first, level_m=level("animation"), palette=palette
         ),
     }
+    if observed is not None:
+        makers["difference"] = lambda path: save_figure(
+            plot_differences(first, observed, leads=leads or None, level_m=level("difference")), path
+        )
+    elif "difference" in kinds:
+        raise UsageError("a difference needs what was observed: give --obs ARCHIVE")
+    makers["probability"] = lambda path: save_figure(
+        plot_probabilities(
+            first, chosen.threshold_dbz, leads=leads or None, level_m=level("probability"), palette=palette
+        ),
+        path,
+    )
     if len(several) > 1 and tuple(kinds) != ("panels",):
         raise UsageError("several forecasts together make panels only: draw the other kinds file by file")
     lead = f"-{minutes(first.lead_times[last]):.0f}min"

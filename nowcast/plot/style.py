@@ -29,6 +29,7 @@ Palette = Literal["standard", "safe"]
 PALETTES: dict[str, str] = {"standard": "NWSRef", "safe": "HomeyerRainbow"}
 LEVELS_DBZ = np.arange(5, 80, 5)
 """Lower bounds of the reflectivity classes, dBZ; the last class is open."""
+LEVELS_PERCENT = np.array([5, 10, 20, 30, 40, 50, 60, 70, 80, 90])
 DIFFERENCES_DBZ = np.array([-12, -10, -8, -6, -4, -2, 2, 4, 6, 8, 10, 12])
 
 NO_ECHO = "#ffffff"
@@ -77,6 +78,20 @@ def difference_scale() -> ColourScale:
         under=colours[0], over=colours[-1], bad=NOT_OBSERVED
     )
     return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), "difference [dBZ]", "both", tuple(bounds.tolist()))
+
+
+@lru_cache(maxsize=2)
+def probability_scale(palette: Palette = "standard") -> ColourScale:
+    """Classes for a probability in per cent, white below the first; raises UsageError for an unknown palette."""
+    if palette not in PALETTES:
+        raise UsageError(f"no palette {palette!r}: choose one of {', '.join(PALETTES)}")
+    source = mpl.colormaps["YlGnBu" if palette == "standard" else "cividis_r"]
+    bounds = LEVELS_PERCENT
+    colours = [source((i + 0.7) / len(bounds)) for i in range(len(bounds))]
+    cmap = ListedColormap(colours[:-1], name=f"probability-{palette}").with_extremes(
+        under=NO_ECHO, over=colours[-1], bad=NOT_OBSERVED
+    )
+    return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), "probability [%]", "max", tuple(bounds.tolist()))
 
 
 def class_colours(scale: ColourScale) -> list[str]:

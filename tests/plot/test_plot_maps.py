@@ -7,8 +7,7 @@ from dataclasses import replace
 import helpers
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
+from plot_cases import colour_at, pixels
 
 from nowcast.errors import UsageError
 from nowcast.plot import plot_levels, plot_map
@@ -54,19 +53,6 @@ def forecast_of(sequence: VolumeSequence, leads: int = 3) -> Forecast:
     values = np.repeat(sequence.reflectivity[-1:], leads, axis=0)[None]
     times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
     return Forecast(sequence.times[-1], times, values, sequence.grid, "persistence")
-
-
-def pixels(figure: Figure) -> np.ndarray:
-    """``[H, W, 3]`` uint8 of a drawn figure."""
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
-
-
-def colour_at(figure: Figure, x_km: float, y_km: float, axes: int = 0) -> str:
-    """Colour of the pixel at a place of a map or section, as ``#rrggbb``."""
-    drawn = pixels(figure)
-    column, row = figure.axes[axes].transData.transform((x_km, y_km))
-    return to_hex(drawn[drawn.shape[0] - 1 - int(row), int(column)] / 255.0)
 
 
 @pytest.mark.parametrize("make", [wet, dry, missing, one_level, half_observed])

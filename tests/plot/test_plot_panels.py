@@ -8,26 +8,16 @@ import helpers
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from plot_cases import forecast_of, strips
 
 from nowcast.errors import UsageError
 from nowcast.plot import leads_of, plot_panels, plot_times
 from nowcast.plot.frames import match_tolerance_s
-from nowcast.types import Forecast, VolumeSequence
+from nowcast.types import VolumeSequence
 
 
 def cells(steps: int = 8) -> VolumeSequence:
     return helpers.moving_cells(helpers.small_grid((4, 16, 18)), steps=steps)
-
-
-def forecast_of(sequence: VolumeSequence, at: int, leads: int = 4, method: str = "persistence") -> Forecast:
-    values = np.repeat(sequence.reflectivity[at : at + 1], leads, axis=0)[None]
-    times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
-    return Forecast(sequence.times[at], times, values, sequence.grid, method)
-
-
-def strips(figure: Figure) -> list[str]:
-    figure.canvas.draw()
-    return [axes.texts[0].get_text() for axes in figure.axes if axes.texts and axes.get_visible()]
 
 
 def names(figure: Figure) -> list[str]:
