@@ -5,6 +5,7 @@ Fields with levels make a Cartesian volume (CVOL), others a composite (COMP) wit
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -98,7 +99,8 @@ def write_odim(
     if len(volume) != 1:
         raise UsageError(f"{path.name}: ODIM keeps volumes and maps apart: give --variables of one kind")
     time = _one_time(dataset, path)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("v108", "v110")) as file:
+    image = io.BytesIO()  # HDF5 itself takes the program down where a disk is full
+    with h5py.File(image, "w", libver=("v108", "v110")) as file:  # attributes beyond 64 KB need this
         file.attrs["Conventions"] = np.bytes_("ODIM_H5/V2_4")
         what = {"object": "CVOL" if True in volume else "COMP", "version": "H5rad 2.4", "source": source}
         _put(file, "what", {**what, **_clock(time, "date", "time")})
@@ -108,6 +110,8 @@ def write_odim(
         for number, (name, plane, values) in enumerate(_slices(fields), start=1):
             begin = _since(dataset, since) if name.startswith("rain_accumulation") else time
             _add(file.create_group(f"dataset{number}"), name, plane, values, begin, time, base)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(image.getbuffer())
 
 
 def _one_time(dataset: xr.Dataset, path: Path) -> np.datetime64:
@@ -161,7 +165,7 @@ def _add(
     if quantity.none_is_zero:
         stored = np.where(values == 0, UNDETECT, stored)
     stored = np.where(np.isnan(values), NODATA, stored).astype(np.float32)
-    image = data.create_dataset("data", data=stored, compression="gzip", compression_opts=6, shuffle=True)
+    image = data.create_dataset("data", data=stored, compression="gzip", compression_opts=2, shuffle=True)
     image.attrs["CLASS"], image.attrs["IMAGE_VERSION"] = np.bytes_("IMAGE"), np.bytes_("1.2")
 
 

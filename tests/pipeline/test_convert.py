@@ -369,3 +369,18 @@ def test_the_docs_tell_of_every_format_and_quantity() -> None:
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
     told = {name.strip("`| "): row[1:3] for row in rows for name in row[0].split(", ")}
     assert told == {name: [quantity.name, quantity.product] for name, quantity in QUANTITIES.items()}
+
+
+def test_what_thousands_of_inputs_tell_fits_into_each_format(tmp_path: Path) -> None:
+    facts = {"input_sha256": {f"volume_{k:04}.h5": "0123456789abcdef" * 4 for k in range(1500)}}
+    write_products(forecast(), tmp_path / "p.nc", ProductConfig(names=("column_maximum",)), facts=facts)
+    made(tmp_path / "p.nc", "-o", tmp_path / "{time}.h5")
+    with h5py.File(tmp_path / "20200101T001000Z.h5") as file:
+        assert json.loads(file["how"].attrs["provenance"])["input_sha256"] == facts["input_sha256"]
+    pytest.importorskip("rasterio")
+    pytest.importorskip("zarr")
+    made(tmp_path / "p.nc", "-o", tmp_path / "p.zarr")
+    assert json.loads(opened(tmp_path / "p.zarr").attrs["provenance"])["input_sha256"] == facts["input_sha256"]
+    made(tmp_path / "p.nc", "-o", tmp_path / "p.tif")
+    with pytest.importorskip("rasterio").open(tmp_path / "p.tif") as file:
+        assert json.loads(file.tags()["PROVENANCE"])["input_sha256"] == facts["input_sha256"]
