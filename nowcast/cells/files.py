@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nowcast.cells.track import Ahead, Cell
 from nowcast.errors import UsageError
 from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
+from nowcast.io.cf import global_attributes
 from nowcast.types import GridSpec
 from nowcast.units import iso_utc
 
@@ -26,8 +27,18 @@ _SEEN = ("area_km2", "max_dbz", "top_m", "vil_kg_m2", "east_ms", "north_ms", "gr
 COLUMNS = (*_PLACE, *_SEEN, "lead_minutes", "spread_m")
 
 
-def write_cells(cells: Sequence[Sequence[Cell]], ahead: Sequence[Ahead], grid: GridSpec, path: Path) -> None:
+def write_cells(
+    cells: Sequence[Sequence[Cell]],
+    ahead: Sequence[Ahead],
+    grid: GridSpec,
+    path: Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    history: str = "",
+) -> None:
     """Write cells by time and where those of the last time go, as the name of the file says; atomically.
+
+    GeoJSON has ``source``, ``history`` and, of ``facts``, ``provenance`` beside its features; CSV has its rows alone.
 
     Raises UsageError for another suffix, OutputError when the file cannot be written.
     """
@@ -44,7 +55,9 @@ def write_cells(cells: Sequence[Sequence[Cell]], ahead: Sequence[Ahead], grid: G
     features = [_feature("Polygon", [outline], facts) for outline, facts in zip(outlines, seen, strict=True)]
     features += [_feature("Point", [facts["lon"], facts["lat"]], facts) for facts in expected]
     features += _tracks(seen, expected)
-    atomic_write_text(path, json_text({"type": "FeatureCollection", "features": features}))
+    told = {key: value for key, value in global_attributes("", "", history).items() if key in ("source", "history")}
+    whole = {"type": "FeatureCollection", **told, "provenance": dict(facts or {}), "features": features}
+    atomic_write_text(path, json_text(whole))
 
 
 def cell_facts(cell: Cell, project: Proj) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import counted, print_json, print_note, print_result
+from nowcast.cli.console import command_line, counted, print_json, print_note, print_result
 from nowcast.cli.options import Json, ModelOption, parse_model
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -60,7 +60,7 @@ def cells(
 
             save_figure(plot_tracks(run.gaussians, run.cells, run.ahead), path)
         else:
-            write_cells(run.cells, run.ahead, run.gaussians.grid, path)
+            write_cells(run.cells, run.ahead, run.gaussians.grid, path, facts=run.facts, history=command_line())
         if not as_json:
             print_result(str(path))
     ids = {cell.id for now in run.cells for cell in now}

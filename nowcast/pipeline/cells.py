@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import nowcast
 from nowcast.cells import Ahead, Cell, CellConfig, forecast_tracks, track_cells
 from nowcast.errors import UsageError
 from nowcast.gaussians import advect
+from nowcast.io.atomic import file_digest
 from nowcast.io.gaussians import read_windows
+from nowcast.pipeline.digests import digests
 from nowcast.types import REFLECTIVITY, GaussianSequence, GaussianSet
 
 
 @dataclass(frozen=True)
 class CellRun:
-    """The cells by time, and where those of the last time go."""
+    """The cells by time, where those of the last time go, and what all this was made from."""
 
     gaussians: GaussianSequence
     cells: list[list[Cell]]
     ahead: list[Ahead]
+    facts: dict[str, Any]
 
 
 def run_cells(
@@ -46,11 +51,14 @@ def run_cells(
         raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
     gaussians = read_windows(source, last=1)[-1].gaussians.with_channels((REFLECTIVITY,))
     cells = track_cells(gaussians, config)
+    facts: dict[str, Any] = {"version": nowcast.__version__, "input_sha256": digests([source]), "cells": asdict(config)}
     if not lead_minutes:
-        return CellRun(gaussians, cells, [])
+        return CellRun(gaussians, cells, [], facts)
     leads = (60.0 * np.asarray(lead_minutes)).tolist()
     one, ensemble = _forecast(gaussians, leads, model, members, seed)
-    return CellRun(gaussians, cells, forecast_tracks(cells[-1], gaussians.at(-1), leads, one, ensemble))
+    if model is not None:
+        facts |= {"model": model.name, "model_sha256": file_digest(model), "members": members, "seed": seed}
+    return CellRun(gaussians, cells, forecast_tracks(cells[-1], gaussians.at(-1), leads, one, ensemble), facts)
 
 
 def _forecast(

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+import nowcast
 from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import check_writable
 from nowcast.io.gaussians import read_windows
+from nowcast.pipeline.digests import digests
 from nowcast.plot.splats import check_exporter, write_splats
+from nowcast.types import FittedWindow
+from nowcast.units import iso_utc
 
 SUFFIX = ".ply"
 
@@ -49,14 +53,21 @@ def export_fit(fits: Path | str, target: Path | str) -> list[Path]:
         chosen = {target: (newest, newest.inputs - 1)}
     else:
         chosen = {target / _name(w.gaussians.times[t]): (w, t) for w in read_windows(fits) for t in range(w.inputs)}
+    inputs = [f"{name} sha256 {digest}" for name, digest in digests([Path(fits)]).items()]
+    made_by = [f"nowcast {nowcast.__version__}", *inputs]
     written = [
         path
         for path, (window, t) in sorted(chosen.items())
-        if write_splats(window.gaussians.at(t), window.gaussians.grid, path)
+        if write_splats(window.gaussians.at(t), window.gaussians.grid, path, [*made_by, _place(window, t)])
     ]
     if not written:
         raise InputError(f"there is no echo in {fits} to write to {target}")
     return written
+
+
+def _place(window: FittedWindow, t: int) -> str:
+    grid = window.gaussians.grid
+    return f"valid {iso_utc(window.gaussians.times[t])}, origin {grid.origin_lat:g} north {grid.origin_lon:g} east"
 
 
 def _name(time: np.datetime64) -> str:

@@ -85,7 +85,8 @@ def products_beside(forecast: Forecast, output: Path, config: ProductConfig, his
         return []
     path = output.with_suffix(".products.nc")
     try:
-        facts: dict[str, Any] = {"input_files": [output.name], "forecast": dict(forecast.provenance)}
+        made_from = {"input_files": [output.name], "input_sha256": input_digests(output, ())}
+        facts: dict[str, Any] = {**made_from, "forecast": dict(forecast.provenance)}
         write_products(forecast, path, config, facts=facts, history=history)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong with a product, the forecast stays
         logger.warning("%s was not made: %s", path, str(error) or type(error).__name__)

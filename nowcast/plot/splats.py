@@ -8,6 +8,7 @@ of degree 0, and its amplitude over 70 dBZ as opacity: strong echo hides what is
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def check_exporter(path: Path) -> None:
         )
 
 
-def write_splats(gaussians: GaussianSet, grid: GridSpec, path: Path | str) -> int:
+def write_splats(gaussians: GaussianSet, grid: GridSpec, path: Path | str, comments: Sequence[str] = ()) -> int:
     """Write the Gaussians of one time as splats; returns how many, and writes nothing where there is none.
 
     Idle and negative Gaussians are left out, and so are those fainter than a viewer draws or where the reconstruction
@@ -52,6 +53,8 @@ def write_splats(gaussians: GaussianSet, grid: GridSpec, path: Path | str) -> in
         Where the reflectivity at the centres is looked up, at the nearest voxel.
     path
         File to write, whole or not at all.
+    comments
+        Lines for its header.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def write_splats(gaussians: GaussianSet, grid: GridSpec, path: Path | str) -> in
     count = len(splats["means"])
     if count:
         with atomic_path(path) as temporary:
-            temporary.write_bytes(export_splats(**splats, format="ply"))
+            magic, coding, rest = export_splats(**splats, format="ply").split(b"\n", 2)
+            told = [f"comment {' '.join(line.split())}".encode() for line in comments]
+            temporary.write_bytes(b"\n".join([magic, coding, *told, rest]))
     return count
 
 

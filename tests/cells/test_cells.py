@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from nowcast.cells import Cell, CellConfig, track_cells
 from nowcast.cli import app
 from nowcast.gaussians import FitConfig, fit_sequence
+from nowcast.io.atomic import file_digest
 from nowcast.io.gaussians import write_windows
 from nowcast.types import FittedWindow, GaussianSequence, VolumeSequence
 
@@ -136,7 +137,10 @@ def test_command_writes_geojson_and_csv(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, call)
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["cells"] == [5] * 5
-    features = json.loads(files[0].read_text())["features"]
+    whole = json.loads(files[0].read_text())
+    features = whole["features"]
+    assert whole["provenance"]["input_sha256"] == {"fits.nc": file_digest(tmp_path / "fits.nc")}
+    assert whole["source"].startswith("nowcast ") and whole["history"]
     kinds = [feature["properties"]["kind"] for feature in features]
     assert [kinds.count(kind) for kind in ("cell", "forecast", "track")] == [25, 10, 5]
     outline = np.array(features[0]["geometry"]["coordinates"][0])

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from nowcast.cli import app
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import render
+from nowcast.io.atomic import file_digest
 from nowcast.io.gaussians import as_stored, write_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline.export import export_fit
@@ -99,6 +100,8 @@ def test_the_newest_input_or_every_one(tmp_path: Path) -> None:
     newest = read_ply(tmp_path / "storm.ply")
     write_splats(newer.at(2), GRID, tmp_path / "direct.ply")
     assert (newest == read_ply(tmp_path / "direct.ply")).all()
+    told = (tmp_path / "storm.ply").read_bytes().split(b"end_header")[0].decode()
+    assert f"comment fit.nc sha256 {file_digest(fits)}\n" in told and "comment valid 2020-01-01T00:40:00Z" in told
     written = export_fit(fits, tmp_path / "storms")
     assert [p.name for p in written] == [f"20200101T00{m}000.ply" for m in range(5)]
     assert (read_ply(written[-1]) == newest).all()
