@@ -29,6 +29,7 @@ from nowcast.cli.grid import grid
 from nowcast.cli.info import info
 from nowcast.cli.plot import plot
 from nowcast.cli.products import products
+from nowcast.cli.serve import serve
 from nowcast.cli.simulate import simulate
 from nowcast.cli.status import status
 from nowcast.cli.train import train
@@ -99,6 +100,7 @@ _COMMANDS = (
     simulate,
     batch,
     status,
+    serve,
 )
 for command in _COMMANDS:
     app.command()(command)

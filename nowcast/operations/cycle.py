@@ -93,6 +93,7 @@ class Cycle:
         self.how_it_ended: tuple[str, int, str | None] | None = None
         self.feed = Feed({}, [])
         self.made: dict[str, dict[str, Any]] = {}
+        self.observed: list[str] = []
         self.published: Published | None = None
         self.site = job.site.name or job.name
         self.reading: Path | None = None
@@ -224,6 +225,8 @@ class Cycle:
                 self._took(which)
                 if which == "forecast":
                     self._publish("forecast", answer["fallback_reason"])
+            case "observed", (path,):
+                self.observed = [path]
             case "scores", (scores,):
                 self.status.scores = scores
                 self.status.warnings += [scores["warning"]] if scores.get("warning") else []
@@ -257,7 +260,7 @@ class Cycle:
         self._keep_baseline(cycle)
         if self.job.output.pictures and not made["pictures"]:
             self._warn(f"{cycle} is published without a picture")
-        files = [Path(file) for file in (made["output"], *made["products"], *made["pictures"])]
+        files = [Path(file) for file in (made["output"], *made["products"], *self.observed, *made["pictures"])]
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
         folder = self.job.output.root / self.published.folder
         self.status.outputs = [file | {"path": str(folder / file["path"])} for file in self.published.facts["outputs"]]

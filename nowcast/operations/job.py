@@ -126,6 +126,8 @@ class Output:
         A link to the newest cycle, without a time; empty for none.
     pictures
         Whether the forecast is drawn as well.
+    observed
+        Whether the volumes that the forecast started from are published beside it.
     keep_free
         A cycle does not start with less room than this on the disk.
     """
@@ -135,6 +137,7 @@ class Output:
     name: str = "forecast"
     latest: str = "{site}/latest"
     pictures: bool = True
+    observed: bool = True
     keep_free: Size = 500_000_000
 
     def __post_init__(self) -> None:

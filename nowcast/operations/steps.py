@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Iterable
@@ -11,10 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from nowcast import units
-from nowcast.errors import InputError
+from nowcast.errors import InputError, OutputError
 from nowcast.io.atomic import file_digest
+from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
+from nowcast.operations.publish import OBSERVED
 from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
@@ -27,6 +30,8 @@ from nowcast.radar import Site
 from nowcast.types import VolumeSequence
 from nowcast.units import iso_utc
 from nowcast.weights import checkpoint
+
+logger = logging.getLogger(__name__)
 
 KEPT_VOLUMES = 16
 LIKELY_STEP_MINUTES, LONGEST_STEP_MINUTES = 5.0, 15.0
@@ -104,12 +109,25 @@ class Steps:
         newest = self.volumes.times[-1]
         self.reporter.tell("cycle", iso_utc(newest), self.radar, list(self.volumes.sources))
         self._check(newest)
+        self._keep_observed()
 
     def make_fallback(self) -> None:
         """Before anything that may fail: the Lagrangian extrapolation, ready to be published."""
         request = replace(self._request(), fallback=FALLBACK_REASON)
         run = run_forecast(request, self._file("fallback"), history=self.plan.history, volumes=self.volumes)
         self.reporter.tell("made", "fallback", run.answer())
+
+    def _keep_observed(self) -> None:
+        """Put aside what the forecast starts from; it comes out without where that fails."""
+        if not self.job.output.observed:
+            return
+        file = self._file("observed").with_suffix(OBSERVED)
+        try:
+            write_volumes(self.volumes, file, history=self.plan.history)
+        except OutputError as error:
+            logger.warning("the observed volumes are not published: %s", error)
+        else:
+            self.reporter.tell("observed", str(file))
 
     def make_forecast(self) -> None:
         """The forecast that the job asks for, or the next simpler one where the model or the fit fails."""

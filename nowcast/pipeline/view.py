@@ -51,6 +51,8 @@ def view_contents(
     UsageError
         The options do not fit what it holds.
     """
+    if not source.exists():
+        raise InputError(f"{source} does not exist: expected a forecast, volumes, or a folder of radar files")
     kind = cf.kind_of(source)
     if kind in (gaussians.KIND, "products"):
         what = "Gaussians: `nowcast plot` draws them" if kind == gaussians.KIND else "products"

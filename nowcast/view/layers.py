@@ -13,7 +13,7 @@ from nowcast.plot.style import LEVELS_DBZ, PALETTES, class_colours, reflectivity
 from nowcast.view.codes import DBZ, Coding
 
 BEST, MEAN, CHANCE = "forecast", "mean", "chance"
-GROUPS = {BEST: "Reflectivity and products", MEAN: "Ensemble mean", CHANCE: "Share of the members"}
+GROUPS = {BEST: "Reflectivity and products", MEAN: "Ensemble mean", CHANCE: "Share of the members, in the column"}
 
 
 @dataclass(frozen=True)
@@ -138,12 +138,15 @@ PRODUCTS = (
 
 def volume_layers(group: str = BEST) -> list[Layer]:
     """What the page takes from a volume itself."""
+    of = "Mean: " if group == MEAN else ""
     return [
-        Layer(f"{group}-column", "Column maximum", "column", "dbz", group),
-        Layer(f"{group}-level", "Level", "level", "dbz", group),
+        Layer(f"{group}-column", f"{of}Column maximum", "column", "dbz", group),
+        Layer(f"{group}-level", f"{of}Level", "level", "dbz", group),
     ]
 
 
 def chance_layers() -> list[Layer]:
     """How many members reach a threshold anywhere in the column."""
-    return [Layer(f"chance{dbz:g}", f"Column reaches {dbz:g} dBZ", "plane", "share", CHANCE) for dbz in THRESHOLDS_DBZ]
+    return [
+        Layer(f"chance{dbz:g}", f"Members reaching {dbz:g} dBZ", "plane", "share", CHANCE) for dbz in THRESHOLDS_DBZ
+    ]

@@ -33,7 +33,7 @@ vec3 lit(vec3 p, vec3 base, vec3 ray) {
   if (size < 1e-6) return base;
   normal /= size;
   vec3 sun = normalize(vec3(-0.45, -0.35, 0.85) - 0.4 * ray);
-  return base * (0.42 + 0.58 * max(dot(normal, sun), 0.0)) + 0.10 * pow(max(dot(reflect(ray, normal), sun), 0.0), 24.0);
+  return base * (0.55 + 0.5 * max(dot(normal, sun), 0.0)) + 0.10 * pow(max(dot(reflect(ray, normal), sun), 0.0), 24.0);
 }
 
 void main() {
@@ -58,7 +58,7 @@ void main() {
       float value = t > end ? 0.0 : dbz(p);
       if (cloud) {
         if (value >= least) {
-          float share = 1.0 - exp(-stepLength * 1.5 * exp(0.085 * (value - 20.0)));
+          float share = 1.0 - exp(-stepLength * 4.0 * exp(0.085 * (value - 20.0)));
           sum += left * share * lit(p, classOf(value), ray);
           left *= 1.0 - share;
         }

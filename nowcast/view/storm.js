@@ -2,7 +2,7 @@
 
 const FOCAL = 2.2;
 const SHELLS_DBZ = [35, 45, 55];
-const OPACITIES = [0.16, 0.35, 0.65, 1];
+const OPACITIES = [0.13, 0.3, 0.65, 1];
 
 class Storm {
   constructor(canvas, overlay) {

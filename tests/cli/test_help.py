@@ -29,6 +29,7 @@ COMMANDS = (
     "simulate",
     "batch",
     "status",
+    "serve",
 )
 
 

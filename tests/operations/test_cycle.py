@@ -24,7 +24,7 @@ def test_a_cycle_is_published_with_a_manifest_that_holds(desk: Desk) -> None:
     folder = desk.out / "SIMR" / "20240115_0415"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["cycle"] == status["cycle"] and manifest["state"] == "done"
-    assert sorted(path.name for path in folder.iterdir()) == ["forecast.nc", "manifest.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["forecast.nc", "forecast.observed.nc", "manifest.json"]
     for told, file in zip(status["outputs"], manifest["outputs"], strict=True):
         assert told["path"] == str(folder / file["path"]) and told["sha256"] == file["sha256"]
         assert hashlib.sha256((folder / file["path"]).read_bytes()).hexdigest() == file["sha256"]
@@ -42,7 +42,7 @@ def test_products_are_published_with_the_forecast(desk: Desk) -> None:
     status = desk.batch()
     folder = desk.out / "SIMR" / "20240115_0410"
     names = [Path(file["path"]).name for file in status["outputs"]]
-    assert names == ["forecast.nc", "forecast.products.nc"] and status["state"] == "done"
+    assert names == ["forecast.nc", "forecast.products.nc", "forecast.observed.nc"] and status["state"] == "done"
     with xr.open_dataset(folder / "forecast.products.nc") as found:
         top = np.fmax.reduce(read_forecast(folder / "forecast.nc").values[0], axis=1)
         np.testing.assert_allclose(found["column_maximum"], top, atol=0.01)

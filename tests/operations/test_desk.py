@@ -165,7 +165,7 @@ def test_retention_spares_what_was_changed_and_follows_no_link(desk: Desk) -> No
     desk.configure(retention={"age": 0})
     desk.deliver(3)
     desk.batch()
-    assert (edited / "forecast.nc").read_bytes() == b"edited" and len(list((desk.folder / "kept").iterdir())) == 2
+    assert (edited / "forecast.nc").read_bytes() == b"edited" and len(list((desk.folder / "kept").iterdir())) == 3
     assert "changed by somebody else" in " ".join(line["message"] for line in desk.log)
 
 
