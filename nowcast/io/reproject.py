@@ -25,6 +25,8 @@ METHODS = ("nearest", "bilinear")
 MOST_CELLS = 10**8
 NONE_IS_ZERO = frozenset({"dBZ", "m", "mm", "mm h-1", "kg m-2", "g m-3"})
 """Units of quantities of which 0 says that there is nothing: no echo, no top, no rain."""
+BESIDE_DEG = 6.0
+"""So far beside the area that a projection is made for it still serves: a zone of UTM's."""
 KIND = "reprojected"
 MAPS = ("volumes", "forecast", "products", KIND)
 """The kinds of files that hold fields on a map, and nothing else that a place belongs to."""
@@ -127,8 +129,9 @@ class Plan:
         there = Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
         west, south, east, north = there.transform_bounds(*self.edges, densify_pts=21)
         width, reach = (east - west) % 360.0, (area.east - area.west) % 360.0 or 360.0
-        beside = (west - area.west) % 360.0 > reach and (area.west - west) % 360.0 > width
-        if beside or south > area.north or north < area.south:
+        first, reach = area.west - BESIDE_DEG, reach + 2 * BESIDE_DEG
+        beside = reach < 360.0 and (west - first) % 360.0 > reach and (first - west) % 360.0 > width
+        if beside or south > area.north + BESIDE_DEG or north < area.south - BESIDE_DEG:
             made_for, here = _told(area.west, area.south, area.east, area.north), _told(west, south, east, north)
             raise UsageError(f"{crs.name} is made for {made_for}, and the file lies at {here}: give another --crs")
 

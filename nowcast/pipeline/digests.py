@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from nowcast.io.atomic import file_digest
@@ -23,5 +24,12 @@ def input_digests(source: Path, names: Sequence[str]) -> dict[str, str]:
 
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of each file that is there, by its name."""
-    found = {path.name: file_digest(path) for path in dict.fromkeys(paths)}
-    return {name: digest for name, digest in found.items() if digest is not None}
+    there = [path for path in dict.fromkeys(paths) if path.is_file()]
+    return {path.name: _digest(path, path.stat().st_size, path.stat().st_mtime_ns) for path in there}
+
+
+@lru_cache(maxsize=10_000)
+def _digest(path: Path, size: int, modified_ns: int) -> str:
+    """Of a file of this size and age: an evaluation asks for each as often as there are forecasts from it."""
+    digest = file_digest(path)
+    return digest or ""

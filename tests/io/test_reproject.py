@@ -129,6 +129,13 @@ def test_a_map_of_elsewhere_is_refused(code: str) -> None:
         Plan.of(plane(np.ones((20, 20)))).on(parse_crs(code))
 
 
+def test_the_next_zone_will_do() -> None:
+    for code in ("EPSG:32755", "EPSG:32756", "EPSG:32757"):
+        assert Plan.of(plane(np.ones((20, 20)))).on(parse_crs(code)).spacing == pytest.approx((2500, 2500), rel=0.05)
+    with pytest.raises(UsageError):
+        Plan.of(plane(np.ones((20, 20)))).on(parse_crs("EPSG:32754"))
+
+
 def test_maps_that_cross_the_date_line_are_maps_of_both_sides() -> None:
     for lon in (178.5, -178.5):
         assert Plan.of(plane(np.ones((20, 20)), lat=-17.8, lon=lon)).on(parse_crs("EPSG:3832")).x.size > 15
