@@ -20,6 +20,8 @@ def main(folder: str) -> None:
         "nowcast/py.typed",
         "nowcast/cli/__init__.py",
         "nowcast/weights/default.safetensors",
+        "nowcast/view/page.html",
+        "nowcast/view/app.js",
         "nowcast_kernels/voxelize/__init__.py",
     ):
         if needed not in names:

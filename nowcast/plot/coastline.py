@@ -35,7 +35,7 @@ def coastlines(grid: GridSpec) -> tuple[Points, ...]:
             near = _inside(points, box, 0.0)
             # One point more on either side, for straight borders have few; not the far ones of a long coast, which
             # have no sensible place in the grid's plane.
-            near |= (np.convolve(near, (1, 1, 1), "same") > 0) & _inside(points, box, FAR_DEG)
+            near |= (np.convolve(near, (1, 1, 1))[1:-1] > 0) & _inside(points, box, FAR_DEG)
             for stretch in np.split(np.arange(len(points)), np.flatnonzero(np.diff(near)) + 1):
                 if near[stretch[0]] and len(stretch) > 1:
                     lines.append(to_km(grid, points[stretch, 0], points[stretch, 1]))

@@ -162,7 +162,7 @@ def _denser(line: np.ndarray) -> np.ndarray:
     return np.column_stack([np.interp(at, np.arange(len(line)), values) for values in line.T])
 
 
-@pytest.mark.parametrize(("lat", "lon"), [(-17.0, 179.9), (89.5, 10.0), (60.0, 360.0)])
+@pytest.mark.parametrize(("lat", "lon"), [(-17.0, 179.9), (89.5, 10.0), (60.0, 360.0), (35.0, -97.0)])
 def test_coasts_anywhere_on_earth(lat: float, lon: float) -> None:
     grid = GridSpec(lat, lon, (1, 60, 60), (1000.0, -147_500.0, -147_500.0), (500.0, 5000.0, 5000.0))
     assert all(np.isfinite(line).all() and np.abs(line).max() < 1500.0 for line in coastlines(grid))
