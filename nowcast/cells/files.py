@@ -18,6 +18,7 @@ from nowcast.errors import UsageError
 from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
 from nowcast.io.cf import global_attributes
+from nowcast.projection import plane
 from nowcast.types import GridSpec
 from nowcast.units import iso_utc
 
@@ -44,7 +45,7 @@ def write_cells(
     """
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"cells are written as {', '.join(FORMATS)}: {path.name} is none of these")
-    project = Proj(proj="aeqd", lat_0=grid.origin_lat, lon_0=grid.origin_lon, ellps="WGS84")
+    project = plane(grid.origin_lat, grid.origin_lon)
     last = cells[-1][0].time if cells and cells[-1] else None
     seen = [cell_facts(cell, project) for now in cells for cell in now]
     expected = [facts for track in ahead for facts in _ahead_facts(track, last, project)]

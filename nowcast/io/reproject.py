@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nowcast.errors import UsageError
 from nowcast.io import cf
+from nowcast.projection import plane_crs
 from nowcast.types import Float32
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def crs_of(dataset: xr.Dataset) -> CRS:
     if "crs_wkt" in mapping:
         return CRS.from_wkt(mapping["crs_wkt"])
     lat, lon = (float(mapping[f"{name}_of_projection_origin"]) for name in ("latitude", "longitude"))
-    return CRS.from_dict({"proj": "aeqd", "lat_0": lat, "lon_0": lon, "datum": "WGS84", "units": "m"})
+    return plane_crs(lat, lon)
 
 
 def parse_crs(text: str) -> CRS:

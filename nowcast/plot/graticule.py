@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from nowcast.projection import plane
 from nowcast.types import GridSpec
 
 Extent = tuple[float, float, float, float]
@@ -36,16 +37,14 @@ def graticule(grid: GridSpec, extent_km: Extent) -> tuple[GraticuleLine, ...]:
     lon, lat = to_degrees(grid, x, y)
     if np.abs(lat).max() > POLAR_DEG:
         return ()
-    # Degrees east of the origin never jump at the date line.
-    east_of = (lon - grid.origin_lon + 180.0) % 360.0 - 180.0 + grid.origin_lon
-    lat_step, lon_step = _step(np.ptp(lat)), _step(np.ptp(east_of))
+    lat_step, lon_step = _step(np.ptp(lat)), _step(np.ptp(lon))
     lines = []
-    along = np.linspace(east_of.min(), east_of.max(), 61)
+    along = np.linspace(lon.min(), lon.max(), 61)
     for value in _multiples(lat.min(), lat.max(), lat_step):
         points = to_km(grid, along, np.full_like(along, value))
         lines.append(_line(points, _degrees(value, "N", "S"), True, extent_km))
     along = np.linspace(lat.min(), lat.max(), 61)
-    for value in _multiples(east_of.min(), east_of.max(), lon_step):
+    for value in _multiples(lon.min(), lon.max(), lon_step):
         points = to_km(grid, np.full_like(along, value), along)
         lines.append(_line(points, _degrees((value + 180.0) % 360.0 - 180.0, "E", "W"), False, extent_km))
     return tuple(lines)
@@ -65,21 +64,19 @@ def _line(points: NDArray[np.float64], name: str, is_parallel: bool, extent: Ext
 
 
 def to_degrees(grid: GridSpec, x_km: NDArray[np.float64], y_km: NDArray[np.float64]) -> tuple[np.ndarray, np.ndarray]:
-    """Longitude and latitude of points in the grid's plane."""
-    lon, lat = _projection(grid.origin_lat, grid.origin_lon)(x_km * 1e3, y_km * 1e3, inverse=True)
-    return np.asarray(lon), np.asarray(lat)
+    """Longitude, as :func:`beside` has it, and latitude of points in the grid's plane."""
+    lon, lat = plane(grid.origin_lat, grid.origin_lon)(x_km * 1e3, y_km * 1e3, inverse=True)
+    return beside(np.asarray(lon), grid), np.asarray(lat)
+
+
+def beside(lon: NDArray[np.float64], grid: GridSpec) -> NDArray[np.float64]:
+    """Longitudes counted on from that of the grid's origin: they do not jump at the date line."""
+    return grid.origin_lon + (lon - grid.origin_lon + 180.0) % 360.0 - 180.0
 
 
 def to_km(grid: GridSpec, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.float64]:
     """``[P, 2]`` points (x, y) in km of longitudes and latitudes."""
-    return np.column_stack(_projection(grid.origin_lat, grid.origin_lon)(lon, lat)) / 1e3
-
-
-@lru_cache(maxsize=16)
-def _projection(lat: float, lon: float):  # type: ignore[no-untyped-def]
-    from pyproj import Proj
-
-    return Proj(proj="aeqd", lat_0=lat, lon_0=lon, ellps="WGS84")
+    return np.column_stack(plane(grid.origin_lat, grid.origin_lon)(lon, lat)) / 1e3
 
 
 def _step(span: float) -> float:

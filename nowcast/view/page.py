@@ -94,8 +94,6 @@ def _grid(grid: GridSpec) -> dict[str, Any]:
     extent = extent_km(grid)
     x, y = np.meshgrid(np.linspace(*extent[:2], PLACES), np.linspace(*extent[2:], PLACES))
     lon, lat = to_degrees(grid, x.ravel(), y.ravel())
-    # Degrees east of the origin never jump at the date line.
-    east_of = (lon - grid.origin_lon + 180.0) % 360.0 - 180.0 + grid.origin_lon
     lines = graticule(grid, extent)
     return {
         "shape": grid.shape,
@@ -103,7 +101,7 @@ def _grid(grid: GridSpec) -> dict[str, Any]:
         "extent": extent,
         "origin": origin_text(grid),
         "datum": datum(grid),
-        "places": {"count": PLACES, "lon": np.round(east_of, 5), "lat": np.round(lat, 5)},
+        "places": {"count": PLACES, "lon": np.round(lon, 5), "lat": np.round(lat, 5)},
         "coast": [np.round(line, 2).ravel() for line in coastlines(grid)],
         "graticule": [
             {"points": np.round(line.points_km, 2).ravel(), "name": line.name, "parallel": line.is_parallel}
