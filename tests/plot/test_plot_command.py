@@ -61,10 +61,12 @@ def test_all_kinds_of_a_forecast_beside_observations(
     out = tmp_path / "out"
     plot([forecast_file], output=out, kind="all", obs=volume_file, as_json=True)
     answer = json.loads(capsys.readouterr().out)
-    assert [picture["kind"] for picture in answer["pictures"]] == ["map", "level", "section", "panels", "animation"]
+    kinds = ["map", "level", "section", "panels", "animation", "difference"]
+    assert [picture["kind"] for picture in answer["pictures"]] == kinds
     assert {Path(path).name for path in answer["outputs"]} == drawn(out)
     assert drawn(out) == {
         "fc-map-30min.png", "fc-level-30min.png", "fc-section.png", "fc-panels.png", "fc-animation.gif",
+        "fc-difference.png",
     }  # fmt: skip
 
 
