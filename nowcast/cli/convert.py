@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import command_line, counted, print_json, print_note, print_result
-from nowcast.cli.options import Json, given
+from nowcast.cli.options import Json, given, parse_four
 
 
 def convert(
@@ -62,7 +62,8 @@ def convert(
     from nowcast.pipeline.convert import convert as run_convert
 
     names = tuple(name.strip() for name in variables.split(",")) if variables else ()
-    options = given(crs=crs, spacing=spacing, bounds=_bounds(bounds), method=method, odim_source=odim_source)
+    edges = None if bounds is None else parse_four(bounds, "--bounds", "W,S,E,N", "129,-14,133,-10")
+    options = given(crs=crs, spacing=spacing, bounds=edges, method=method, odim_source=odim_source)
     run = run_convert(ConvertRequest(source, output, names, **options), history=command_line())
     if as_json:
         print_json(run.answer())
@@ -72,15 +73,3 @@ def convert(
     for reason in dict.fromkeys(run.left_out.values()):
         print_note(f"left out: {', '.join(n for n, r in run.left_out.items() if r == reason)}: {reason}")
     print_note(f"{counted(len(run.outputs), 'file')} of {counted(len(run.variables), 'field')}")
-
-
-def _bounds(text: str | None) -> tuple[float, ...] | None:
-    """``W,S,E,N`` as numbers; raises typer.BadParameter when it is none."""
-    if text is None:
-        return None
-    try:
-        west, south, east, north = (float(number) for number in text.split(","))
-    except ValueError as error:
-        hint = f"expected W,S,E,N such as --bounds=129,-14,133,-10, got {text!r}"
-        raise typer.BadParameter(hint, param_hint="--bounds") from error
-    return west, south, east, north

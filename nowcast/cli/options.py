@@ -158,6 +158,16 @@ DaskOption = Annotated[
 Leads = Annotated[int | None, typer.Option("--leads", min=1, metavar="N", help="Number of lead times. [6]")]
 
 
+def parse_four(text: str, option: str, form: str, example: str) -> tuple[float, float, float, float]:
+    """Four numbers with commas between; raises typer.BadParameter when they are none."""
+    try:
+        a, b, c, d = (float(part) for part in text.split(","))
+    except ValueError as error:
+        hint = f"expected {form} such as {option}={example}, got {text!r}"
+        raise typer.BadParameter(hint, param_hint=option) from error
+    return a, b, c, d
+
+
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given; the others keep the default of what they are for."""
     return {name: value for name, value in options.items() if value is not None}

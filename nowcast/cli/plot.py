@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nowcast.cli.console import print_json, print_note, print_result, progress_bar
-from nowcast.cli.options import AtOption, ClutterOption, Json, SiteOption, parse_site, parse_time
+from nowcast.cli.options import AtOption, ClutterOption, Json, SiteOption, parse_four, parse_site, parse_time
 
 if TYPE_CHECKING:
     import numpy as np
 
     from nowcast.plot import Choices, Line, Target
     from nowcast.radar import Site
-    from nowcast.types import Forecast, GridSpec, VolumeSequence
+    from nowcast.types import Forecast, VolumeSequence
 
 Kind = Literal["map", "level", "section", "panels", "animation", "difference", "probability", "gaussians", "all"]
 PAST_FRAMES = 4
@@ -97,33 +97,26 @@ class _Reader:
 
     def volumes(self, source: Path, kind: str | None) -> VolumeSequence:
         """The volumes of a source that this kind of picture needs."""
+        from nowcast.pipeline.inputs import load_sequence
+
         frames = self.frames
         if frames is None and source.is_dir():
             frames = 1 if kind in ("map", "level", "section") else MANY_FRAMES
-        return self._load(source, self.at, frames, None)
+        with progress_bar("Reading volumes") as progress:
+            return load_sequence(
+                source, at=self.at, frames=frames, site=self.site, clutter=self.clutter, progress=progress
+            )
 
     def beside(self, forecast: Forecast, archive: Path) -> VolumeSequence:
         """The observed volumes around a forecast: some before its initial time, and those at its leads."""
-        import numpy as np
-
-        from nowcast.pipeline.inputs import list_inputs
-        from nowcast.plot.frames import match_tolerance_s
-
-        end = forecast.valid_times[-1] + np.timedelta64(int(match_tolerance_s(forecast)), "s")
-        later = int((list_inputs(archive, at=end) > forecast.init_time).sum())
-        return self._load(archive, end, self.frames or later + PAST_FRAMES, forecast.grid)
-
-    def _load(
-        self, source: Path, at: np.datetime64 | None, frames: int | None, grid: GridSpec | None
-    ) -> VolumeSequence:
-        from nowcast.pipeline.inputs import load_sequence
+        from nowcast.pipeline.observed import observed_beside
 
         with progress_bar("Reading volumes") as progress:
-            return load_sequence(
-                source,
-                at=at,
-                frames=frames,
-                grid=grid,
+            return observed_beside(
+                forecast,
+                archive,
+                past=PAST_FRAMES,
+                frames=self.frames,
                 site=self.site,
                 clutter=self.clutter,
                 progress=progress,
@@ -204,9 +197,4 @@ def _parse_line(text: str | None) -> Line | None:
         return None
     from nowcast.plot import Line
 
-    try:
-        x0, y0, x1, y1 = (float(part) for part in text.split(","))
-    except ValueError as error:
-        hint = f"expected X0,Y0,X1,Y1 in km such as --line=-60,0,60,20, got {text!r}"
-        raise typer.BadParameter(hint, param_hint="--line") from error
-    return Line(x0, y0, x1, y1)
+    return Line(*parse_four(text, "--line", "X0,Y0,X1,Y1 in km", "-60,0,60,20"))

@@ -9,8 +9,9 @@ import numpy as np
 from nowcast.errors import InputError, UsageError
 from nowcast.io import cf, forecasts, gaussians
 from nowcast.io.atomic import atomic_write_text, check_writable
-from nowcast.pipeline.inputs import list_inputs, load_sequence
-from nowcast.plot.frames import match_tolerance_s, utc
+from nowcast.pipeline.inputs import load_sequence
+from nowcast.pipeline.observed import observed_beside
+from nowcast.plot.frames import utc
 from nowcast.radar import Site
 from nowcast.types import Forecast, Progress, VolumeSequence
 from nowcast.view import Contents, contents_of, page_of, view_json
@@ -61,7 +62,11 @@ def view_contents(
         if at is not None:
             raise UsageError("--at chooses observed volumes: a forecast file has its own times; leave it out")
         forecast = forecasts.read_forecast(source)
-        seen = None if obs is None else observed_beside(forecast, obs, frames, site, clutter, progress)
+        seen = None
+        if obs is not None:
+            seen = observed_beside(
+                forecast, obs, past=PAST_FRAMES, frames=frames, site=site, clutter=clutter, progress=progress
+            )
         return forecast_contents(forecast, seen, source.stem)
     if obs is not None:
         raise UsageError(f"--obs goes with a forecast, which {source} is not: leave it out")
@@ -70,23 +75,6 @@ def view_contents(
     first, last = (utc(volumes.times[i]) for i in (0, -1))
     title = f"{source.resolve().stem}: observed {first}" + (f" to {last}" if len(volumes) > 1 else "")
     return contents_of(title, None, volumes, _missing(volumes))
-
-
-def observed_beside(
-    forecast: Forecast,
-    archive: Path,
-    frames: int | None = None,
-    site: Site | None = None,
-    clutter: Path | None = None,
-    progress: Progress | None = None,
-) -> VolumeSequence:
-    """The observed volumes up to a forecast's last lead time, on its grid: some before its start, all after it."""
-    end = forecast.valid_times[-1] + np.timedelta64(int(match_tolerance_s(forecast)), "s")
-    later = int((list_inputs(archive, at=end) > forecast.init_time).sum())
-    count = frames or later + PAST_FRAMES
-    return load_sequence(
-        archive, at=end, frames=count, grid=forecast.grid, site=site, clutter=clutter, progress=progress
-    )
 
 
 def forecast_contents(forecast: Forecast, observed: VolumeSequence | None, name: str) -> Contents:
