@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from nowcast.ensemble import ensemble_statistics
 from nowcast.errors import UsageError
 from nowcast.plot.frames import (
+    Frame,
     clock,
     frame_at,
     frame_of,
@@ -19,7 +21,7 @@ from nowcast.plot.frames import (
     spread_indices,
     utc,
 )
-from nowcast.plot.layout import Sheet, Strip, block_size, columns_for, new_sheet
+from nowcast.plot.layout import Sheet, Strip, block_size, columns_for, map_width, new_sheet
 from nowcast.plot.maps import close_last_row, draw_map, field_name, horizontal, label_axes, map_aspect, nearest_level
 from nowcast.plot.style import (
     DIFFERENCES_DBZ,
@@ -45,7 +47,11 @@ class _Map:
 
 
 def plot_differences(
-    forecast: Forecast, observed: VolumeSequence, *, leads: Sequence[int] | None = None, level_m: float | None = None
+    forecast: Forecast,
+    observed: VolumeSequence | None,
+    *,
+    leads: Sequence[int] | None = None,
+    level_m: float | None = None,
 ) -> Figure:
     """Forecast minus observed reflectivity by lead time, of the column maximum or one level.
 
@@ -54,7 +60,7 @@ def plot_differences(
     forecast
         Of an ensemble the control forecast or, without one, the first member.
     observed
-        Volumes on its grid.
+        Volumes on its grid; None is refused like volumes of other times.
     leads
         Indices of the lead times; None for at most twelve of those that have been observed.
     level_m
@@ -73,7 +79,7 @@ def plot_differences(
             continue
         error = horizontal(shown, level_m) - horizontal(seen, level_m)
         mean = f"mean error {np.nanmean(np.abs(error)):.1f} dBZ" if np.isfinite(error).any() else "nothing observed"
-        maps.append(_Map(error, f"{lead_text(shown.lead_minutes)} · {clock(shown.valid_time)}", mean))
+        maps.append(_Map(error, _when(shown), mean))
     if not maps:
         raise UsageError("no observed volume is valid at these lead times: a difference needs some, give --obs ARCHIVE")
     sheet = _sheet_of(maps, forecast.grid, difference_scale(), f"within {DIFFERENCES_DBZ[6]} dBZ")
@@ -99,14 +105,13 @@ def plot_probabilities(
     """
     if len(forecast.values) < 2:
         raise UsageError("a probability needs an ensemble: make the forecast with --members 20")
+    chosen = _chosen(forecast, leads)
+    members = forecast.values[:, chosen]
+    fields = column_maximum(members) if level_m is None else members[:, :, nearest_level(forecast.grid, level_m)]
     maps = []
-    for lead in _chosen(forecast, leads):
-        members = forecast.values[:, lead]
-        fields = column_maximum(members) if level_m is None else members[:, nearest_level(forecast.grid, level_m)]
-        share = np.where(np.isnan(fields[0]), np.float32(np.nan), np.mean(fields >= threshold_dbz, axis=0)) * 100
-        shown = frame_of(forecast, lead)
+    for lead, share in zip(chosen, 100 * ensemble_statistics(fields, (threshold_dbz,), ()).probability[0], strict=True):
         most = f"max {np.nanmax(share):.0f} %" if np.isfinite(share).any() else "nothing observed"
-        maps.append(_Map(share, f"{lead_text(shown.lead_minutes)} · {clock(shown.valid_time)}", most))
+        maps.append(_Map(share, _when(frame_of(forecast, lead)), most))
     sheet = _sheet_of(maps, forecast.grid, probability_scale(palette), f"below {LEVELS_PERCENT[0]} %")
     facts = f"init {utc(forecast.init_time)} · method {forecast.method}, {len(forecast.values)} members"
     what = f"Probability of {threshold_dbz:g} dBZ and more, {field_name(forecast.grid, level_m)}"
@@ -114,15 +119,18 @@ def plot_probabilities(
     return sheet.figure
 
 
-def _chosen(forecast: Forecast, leads: Sequence[int] | None) -> Sequence[int]:
-    return spread_indices(len(forecast.lead_times), MOST_MAPS) if leads is None else leads
+def _chosen(forecast: Forecast, leads: Sequence[int] | None) -> list[int]:
+    return spread_indices(len(forecast.lead_times), MOST_MAPS) if leads is None else list(leads)
+
+
+def _when(shown: Frame) -> str:
+    return f"{lead_text(shown.lead_minutes)} · {clock(shown.valid_time)}"
 
 
 def _sheet_of(maps: Sequence[_Map], grid: GridSpec, scale: ColourScale, white: str) -> Sheet:
     columns = columns_for(len(maps))
     rows = -(-len(maps) // columns)
-    width = {1: 4.6, 2: 3.4, 3: 2.9}.get(columns, 2.35)
-    sheet = new_sheet(*block_size(rows, columns, width, map_aspect(grid)))
+    sheet = new_sheet(*block_size(rows, columns, map_width(columns), map_aspect(grid)))
     cells = sheet.cells(rows, columns)
     for axes, one in zip([axes for row in cells for axes in row], maps, strict=False):
         draw_map(axes, one.field, grid, scale, detail=False)

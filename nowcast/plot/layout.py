@@ -140,6 +140,11 @@ def columns_for(count: int) -> int:
     return 2 if count == 4 else 3 if count in (5, 6, 9) else 4 if count <= 8 else 5 if count == 10 else 6
 
 
+def map_width(columns: int) -> float:
+    """Width in inches of each of so many maps side by side."""
+    return {1: 4.6, 2: 3.4, 3: 2.9}.get(columns, 2.35)
+
+
 def block_size(rows: int, columns: int, cell_width: float, aspect: float) -> tuple[float, float]:
     """Width and height of a block of cells whose axes are ``cell_width`` wide and ``aspect`` times as high."""
     height = rows * (cell_width * aspect + STRIP_IN) + GAP_IN * (rows - 1)

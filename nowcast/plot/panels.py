@@ -22,7 +22,7 @@ from nowcast.plot.frames import (
     spread_indices,
     utc,
 )
-from nowcast.plot.layout import LEFT_IN, Sheet, Strip, block_size, columns_for, new_sheet
+from nowcast.plot.layout import LEFT_IN, Sheet, Strip, block_size, columns_for, map_width, new_sheet
 from nowcast.plot.maps import close_last_row, draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
 from nowcast.plot.style import TEXT_SIZE, Palette, reflectivity_scale
 from nowcast.types import Forecast, VolumeSequence
@@ -136,8 +136,7 @@ def _sheet_of_maps(
     scale = reflectivity_scale(palette)
     columns = len(rows[0])
     view = extent_km(present[0].grid)
-    width = {1: 4.6, 2: 3.4, 3: 2.9}.get(columns, 2.35)
-    size = block_size(len(rows), columns, width, map_aspect(present[0].grid))
+    size = block_size(len(rows), columns, map_width(columns), map_aspect(present[0].grid))
     sheet = new_sheet(*size, left=LEFT_IN + (0.42 if named else 0.0))
     cells = sheet.cells(len(rows), columns)
     for axes_row, row in zip(cells, rows, strict=True):

@@ -152,19 +152,16 @@ def forecast_pictures(
         "animation": lambda path: write_animation(
             path, observed=observed, forecast=first, level_m=level("animation"), palette=palette
         ),
-    }
-    if observed is not None:
-        makers["difference"] = lambda path: save_figure(
+        "difference": lambda path: save_figure(
             plot_differences(first, observed, leads=leads or None, level_m=level("difference")), path
-        )
-    elif "difference" in kinds:
-        raise UsageError("a difference needs what was observed: give --obs ARCHIVE")
-    makers["probability"] = lambda path: save_figure(
-        plot_probabilities(
-            first, chosen.threshold_dbz, leads=leads or None, level_m=level("probability"), palette=palette
         ),
-        path,
-    )
+        "probability": lambda path: save_figure(
+            plot_probabilities(
+                first, chosen.threshold_dbz, leads=leads or None, level_m=level("probability"), palette=palette
+            ),
+            path,
+        ),
+    }
     if len(several) > 1 and tuple(kinds) != ("panels",):
         raise UsageError("several forecasts together make panels only: draw the other kinds file by file")
     lead = f"-{minutes(first.lead_times[last]):.0f}min"
