@@ -10,8 +10,6 @@ import typer
 from nowcast.cli.console import command_line, counted, print_json, print_note, print_result
 from nowcast.cli.options import Json, ModelOption, parse_model
 
-PICTURES = (".png", ".svg", ".pdf")
-
 
 def cells(
     source: Annotated[
@@ -48,16 +46,19 @@ def cells(
         config = CellConfig(threshold_dbz=threshold, least_area_km2=least_area)
     except ConfigError as error:
         raise UsageError(str(error)) from error
-    for path in output:
-        if path.suffix.lower() not in (*FORMATS, *PICTURES):
+    drawn = [path for path in output if path.suffix.lower() not in FORMATS]
+    if drawn:
+        from nowcast.plot import plot_tracks, save_figure
+        from nowcast.plot.style import FORMATS as PICTURES
+    for path in drawn:
+        if path.suffix.lower() not in PICTURES:
             raise UsageError(f"cells are written as {', '.join((*FORMATS, *PICTURES))}: {path.name} is none of these")
+    for path in output:
         check_writable(path)
     minutes = [step * (k + 1) for k in range(leads)]
     run = run_cells(source, config, lead_minutes=minutes, model=parse_model(model), members=members, seed=seed)
     for path in output:
-        if path.suffix.lower() in PICTURES:
-            from nowcast.plot import plot_tracks, save_figure
-
+        if path in drawn:
             save_figure(plot_tracks(run.gaussians, run.cells, run.ahead), path)
         else:
             write_cells(run.cells, run.ahead, run.gaussians.grid, path, facts=run.facts, history=command_line())

@@ -29,6 +29,8 @@ PACKED_DBZ = {
     "complevel": 2,
 }
 """Reflectivity is stored to 0.01 dBZ; the fill value means "not observed"."""
+PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue", "units", "calendar")
+"""What a variable's encoding tells of how its values are stored."""
 OTHER_FORMATS = (".zarr", ".tif", ".tiff", ".h5", ".hdf")
 TIME_UNITS = "seconds since 1970-01-01T00:00:00"
 SINCE = {"units_metadata": "leap_seconds: none"}

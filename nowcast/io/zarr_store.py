@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import atomic_folder
+from nowcast.io.cf import PACKING
 
 if TYPE_CHECKING:
     import xarray as xr
 
 MARK = "zarr.json"
 """The file that makes a folder a Zarr store of version 3."""
-_KEPT = ("dtype", "scale_factor", "add_offset", "_FillValue", "units", "calendar")
 
 
 def is_zarr(path: Path) -> bool:
@@ -41,7 +41,7 @@ def write_zarr(dataset: xr.Dataset, path: Path) -> None:
 
 
 def _encoding(variable: xr.Variable) -> dict[str, Any]:
-    kept = {key: value for key, value in variable.encoding.items() if key in _KEPT}
+    kept = {key: value for key, value in variable.encoding.items() if key in PACKING}
     if variable.dtype.kind in "OU":
         kept.pop("dtype", None)
     chunks = variable.encoding.get("chunksizes") or variable.encoding.get("chunks")

@@ -29,7 +29,6 @@ FORMATS = {NETCDF: "NetCDF", ZARR: "Zarr", GEOTIFF: "GeoTIFF", ".tiff": "GeoTIFF
 PLACES = ("variable", "time", "lead", "init")
 """What may stand in braces in the name of an output."""
 WHAT = "a file of nowcast grid, forecast, products or fit"
-_PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue", "units", "calendar", "chunksizes")
 
 
 @dataclass(frozen=True)
@@ -258,7 +257,7 @@ def _write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     """As the source packs it."""
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in dataset.variables.items():
-        kept = {key: value for key, value in variable.encoding.items() if key in _PACKING}
+        kept = {key: value for key, value in variable.encoding.items() if key in (*cf.PACKING, "chunksizes")}
         if variable.dtype.kind in "OU":
             kept = {}
         if len(kept.get("chunksizes") or ()) != variable.ndim or variable.ndim == 0:
