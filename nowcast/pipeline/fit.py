@@ -172,7 +172,7 @@ def _fit_all(
             f"none of {len(plans)} windows of {job.source} could be fitted: {next(iter(failures.values()))}"
         )
     windows = _alike(_without_empty([parts.window(plan) for plan in done]))
-    write_windows(windows, out, facts=_facts(job, done), history=history)
+    write_windows(windows, out, facts=_facts(job, done, parts.files), history=history)
     records = tuple(_of_channels(parts.record(plan), windows[0].gaussians.channels) for plan in done)
     parts.remove()
     _tell_few(plans, job.frames)
@@ -184,14 +184,12 @@ def _fit_all(
     return FitReport(out, records, failed, resumed=resumed, unused=unused, dropped=dropped)
 
 
-def _facts(job: FitJob, plans: list[Plan]) -> dict[str, Any]:
-    """What the file tells of how it came about."""
+def _facts(job: FitJob, plans: list[Plan], files: dict[np.datetime64, list[Path]]) -> dict[str, Any]:
+    """What the file tells of how it came about; ``files`` are those of each valid time."""
     times = {time for plan in plans for time in plan.times}
-    files = [
-        path for time, paths in list_files(job.source, mosaic=job.mosaic).items() if time in times for path in paths
-    ]
+    used = [path for time, paths in files.items() if time in times for path in paths]
     settings = {"fit": asdict(job.config), "grid": asdict(job.grid or GridConfig()), "quality": asdict(job.quality)}
-    return {"version": nowcast.__version__, "input_sha256": digests(files), "settings": settings}
+    return {"version": nowcast.__version__, "input_sha256": digests(used), "settings": settings}
 
 
 def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
