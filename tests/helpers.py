@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,11 @@ def real_data(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"real radar data {'/'.join(parts)} is not here")
     return path
+
+
+def heed_interrupts() -> None:
+    """For ``preexec_fn``: a shell's background job ignores SIGINT, and so would all that a test in it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def small_grid(shape: tuple[int, int, int] = (8, 40, 48), spacing_m: float = 2500.0) -> GridSpec:

@@ -124,9 +124,7 @@ def test_interrupt_exits_130_and_leaves_nothing(archive: Path, tmp_path: Path) -
     (archive / "text.h5").write_text("not a volume")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "nowcast", "forecast", str(archive), "-o", str(out / "f.nc")]
-    # A shell's background job ignores SIGINT, and so would all that these tests start: restore it.
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=helpers.heed_interrupts)
     assert process.stderr is not None
     assert "text.h5" in process.stderr.readline()  # the volumes are read, the fit is about to start
     process.send_signal(signal.SIGINT)

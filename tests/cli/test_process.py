@@ -86,10 +86,10 @@ def _interrupted(process: subprocess.Popen[str]) -> str:
 
 
 def test_an_interrupt_during_the_work_is_one_line(tmp_path: Path) -> None:
-    # A shell's background job ignores SIGINT, and so would all that these tests start: restore it.
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
     arguments = ["simulate", "-o", str(tmp_path / "a"), "--volumes", "200", "--jobs", "1"]
-    process = subprocess.Popen([*NOWCAST, *arguments], stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    process = subprocess.Popen(
+        [*NOWCAST, *arguments], stderr=subprocess.PIPE, text=True, preexec_fn=helpers.heed_interrupts
+    )
     while not (tmp_path / "a").exists() and process.poll() is None:
         time.sleep(0.05)
     assert (_interrupted(process), process.returncode) == ("Interrupted.\n", 130)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from docs_reference import commands_page
 from docs_tutorial import run, within
+from helpers import heed_interrupts
 from radar_files import level2
 from s3_server import s3_server
 
@@ -121,10 +122,9 @@ def check(name: str, example: str, folder: Path) -> None:
 
 def interrupted(command: str) -> tuple[int, str]:
     """Exit code, 0 for an interrupt, and first line of a command that is interrupted when it says something."""
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - as in a shell's foreground
     words = [sys.executable, "-u", "-m", *shlex.split(command)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(words, text=True, preexec_fn=heed, **streams) as process:
+    with subprocess.Popen(words, text=True, preexec_fn=heed_interrupts, **streams) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import heed_interrupts
 from radar_files import level2
 from s3_server import LISTING, FaultyServer, s3_server
 
@@ -305,7 +306,8 @@ def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
     for words, requests in ((["--start", "2024-05-06", "--end", "2024-05-07"], 2), (["--follow"], 1)):
         archive.server.asked.clear()
         command = [sys.executable, "-m", "nowcast", "fetch", "KTLX", *words, *where]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, preexec_fn=heed_interrupts, **streams) as running:
             try:
                 _wait_for(lambda wanted=requests: len(archive.server.asked) >= wanted)
                 running.send_signal(signal.SIGINT)
