@@ -15,19 +15,20 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-        _leave()
+        _leave(INTERRUPTED)
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            _leave()
+        # obstore's threads may ask for the interpreter while it ends, which then aborts.
+        if end.code == INTERRUPTED or ("obstore" in sys.modules and isinstance(end.code, int)):
+            _leave(end.code)
         raise
 
 
-def _leave() -> None:
+def _leave(code: int) -> None:
     """End at once: threads of libraries that were cut off would complain on the way, or be waited for."""
     with suppress(OSError):  # the reader may have gone
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(INTERRUPTED)
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -69,3 +69,8 @@ def minutes(delta: np.timedelta64 | NDArray[np.timedelta64]) -> float | NDArray[
 def iso_utc(time: np.datetime64, unit: Literal["m", "s"] = "s") -> str:
     """A numpy time as ISO 8601 UTC, to the second or the minute: ``2020-01-01T00:30:00Z``."""
     return f"{np.datetime_as_string(time, unit=unit)}Z"
+
+
+def compact_utc(time: np.datetime64, unit: Literal["m", "s"] = "s") -> str:
+    """A numpy time for names of files, whose systems may know no colon: ``20200101T003000``."""
+    return np.datetime_as_string(time, unit=unit).replace("-", "").replace(":", "")

@@ -33,6 +33,7 @@ def test_times() -> None:
     assert units.seconds(leads[0]) == 90.0 and units.minutes(leads[0]) == 1.5
     time = np.datetime64("2005-11-27T04:41:59", "ns")
     assert units.iso_utc(time) == "2005-11-27T04:41:59Z" and units.iso_utc(time, "m") == "2005-11-27T04:41Z"
+    assert units.compact_utc(time) == "20051127T044159" and units.compact_utc(time, "m") == "20051127T0441"
 
 
 def test_a_voxels_centre_has_its_index() -> None:

@@ -60,7 +60,7 @@ def main() -> None:
     """Parse, fit, train, tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/default"))
-    parser.add_argument("--events", type=int, default=300)
+    parser.add_argument("--events", type=int, default=310)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--fits", type=Path, nargs="*", default=[], help="windows of real storms")

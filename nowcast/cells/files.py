@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from nowcast.cells.track import Ahead, Cell
 from nowcast.errors import UsageError
 from nowcast.io.answers import json_text
 from nowcast.io.atomic import atomic_write_text
-from nowcast.io.cf import global_attributes
+from nowcast.io.cf import global_attributes, provenance_attribute
 from nowcast.projection import plane
 from nowcast.types import GridSpec
 from nowcast.units import iso_utc
@@ -39,7 +38,8 @@ def write_cells(
 ) -> None:
     """Write cells by time and where those of the last time go, as the name of the file says; atomically.
 
-    GeoJSON has ``source``, ``history`` and, of ``facts``, ``provenance`` beside its features; CSV has its rows alone.
+    ``source``, ``history`` and, of ``facts``, ``provenance`` stand beside the features of GeoJSON, and before the rows
+    of CSV as comments, ``# NAME: TEXT``.
 
     Raises UsageError for another suffix, OutputError when the file cannot be written.
     """
@@ -49,14 +49,16 @@ def write_cells(
     last = cells[-1][0].time if cells and cells[-1] else None
     seen = [cell_facts(cell, project) for now in cells for cell in now]
     expected = [facts for track in ahead for facts in _ahead_facts(track, last, project)]
+    told = {key: value for key, value in global_attributes("", "", history).items() if key in ("source", "history")}
     if path.suffix.lower() == ".csv":
-        atomic_write_text(path, _csv_text([*seen, *expected]))
+        lines = told | provenance_attribute(facts)
+        comments = "".join(f"# {name}: {' '.join(text.splitlines())}\n" for name, text in lines.items())
+        atomic_write_text(path, comments + _csv_text([*seen, *expected]))
         return
     outlines = [_lonlat(cell.shape.outline_m, project) for now in cells for cell in now]
     features = [_feature("Polygon", [outline], facts) for outline, facts in zip(outlines, seen, strict=True)]
     features += [_feature("Point", [facts["lon"], facts["lat"]], facts) for facts in expected]
     features += _tracks(seen, expected)
-    told = {key: value for key, value in global_attributes("", "", history).items() if key in ("source", "history")}
     whole = {"type": "FeatureCollection", **told, "provenance": dict(facts or {}), "features": features}
     atomic_write_text(path, json_text(whole))
 
@@ -96,13 +98,16 @@ def _ahead_facts(track: Ahead, last: np.datetime64 | None, project: Proj) -> lis
 
 
 def _tracks(seen: Sequence[dict[str, Any]], expected: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Lines through the places of each cell that has several: where it was, and where it is to be."""
+    """Lines through the places of each cell: where it was, and from its last place where it is to be."""
     lines = []
-    in_order = sorted([*seen, *expected], key=lambda facts: facts["id"])
-    for number, places in groupby(in_order, key=lambda facts: facts["id"]):
-        line = [[facts["lon"], facts["lat"]] for facts in places]
-        if len(line) > 1:
-            lines.append(_feature("LineString", line, {"kind": "track", "id": number}))
+    for number in sorted({facts["id"] for facts in seen}):
+        past = [facts for facts in seen if facts["id"] == number]
+        ahead = [facts for facts in expected if facts["id"] == number]
+        for kind, places in (("track", past), ("forecast_track", [past[-1], *ahead])):
+            if len(places) > 1:
+                line = [[facts["lon"], facts["lat"]] for facts in places]
+                told = {"kind": kind, "id": number, "times": [facts["time"] for facts in places]}
+                lines.append(_feature("LineString", line, told))
     return lines
 
 

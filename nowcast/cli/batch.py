@@ -11,6 +11,8 @@ import typer
 from nowcast.cli.console import command_line, print_json, print_note, print_result
 from nowcast.cli.options import Json
 
+WORSE = (0, 5, 3, 1)
+"""The exit codes of a cycle, the worst last."""
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="Job file.", show_default=False)]
 
 
@@ -64,7 +66,7 @@ def batch(
         for outcome in outcomes:
             for file in outcome.facts["outputs"] if outcome.state != KNOWN else ():
                 print_result(str(file["path"]))
-    raise typer.Exit(last.exit_code)
+    raise typer.Exit(max((outcome.exit_code for outcome in outcomes), key=WORSE.index))
 
 
 def _seconds(text: str | None) -> float | None:
@@ -86,6 +88,7 @@ def _check(path: Path, as_json: bool) -> None:
     from nowcast.operations.job import read_job
 
     job = read_job(path, FullJob)
+    job.check_places()
     if as_json:
         print_json({"file": str(path), "valid": True, "input": str(job.input)})
     else:

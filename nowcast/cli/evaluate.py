@@ -81,7 +81,6 @@ def evaluate(
     from nowcast.pipeline.grid_cluster import gridding
     from nowcast.pipeline.hindcast_cluster import check_hindcast_cluster
     from nowcast.pipeline.hindcast_job import EvaluateRequest
-    from nowcast.pipeline.radars import radar_folders
     from nowcast.pipeline.report_files import folder_of, make_folder
 
     settings = load_settings(
@@ -117,8 +116,7 @@ def evaluate(
         make_folder(output)
     elif keep_forecasts:
         raise UsageError("--keep-forecasts needs a folder to keep them in: give -o DIR")
-    polar = source.is_dir() and not radar_folders(source)
-    with gridding(dask if polar else None) as cache, progress_bar("Loading volumes") as progress:
+    with gridding(dask if source.is_dir() else None) as cache, progress_bar("Loading volumes") as progress:
         archive = load_archive(request, progress=progress, cache=cache)
     with progress_bar("Forecasting") as progress:
         report = hindcast(archive, request, history=command_line(), progress=progress, dask=dask, shared=shared)

@@ -56,14 +56,12 @@ def grid(
     from dataclasses import asdict
 
     import nowcast
-    from nowcast.errors import UsageError
-    from nowcast.io.cf import check_netcdf
     from nowcast.io.volumes import write_volumes
     from nowcast.pipeline.channels import without_empty
     from nowcast.pipeline.digests import input_digests
     from nowcast.pipeline.grid_cluster import gridding
     from nowcast.pipeline.inputs import GridConfig, load_sequence
-    from nowcast.pipeline.radars import radar_folders
+    from nowcast.pipeline.outputs import check_output
     from nowcast.radar.mosaic import MosaicConfig
     from nowcast.radar.quality import QualityConfig
     from nowcast.types import REFLECTIVITY
@@ -74,11 +72,9 @@ def grid(
     base = GridConfig() if settings is None else settings.grid
     mosaic = mosaic_config(MosaicConfig() if settings is None else settings.mosaic, within, combine)
     quality = QualityConfig() if settings is None else settings.quality
-    if dask is not None and radar_folders(source):
-        raise UsageError("--dask grids the volumes of one radar, and here are several: leave it out")
     wanted = parse_channels(channels, (REFLECTIVITY,) if settings is None else settings.channels)
     spec = grid_config(base, spacing, extent, levels)
-    check_netcdf(output)
+    check_output(output, source)
     start = time.perf_counter()
     with gridding(dask) as cache, progress_bar("Gridding volumes") as progress:
         volumes = load_sequence(

@@ -22,6 +22,8 @@ def info(
     from nowcast.errors import InputError, PartialFailure
     from nowcast.pipeline.describe import describe
 
+    if any(not path.is_dir() for path in files):  # `archive/*` names folders too
+        files = [path for path in files if not path.is_dir()]
     answers: list[dict[str, Any]] = []
     failures: list[InputError] = []
     for path in files:

@@ -81,8 +81,8 @@ Psnr = Annotated[
     typer.Option(
         "--psnr",
         metavar="DB",
-        help="Draw the newest volume with this peak signal-to-noise ratio and no more Gaussians than it takes. "
-        f"[{AUTO_PSNR_DB:g} with --gaussians auto]",
+        help="Draw the newest volume with this peak signal-to-noise ratio and no more Gaussians than it takes, at most "
+        f"those of --gaussians. [{AUTO_PSNR_DB:g} with --gaussians auto]",
     ),
 ]
 ModelOption = Annotated[

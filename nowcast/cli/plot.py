@@ -13,7 +13,7 @@ from nowcast.cli.options import AtOption, ClutterOption, Json, SiteOption, parse
 if TYPE_CHECKING:
     import numpy as np
 
-    from nowcast.plot import Choices, Line, Target
+    from nowcast.plot import Camera, Choices, Line, Target
     from nowcast.radar import Site
     from nowcast.types import Forecast, VolumeSequence
 
@@ -44,6 +44,16 @@ def plot(
     line: Annotated[
         str | None, typer.Option(metavar="X0,Y0,X1,Y1", help="Where a section cuts, km east and north of the origin.")
     ] = None,
+    view: Annotated[
+        Literal["3d"] | None, typer.Option(help="Gaussians in space, from a camera; on CUDA by gsplat where installed.")
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AZIMUTH,ELEVATION[,ZOOM]",
+            help="Where --view 3d looks from: degrees from north, degrees above the horizon. [160,30,1]",
+        ),
+    ] = None,
     lead: Annotated[list[float] | None, typer.Option(metavar="MINUTES", help="Lead time to draw; repeatable.")] = None,
     threshold: Annotated[
         float, typer.Option(metavar="DBZ", help="What the probabilities of an ensemble are of.")
@@ -67,8 +77,12 @@ def plot(
     """
     from nowcast.plot import Choices, target_of
 
-    chosen = Choices(tuple(level or ()), _parse_line(line), tuple(lead or ()), threshold, palette)
-    wanted = _kind_asked(kind, output, chosen)
+    chosen = Choices(
+        tuple(level or ()), _parse_line(line), tuple(lead or ()), threshold, palette, _parse_camera(camera)
+    )
+    if camera is not None and view is None:
+        raise typer.BadParameter("goes with --view 3d", param_hint="--camera")
+    wanted = _kind_asked(kind, output, chosen) if view is None else _seen_from(chosen, kind, view)
     reader = _Reader(parse_time(at), frames, parse_site(site), clutter)
     done: list[dict[str, Any]] = []
     groups = _groups(files, together=wanted == "panels" or (wanted is None and chosen.line is None))
@@ -145,6 +159,9 @@ def _draw(
         kinds = _kinds(kind, "gaussians", pictures.GAUSSIAN_KINDS)
         windows = read_windows(group[0])
         return pictures.gaussian_pictures(windows[-1], kinds, target, chosen), kinds
+    if own == "products":
+        step = f"nowcast convert {group[0].name} -o '{{variable}}-{{lead}}.tif' makes maps of them for a GIS"
+        raise UsageError(f"{group[0]} holds products, which are not drawn: {step}")
     volumes = reader.volumes(group[0], "section" if chosen.line else kind)
     suits = "panels" if len(volumes) > 1 else "level" if chosen.levels_m else "map"
     kinds = _kinds(kind, "section" if chosen.line else suits, pictures.VOLUME_KINDS)
@@ -190,6 +207,27 @@ def _groups(files: list[Path], *, together: bool) -> list[tuple[list[Path], str]
 
 def _stem(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
+
+
+def _seen_from(chosen: Choices, kind: str | None, view: str) -> str:
+    from nowcast.errors import UsageError
+
+    if kind is not None or chosen.line is not None:
+        raise UsageError(f"--view {view} takes neither --kind nor --line: leave them out")
+    return view
+
+
+def _parse_camera(text: str | None) -> Camera | None:
+    if text is None:
+        return None
+    from nowcast.plot import Camera
+
+    try:
+        azimuth, elevation, zoom = (float(part) for part in (text if text.count(",") == 2 else f"{text},1").split(","))
+    except ValueError as error:
+        hint = f"expected AZIMUTH,ELEVATION[,ZOOM] such as 200,25,1.5, got {text!r}"
+        raise typer.BadParameter(hint, param_hint="--camera") from error
+    return Camera(azimuth, elevation, zoom)
 
 
 def _parse_line(text: str | None) -> Line | None:

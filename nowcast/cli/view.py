@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import counted, print_json, print_note, print_result, progress_bar
-from nowcast.cli.options import AtOption, ClutterOption, Json, SiteOption, parse_site, parse_time
+from nowcast.cli.options import AtOption, ClutterOption, Json, SiteOption, given, parse_site, parse_time
 
 
 def view(
@@ -36,13 +36,17 @@ def view(
 
     Example: nowcast view forecast.nc --obs archive/ -o forecast.html
     """
+    from nowcast.errors import UsageError
     from nowcast.operations.published import cycle_contents, is_cycle
     from nowcast.pipeline.view import view_contents, write_page
 
     target = output or Path(source.resolve().with_suffix(".html").name)
     with progress_bar("Reading volumes") as progress:
         place = parse_site(site)
-        if is_cycle(source) and obs is None:
+        if is_cycle(source):
+            if others := given(obs=obs, at=at, frames=frames, site=site, clutter=clutter):
+                first = next(iter(others))
+                raise UsageError(f"{source} is a cycle of a job, with its own observed volumes: leave out --{first}")
             contents = cycle_contents(source)
         else:
             contents = view_contents(

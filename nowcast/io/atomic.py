@@ -13,6 +13,10 @@ from pathlib import Path
 
 from nowcast.errors import OutputError
 
+OLD = ".old"
+LITTLE_BYTES = 1_000_000
+"""With less room than this a disk counts as full."""
+
 
 def check_writable(target: Path | str) -> None:
     """Make the folder that a file will be written to, before long work.
@@ -76,21 +80,24 @@ def atomic_folder(target: Path | str, mark: str) -> Iterator[Path]:
             yield temporary
             for path in (*temporary.rglob("*"), temporary):
                 flush(path)
-            _exchange(temporary, target)
+            exchange(temporary, target)
             flush(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _exchange(new: Path, target: Path) -> None:
-    """Give a folder its name, and the one that had the name the other's: at once, where the system can."""
+def exchange(new: Path, target: Path) -> None:
+    """Give a folder its name, and the one that had the name the other's: at once, where the system can.
+
+    Where it cannot, the old one is for a moment beside ``new`` with ``OLD`` behind its name.
+    """
     if not target.exists():
         new.rename(target)
         return
     libc, here, swap = ctypes.CDLL(None), -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
     if hasattr(libc, "renameat2") and libc.renameat2(here, os.fsencode(new), here, os.fsencode(target), swap) == 0:
         return
-    old = new.with_name(f"{new.name}.old")
+    old = new.with_name(f"{new.name}{OLD}")
     target.rename(old)
     new.rename(target)
     old.rename(new)
@@ -117,7 +124,7 @@ def told_as_output_error(target: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {_reason(error)}") from error
+        raise OutputError(f"cannot write {target}: {_reason(error, target)}") from error
     except RuntimeError as error:
         # The HDF5 library reports a full disk or a lost file as RuntimeError("NetCDF: HDF error").
         if "HDF error" not in str(error):
@@ -125,14 +132,22 @@ def told_as_output_error(target: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {error}; is the disk full?") from error
 
 
-def _reason(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+def _reason(error: OSError, target: Path) -> str:
+    # The NetCDF library tells of a full disk as of one that may not be written.
+    if error.errno == errno.ENOSPC or (error.errno == errno.EACCES and _full(target.parent)):
         return "no space left on the device; free some or write elsewhere"
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return f"{error.filename or 'a part of the path'} is a file, not a folder"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{error.strerror}; choose a folder you may write to"
     return error.strerror or str(error)
+
+
+def _full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LITTLE_BYTES
+    except OSError:
+        return False
 
 
 def file_digest(path: Path) -> str | None:

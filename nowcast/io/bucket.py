@@ -204,9 +204,10 @@ class Bucket:
 def _store(config: BucketConfig) -> S3Store:
     from obstore.store import S3Store
 
+    elsewhere = {} if config.endpoint is None else {"endpoint": config.endpoint}
     return S3Store(
         config.name,
-        endpoint=config.endpoint,
+        **elsewhere,  # type: ignore[arg-type]
         region=config.region,
         skip_signature=True,
         client_options={

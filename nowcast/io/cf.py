@@ -208,6 +208,10 @@ def write_dataset(dataset: xr.Dataset, path: Path | str, encoding: Mapping[str, 
         dataset.to_netcdf(temporary, format="NETCDF4", engine="netcdf4", encoding={**encoding, **whole})
 
 
+MADE_BY = {"gaussians": "nowcast fit", "forecast": "nowcast forecast", "volumes": "nowcast grid"}
+"""The commands that write our kinds of files."""
+
+
 @contextmanager
 def own_dataset(path: Path | str, kind: str, what: str, drop: Collection[str] = ()) -> Iterator[xr.Dataset]:
     """One of our files in memory, its kind checked, to be understood within :func:`reading`.
@@ -228,7 +232,8 @@ def own_dataset(path: Path | str, kind: str, what: str, drop: Collection[str] = 
     with reading(path, what), xr.open_dataset(path, **options) as dataset:
         found = dataset.attrs.get("nowcast_kind")
         if found != kind:
-            raise InputError(f"{path} is not {what}" + (f" but a {found} file" if found else ""))
+            step = f"; {MADE_BY[kind]} makes one" if kind in MADE_BY else ""
+            raise InputError(f"{path} is not {what}" + (f" but a {found} file" if found else "") + step)
         yield dataset.load()
 
 

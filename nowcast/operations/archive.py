@@ -17,8 +17,8 @@ import numpy as np
 from nowcast.errors import OutputError
 from nowcast.io.atomic import atomic_write_text
 from nowcast.io.bucket import BucketConfig, StoredObject
+from nowcast.io.json_files import read_json
 from nowcast.operations.job import DAY, HOUR, MINUTE, Input, Job
-from nowcast.operations.status import read_json
 from nowcast.pipeline.fetch import FetchRequest, fetch_volumes
 from nowcast.radar.nexrad_archive import volume_time
 

@@ -14,18 +14,20 @@ from typing import Any
 
 from nowcast.errors import INTERRUPTED, InputError, NowcastError, OutputError
 from nowcast.io.atomic import atomic_write_text
+from nowcast.io.json_files import read_json
 from nowcast.operations import retention, status
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
 from nowcast.operations.lock import lock
 from nowcast.operations.metrics import write_metrics
+from nowcast.operations.missed import missed
 from nowcast.operations.publish import Published, Records, link_latest, publish, recover
 from nowcast.operations.refused import Refused
-from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
+from nowcast.operations.status import DONE, FAILED, FALLBACK, RUNNING, STALE, Status
 from nowcast.operations.telling import log_to
-from nowcast.operations.tree import cycle_stem
+from nowcast.operations.tree import cycle_name, cycle_stem
 from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, fetching, worker
-from nowcast.operations.worker import FULL, KNOWN, SIMPLE, SURVEY, Plan, too_old
+from nowcast.operations.worker import FULL, KNOWN, SIMPLE, Plan, too_old
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def run_batch(
             logger.warning(told)
         work = job.inside / "work" / run
         plan = Plan(job_file, FULL, work, {}, once_per=once_per, memory=job.limits.memory, history=history)
-        times: list[str | None] = [*(_missed(job, plan)[:-1] if catch_up else []), None]
+        times: list[str | None] = [*(missed(job, plan)[:-1] if catch_up else []), None]
         outcomes = []
         for at in times:
             known = Records(job).complete() if catch_up or once_per is not None else []
@@ -87,7 +89,7 @@ class Cycle:
         self.job, self.plan = job, plan
         self.clock = Clock(job.limits)
         self.told = 0.0
-        self.refused = Refused(job.inside / "refused.json")
+        self.refused = Refused(job.inside / "refused.json", job.limits.memory)
         self.before = status.read_status(job)
         self.status = Status.begin(job, run, self.before)
         self.how_it_ended: tuple[str, int, str | None] | None = None
@@ -98,6 +100,7 @@ class Cycle:
         self.site = job.site.name or job.name
         self.reading: Path | None = None
         self.left_out: Path | None = None
+        self.look_again = False
         self.trouble = ""
 
     def run(self) -> Outcome:
@@ -108,7 +111,7 @@ class Cycle:
             why = f"; {self.trouble}" if end.state == STALE and self.trouble else ""
             self._ended(end.state, end.exit_code, f"{end}{why}")
         except NowcastError as error:
-            self._ended(FAILED, 3 if error.exit_code == 2 else error.exit_code, str(error))
+            self._ended(FAILED, error.exit_code, str(error))
         except KeyboardInterrupt:
             self._ended(FAILED, INTERRUPTED, "interrupted")
             raise
@@ -155,9 +158,12 @@ class Cycle:
             raise _End(STALE, 3, str(error)) from error
         for path in found.writing:
             self._warn(f"{path.name} is still being written and left out")
-        self.feed = Feed(
-            {p: stamp for p, stamp in found.files.items() if not self.refused.holds(p, stamp)}, found.writing
-        )
+        held = [p for p, stamp in found.files.items() if self.refused.holds(p, stamp)]
+        if held:
+            told = ", ".join(path.name for path in held[-3:])
+            self.status.warnings.append(f"workers were lost over {len(held)} of the files, not read any more: {told}")
+        self.feed = Feed({p: stamp for p, stamp in found.files.items() if p not in held}, found.writing)
+        self._took("wait")
         if not self.feed.files:
             raise _End(STALE, 3, f"no complete file in {self.job.input.path}")
         if self.plan.once_per is not None and self.plan.at is None:
@@ -165,7 +171,7 @@ class Cycle:
 
     def _end_where_nothing_is_new(self) -> None:
         """Spare a run every minute the worker; an input that stays the same still grows old."""
-        seen = status.read_json(self.job.inside / "seen.json")
+        seen = read_json(self.job.inside / "seen.json")
         if seen.get("listing") != self._listing() or not any(c == seen["cycle"] for c in self.plan.done):
             return
         self.status.saw(seen["newest"])
@@ -211,7 +217,7 @@ class Cycle:
             case "reading", (path,):
                 self.reading = Path(path)
             case "times", (times,):
-                self.status.saw(_cycle(times[-1]))
+                self.status.saw(cycle_name(times[-1]))
             case "cycle", (cycle, site, files):
                 self.status.cycle, self.site, self.status.input_files, self.reading = cycle, site, files, None
                 self.status.saw(cycle)
@@ -241,6 +247,7 @@ class Cycle:
             self._warn(f"{self.left_out.name} is left out: the worker was lost while reading it")
             # A slow machine makes any file look stuck: such a one is tried again by the next run.
             self.refused.add(self.left_out, self.feed.files[self.left_out], strike=lost.kind == DIED)
+            self.look_again |= lost.kind == DIED
 
     def _publish(self, which: str, reason: str | None) -> None:
         """Publish a forecast that lies in the work folder."""
@@ -262,8 +269,7 @@ class Cycle:
             self._warn(f"{cycle} is published without a picture")
         files = [Path(file) for file in (made["output"], *made["products"], *self.observed, *made["pictures"])]
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
-        folder = self.job.output.root / self.published.folder
-        self.status.outputs = [file | {"path": str(folder / file["path"])} for file in self.published.facts["outputs"]]
+        self.status.outputs = self.published.paths(self.job.output.root)
         self.status.method = made["method"]
         try:
             link_latest(self.job, self.plan.work, self.published)
@@ -306,6 +312,7 @@ class Cycle:
     def _ended(self, state: str, exit_code: int, reason: str | None) -> None:
         """Note how the cycle ended; what comes after publication changes nothing of that."""
         if self.how_it_ended is None:
+            exit_code = 3 if exit_code == 2 else exit_code  # a wrong job is no wrong option
             self.how_it_ended = state, exit_code, reason
             if state != KNOWN:
                 self.status.end(state, exit_code, reason)
@@ -317,7 +324,7 @@ class Cycle:
         facts = self.status.facts()
         if state == KNOWN:
             news = {"newest_input": self.status.newest_input, "input_age_seconds": self.status.input_age_seconds}
-            facts = self.before | news | {"checked": status.utc_now()}
+            facts = self._as_left() | news | {"checked": status.utc_now()}
         self._remember(state, facts)
         status.write_status(self.job, facts)
         write_metrics(self.job, facts)
@@ -330,10 +337,23 @@ class Cycle:
         logger.log(logging.WARNING if exit_code else logging.INFO, "%s", reason or state, extra={"told": told})
         return Outcome(state, exit_code, reason, facts)
 
+    def _as_left(self) -> dict[str, Any]:
+        """The status of the last run; of one that was killed after it had published, as its manifest tells."""
+        done = Records(self.job).complete() if self.before.get("state") == RUNNING else []
+        if not done:
+            return self.before
+        facts, finished = done[-1].facts, str(done[-1].facts["published"])
+        told = {name: facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
+        success = {"cycle": told["cycle"], "finished": finished, "state": told["state"], "method": told["method"]}
+        ended = {"exit_code": 5 if told["reason"] else 0, "finished": finished, "last_success": success}
+        return self.before | told | ended | {"outputs": done[-1].paths(self.job.output.root)}
+
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
         """Note what the input looked like, unless another look at the same may end otherwise."""
         last, newest = facts.get("last_success") or {}, self.status.newest_input
-        if state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None or self.feed.writing:
+        if state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None:
+            return
+        if self.feed.writing or self.look_again:
             return
         seen = {"listing": self._listing(), "newest": newest, "cycle": last["cycle"]}
         try:
@@ -348,38 +368,3 @@ class _End(Exception):
     def __init__(self, state: str, exit_code: int, reason: str) -> None:
         super().__init__(reason)
         self.state, self.exit_code = state, exit_code
-
-
-def _missed(job: Job, plan: Plan) -> list[str]:
-    """Times of the volumes after the newest published cycle, oldest first, no farther back than the job allows."""
-    done = Records(job).complete()
-    if not done:
-        return []
-    times: list[str] = []
-    try:
-        _fetch_missed(job, plan, done[-1].cycle)
-        feed = wait_for_files(job.input, 0.0)
-        with worker(replace(plan, kind=SURVEY, files=feed.files)) as running:
-            for kind, *facts in running.messages(Clock(job.limits), "forecast"):
-                times = facts[0] if kind == "times" else times
-    except (InputError, WorkerLost) as error:
-        logger.warning("what was missed is not known: %s", error)
-    return [t for t in times if _cycle(t) > done[-1].cycle]
-
-
-def _fetch_missed(job: Job, plan: Plan, last: str) -> None:
-    """Have the volumes since a cycle fetched that the archive holds, as far as there is time."""
-    if job.input.nexrad is None:
-        return
-    back = min(max(status.seconds_since(last), 0.0), job.limits.catch_up)
-    try:
-        for kind, *facts in fetching(job, replace(plan, back=back), Clock(job.limits), "forecast"):
-            if kind in ("log", "trouble"):
-                logger.log(facts[0] if kind == "log" else logging.WARNING, "fetching what was missed: %s", facts[-1])
-    except WorkerLost as lost:
-        logger.warning("fetching what was missed: %s", lost)
-
-
-def _cycle(time: str) -> str:
-    """The name of a cycle from a time of numpy, to the second."""
-    return f"{time[:19]}Z"

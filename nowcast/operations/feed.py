@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nowcast.errors import InputError
 from nowcast.operations.job import Input
+from nowcast.texts import is_note
 
 POLL_S = 0.25
 
@@ -77,7 +78,9 @@ def _paths(path: str) -> list[Path]:
         return [Path(p) for p in glob.glob(path)]  # noqa: PTH207 - an absolute pattern, which Path.glob does not take
     try:
         found = [p for p in Path(path).iterdir() if not p.name.startswith(".")]
-        # A folder of folders holds several radars.
-        return [p for folder in found for p in folder.iterdir()] if all(p.is_dir() for p in found) else found
+        folders = [p for p in found if p.is_dir()]
+        # Folders, and beside them at most notes, are those of radars.
+        radars = folders and all(p.is_dir() or is_note(p) for p in found)
+        return [p for folder in folders for p in folder.iterdir()] if radars else found
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error

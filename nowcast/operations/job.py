@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -108,6 +109,10 @@ class Site:
             raise ConfigError(f"site name is {self.name!r}: expected letters, digits, _ and -")
         if len({value is None for value in (self.lat, self.lon, self.alt)}) > 1:
             raise ConfigError("a site's position takes lat, lon and alt: give all three or none")
+        if self.lat is not None and self.lon is not None and not (abs(self.lat) <= 90 and abs(self.lon) <= 360):
+            raise ConfigError(
+                f"site is at {self.lat:g}, {self.lon:g}: expected lat within -90..90, lon within -360..360"
+            )
 
 
 @dataclass(frozen=True)
@@ -267,11 +272,23 @@ class Job:
     products: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_numbers(self, "job", positive=("leads", "members"), not_negative=("seed", "locked_exit"))
+        check_numbers(self, "job", positive=("leads", "step_minutes", "members"), not_negative=("seed", "locked_exit"))
         if self.name and not _SLUG.fullmatch(self.name):
             raise ConfigError(f"name is {self.name!r}: expected letters, digits, _ and -")
         if self.members > 1 and self.model == "none":
             raise ConfigError("an ensemble needs a model, which knows what is uncertain: give model: default or a path")
+
+    def check_places(self) -> None:
+        """Raise ConfigError where a file that the job names is not there, or its root cannot be made."""
+        from nowcast.weights import checkpoint
+
+        for name, file in (("model", checkpoint(self.model)), ("clutter", self.clutter)):
+            if file is not None and not file.is_file():
+                raise ConfigError(f"{name} is {file}, which is not there")
+        if self.input.nexrad is None and not glob.has_magic(self.input.path) and not Path(self.input.path).is_dir():
+            raise ConfigError(f"input.path is {self.input.path}, which is no folder")
+        if self.output.root.exists() and not self.output.root.is_dir():
+            raise ConfigError(f"output.root is {self.output.root}, which is a file")
 
     @property
     def inside(self) -> Path:

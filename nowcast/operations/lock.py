@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -52,7 +53,7 @@ def lock(path: Path, since: str) -> Iterator[Holder | None]:
     Locked
         Another process holds it.
     OutputError
-        The file cannot be made.
+        The file cannot be made, or its disk knows no locks.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,8 @@ def lock(path: Path, since: str) -> Iterator[Holder | None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise OutputError(f"cannot lock {path}: {error.strerror}; put output.root on another disk") from error
             holder = _read(file.read())
             who = "another process" if holder is None else f"process {holder.pid} on {holder.host} since {holder.since}"
             raise Locked(f"another run is at work: {who} holds {path}") from error

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import atomic_write_text
 from nowcast.operations.job import Job
-from nowcast.operations.status import RUNNING, STATES
+from nowcast.operations.status import RUNNING, STATES, epoch_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -83,4 +82,4 @@ def _escaped(text: str) -> str:
 
 
 def _epoch(moment: str | None) -> float | None:
-    return None if moment is None else datetime.fromisoformat(moment).timestamp()
+    return None if moment is None else epoch_seconds(moment)

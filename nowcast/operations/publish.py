@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import OutputError
-from nowcast.io.atomic import atomic_write_text, file_digest, flush
+from nowcast.io.atomic import OLD, atomic_write_text, exchange, file_digest, flush
 from nowcast.operations.job import Job
 from nowcast.operations.tree import below, cycle_stem, rendered
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 OBSERVED = ".observed.nc"
 """How the file of the observed volumes beside a forecast ends."""
-REPLACED = "replaced"
+STAGING = "publish"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Published:
     def size(self) -> int:
         return sum(int(file["size"]) for file in self.facts["outputs"])
 
+    def paths(self, root: Path) -> list[dict[str, Any]]:
+        """Its files as the manifest has them, with whole paths."""
+        return [file | {"path": str(root / self.folder / file["path"])} for file in self.facts["outputs"]]
+
 
 class Records:
     """What the job has published, a file a cycle in the job's own folder; nothing else is ever removed."""
@@ -50,7 +54,9 @@ class Records:
         for path in self.folder.glob("*.json"):
             try:
                 facts = json.loads(path.read_text(encoding="utf-8"))
-                found.append(Published(str(facts["cycle"]), str(facts["folder"]), facts))
+                one = Published(str(facts["cycle"]), str(facts["folder"]), facts)
+                _ = one.size, one.paths(self.root)
+                found.append(one)
             except (OSError, ValueError, KeyError, TypeError):
                 logger.warning("%s is not a record of a cycle", path)
         return sorted(found, key=lambda cycle: cycle.cycle)
@@ -86,7 +92,7 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
     time = datetime.fromisoformat(cycle).astimezone(UTC).replace(tzinfo=None)
     target = below(job.output.root, rendered(job.output.folder, site=site, job=job.name, time=time))
     name = str(rendered(job.output.name, site=site, job=job.name, time=time))
-    staging = work / "publish"
+    staging = work / STAGING
     try:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
@@ -98,8 +104,9 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         records = Records(job)
         _refuse_strangers(target, records)
         records.write(manifest)
-        _swap(staging, target, work)
+        exchange(staging, target)
         flush(target.parent)
+        _keep_strangers(staging, target)
     except OutputError:
         raise
     except OSError as error:
@@ -132,12 +139,14 @@ def recover(job: Job) -> list[str]:
     """Clear up after a run that was killed: put back what it was about to replace, remove its work. Says what."""
     told: list[str] = []
     for left in sorted((job.inside / "work").glob("*")):
-        old = left / REPLACED
-        if (old / MANIFEST).is_file():
-            target = job.output.root / json.loads((old / MANIFEST).read_text())["folder"]
-            if not target.exists():
-                old.rename(target)
-                told.append(f"put back {target}")
+        for old in (left / f"{STAGING}{OLD}", left / STAGING):
+            if (old / MANIFEST).is_file():
+                target = job.output.root / json.loads((old / MANIFEST).read_text())["folder"]
+                if old.suffix == OLD and not target.exists():
+                    old.rename(target)
+                    told.append(f"put back {target}")
+                elif target.exists():
+                    _keep_strangers(old, target)
         shutil.rmtree(left, ignore_errors=True)
         told.append(f"removed the work of run {left.name}, which did not end")
     for file in _half_written(job):
@@ -147,7 +156,8 @@ def recover(job: Job) -> list[str]:
 
 def _half_written(job: Job) -> Iterator[Path]:
     """Temporary files that a killed run left beside what it was writing."""
-    yield from job.inside.rglob(".*.part*")
+    # Those of transfers from the open archive are gone on with.
+    yield from (p for p in job.inside.rglob(".*.part*") if not p.is_relative_to(job.archive))
     for file in (job.status_file, job.metrics):
         if file is not None and file.parent.is_dir():
             start, end = f".{file.stem}.", f".part{file.suffix}"
@@ -166,10 +176,11 @@ def _refuse_strangers(target: Path, records: Records) -> None:
         raise OutputError(f"{target} exists and this job did not write it: move it away or change output.folder")
 
 
-def _swap(staging: Path, target: Path, work: Path) -> None:
-    """The new folder in the place of the old one, which goes to the work folder, from where :func:`recover` gets it."""
-    old = work / REPLACED
-    if target.exists():
-        target.rename(old)
-    staging.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+def _keep_strangers(old: Path, target: Path) -> None:
+    """Move what others put into a folder that was replaced to the one in its place."""
+    if not (old / MANIFEST).is_file():
+        return
+    own = {MANIFEST, *(str(file["path"]) for file in json.loads((old / MANIFEST).read_text())["outputs"])}
+    for path in old.iterdir():
+        if path.name not in own and not (target / path.name).exists():
+            path.rename(target / path.name)

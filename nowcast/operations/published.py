@@ -13,6 +13,7 @@ from nowcast.errors import InputError
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes
 from nowcast.operations.publish import MANIFEST, OBSERVED
+from nowcast.operations.status import epoch_seconds
 from nowcast.pipeline.view import forecast_contents
 from nowcast.types import REFLECTIVITY
 from nowcast.view import Contents
@@ -51,8 +52,8 @@ def read_cycle(folder: Path) -> PublishedCycle:
     file = folder / MANIFEST
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-        facts["cycle"], facts["outputs"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        epoch_seconds(facts["cycle"]), [file["path"] for file in facts["outputs"]]
+    except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
         raise InputError(f"{file} is no manifest of a published cycle: {error}") from error
     return PublishedCycle(folder, facts)
 

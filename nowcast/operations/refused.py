@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import atomic_write_text
+from nowcast.io.json_files import read_json
 from nowcast.operations.feed import Stamp
 
 logger = logging.getLogger(__name__)
@@ -18,15 +19,17 @@ STRIKES = 2
 
 
 class Refused:
-    """The files, by path, size and date: one that is delivered anew gets another chance."""
+    """The files, by path, size and date: one that is delivered anew gets another chance, and so do all with another
+    limit of the memory."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, memory: int | None) -> None:
+        self.path, self.memory = path, memory
         self.in_this_run: set[tuple[Path, Stamp]] = set()
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            self.files = {str(name): (int(a), int(b), int(strikes)) for name, (a, b, strikes) in found.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
+            held = read_json(path)
+            found = held["files"].items() if held.get("memory") == memory else ()
+            self.files = {name: (int(a), int(b), int(strikes)) for name, (a, b, strikes) in found}
+        except (AttributeError, LookupError, ValueError, TypeError):
             self.files = {}
 
     def holds(self, file: Path, stamp: Stamp) -> bool:
@@ -43,6 +46,6 @@ class Refused:
         self.files[str(file)] = (*stamp, 1 + (strikes if (size, modified) == stamp else 0))
         self.files = dict(list(self.files.items())[-MOST:])
         try:
-            atomic_write_text(self.path, json.dumps(self.files, indent=1))
+            atomic_write_text(self.path, json.dumps({"memory": self.memory, "files": self.files}, indent=1))
         except OutputError as error:
             logger.warning("it is not remembered that %s must not be read: %s", file, error)

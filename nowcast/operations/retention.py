@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 
 
 def clean(job: Job) -> list[str]:
-    """Remove what is older than the job keeps, or more; returns the cycles removed. The newest one always stays.
+    """Remove what is older than the job keeps, or more; returns the cycles removed. The newest one always stays,
+    and so does, with a warning, what cannot be removed.
 
     Age is counted from the newest cycle, not from the clock: a clock that jumps ahead must not empty the archive.
     """
@@ -32,8 +33,12 @@ def clean(job: Job) -> list[str]:
         large = job.retention.size is not None and total > job.retention.size
         if not (old or large):
             break
-        _remove(job.output.root, one)
-        records.remove(one.cycle)
+        try:
+            _remove(job.output.root, one)
+            records.remove(one.cycle)
+        except OSError as error:
+            logger.warning("%s cannot be removed and stays: %s: %s", one.cycle, error.filename, error.strerror)
+            continue
         total -= one.size
         removed.append(one.cycle)
     return removed
@@ -59,17 +64,20 @@ def _remove(root: Path, one: Published) -> None:
     if folder.is_symlink() or not is_below(root, folder):
         logger.warning("%s is a link now: nothing is removed there", folder)
         return
-    manifest = folder / MANIFEST
-    if manifest.is_file() and not manifest.is_symlink():
-        manifest.unlink()
+    ours = []
     for file in one.facts["outputs"]:
         path = folder / Path(str(file["path"])).name
         if path.is_symlink() or not path.is_file():
             continue
         if file_digest(path) == file["sha256"]:
-            path.unlink()
+            ours.append(path)
         else:
             logger.warning("%s was changed by somebody else: it stays", path)
+    manifest = folder / MANIFEST
+    if manifest.is_file() and not manifest.is_symlink():
+        manifest.unlink()
+    for path in ours:
+        path.unlink()
     for parent in (folder, *folder.parents):
         if parent == root or not _removed(parent):
             break

@@ -14,11 +14,11 @@ SPARE_S = 60
 
 def cron_line(job: Job, job_file: Path, once_per: str) -> str:
     """A line for a crontab: every minute, because a run that finds nothing new is over at once."""
-    # A per cent sign ends the command in a crontab.
-    command = shlex.join(_command(job_file, once_per)).replace("%", r"\%")
+    command = shlex.join(_command(job_file, once_per))
     # cron mails what it reads: with a log file only what is unforeseen remains to be mailed.
     log = "" if job.log.file is not None else f" 2>>{shlex.quote(str(job_file.absolute().with_suffix('.log')))}"
-    return f"* * * * * {command} >/dev/null{log}"
+    # A per cent sign ends the command in a crontab.
+    return f"* * * * * {command} >/dev/null{log}".replace("%", r"\%")
 
 
 def systemd_units(job: Job, job_file: Path, once_per: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes, write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.publish import Published, Records
+from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import cycle_stem
 from nowcast.times import match_tolerance, nearest, nominal_step
 from nowcast.types import Forecast, VolumeSequence
@@ -43,9 +44,11 @@ def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
     rows = _rows(path)
     known = {(row["cycle"], row["lead_minutes"]) for row in rows}
     arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known)]
-    newest = _seconds(volumes.times[-1])
+    newest = epoch_seconds(units.iso_utc(volumes.times[-1]))
     rows = [
-        row for row in rows + arrived if newest - _epoch(row["cycle"]) <= job.scores.window + 60 * row["lead_minutes"]
+        row
+        for row in rows + arrived
+        if newest - epoch_seconds(row["cycle"]) <= job.scores.window + 60 * row["lead_minutes"]
     ]
     atomic_write_text(path, json.dumps(rows))
     _forget(job, volumes)
@@ -170,7 +173,7 @@ def _forget(job: FullJob, volumes: VolumeSequence) -> None:
     """Remove observed volumes and extrapolations whose forecasts have all had their time."""
     step = units.seconds(nominal_step(volumes.times)) or 600.0
     longest = job.leads * (60 * job.step_minutes if job.step_minutes else step) + 3600
-    oldest = _seconds(volumes.times[-1]) - longest
+    oldest = epoch_seconds(units.iso_utc(volumes.times[-1])) - longest
     for file in [*(job.inside / "observed").glob("*.nc"), *(job.inside / "baselines").glob("*.nc")]:
         try:
             time = datetime.strptime(file.stem, "%Y-%m-%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
@@ -182,11 +185,3 @@ def _forget(job: FullJob, volumes: VolumeSequence) -> None:
 
 def _name(time: np.datetime64) -> str:
     return cycle_stem(units.iso_utc(time))
-
-
-def _epoch(cycle: str) -> float:
-    return datetime.fromisoformat(cycle).timestamp()
-
-
-def _seconds(time: np.datetime64) -> float:
-    return _epoch(units.iso_utc(time))

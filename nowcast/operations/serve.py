@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import socket
@@ -15,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 import nowcast
 from nowcast.errors import InputError, NowcastError, OutputError
+from nowcast.io.json_files import read_json
 from nowcast.operations.published import PublishedCycle, Tree, cycle_contents
-from nowcast.operations.status import FAILED, FALLBACK, STALE, read_json, seconds_since
+from nowcast.operations.status import FAILED, FALLBACK, STALE, seconds_since
 from nowcast.view import page_of, view_json
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ LOOK_AGAIN_S = 2.0
 """The folder is searched no more often than this, however many ask."""
 TIMEOUT_S = 60.0
 """A client that says nothing, or takes nothing, for so long is left."""
+MOST_CLIENTS = 128
+"""Connections at the same time, a thread each; a browser keeps one or two. More are closed at once."""
+ASK_LOOPBACK = b"This server is for its own machine: ask for http://localhost or http://127.0.0.1, with its port.\n"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
@@ -82,11 +87,17 @@ class Viewer:
         if age > self.max_age_s:
             level = "bad"
             said.append(f"Stale: nothing has been published from a volume of the last {_age(self.max_age_s)}.")
-        last = read_json(self.root / Path(f"{one.facts.get('job')}.status.json").name)
+        last = _last_run(one)
         if last.get("state") in (FAILED, STALE):
             level = "bad"
             said.append(f"The last run: {last['state']}, {last.get('reason')}.")
         return {"level": level, "text": " ".join(said)}
+
+
+def _last_run(one: PublishedCycle) -> dict[str, Any]:
+    """The status file of a cycle's job, which lies above the cycle; empty where it is elsewhere."""
+    name = Path(f"{one.facts.get('job')}.status.json").name
+    return next((found for above in one.folder.resolve().parents if (found := read_json(above / name))), {})
 
 
 def _age(seconds: float) -> str:
@@ -109,6 +120,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, viewer: Viewer, host: str, port: int) -> None:
         self.viewer = viewer
+        self._free = threading.BoundedSemaphore(MOST_CLIENTS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             super().__init__((host, port), Handler)
@@ -123,9 +135,45 @@ class Server(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://[{host!s}]:{port}/" if ":" in str(host) else f"http://{host!s}:{port}/"
 
+    def serves(self, host: str) -> bool:
+        """Whether a request for this ``Host`` is meant for this server.
+
+        On a loopback address it must name one: else a page from anywhere whose name is made to lead to this machine
+        (DNS rebinding) could read what is here. The port may be that of a tunnel.
+        """
+        return not _is_loopback(str(self.server_address[0])) or _is_loopback(_name_of(host))
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, if not too many are at work."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """What that thread does."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error."""
         logger.debug("a request of %s broke off", client_address, exc_info=True)
+
+
+def _name_of(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -162,6 +210,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _found(self, path: str) -> tuple[HTTPStatus, str, bytes]:
         viewer = self.server.viewer
+        if not self.server.serves(self.headers.get("Host", "")):
+            return HTTPStatus.MISDIRECTED_REQUEST, "text/plain", ASK_LOOPBACK
         if path == "/":
             return HTTPStatus.OK, "text/html", page_of(None, viewer.root.resolve().name).encode()
         if path == "/newest":

@@ -29,7 +29,8 @@ def link_files(paths: Iterable[Path], folder: Path, source: Path) -> list[Path]:
     paths = list(paths)
     if any(path.parent.parent == source for path in paths):
         for radar in source.iterdir():  # also one without files, which is then known to be missing
-            (folder / radar.name).mkdir(exist_ok=True)
+            if radar.is_dir() and not radar.name.startswith("."):
+                (folder / radar.name).mkdir(exist_ok=True)
     for path in paths:
         home = folder / path.parent.name if path.parent.parent == source else folder
         link, number = home / path.name, 1
@@ -72,13 +73,13 @@ def latest_believed(stamp: Stamp, ahead_s: float) -> np.datetime64:
     return np.datetime64(round(newest * 1e9), "ns")
 
 
-def entries_of(folder: Path, radar: str, reading: Callable[[Path], None]) -> tuple[list[Entry], list[str]]:
+def entries_of(folder: Path, radar: str, reading: Callable[[Path], None]) -> tuple[list[Entry], dict[Path, str]]:
     """The volumes in the folder by time, and why other files are none.
 
     Files of another radar, or of another kind, than most are unlinked: of the radar that is named, where there are any.
     """
     entries: list[Entry] = []
-    reasons: list[str] = []
+    reasons: dict[Path, str] = {}
     for path in sorted(folder.iterdir()):
         reading(path)
         try:
@@ -87,7 +88,7 @@ def entries_of(folder: Path, radar: str, reading: Callable[[Path], None]) -> tup
             _ = [entry.elevations for entry in found]
             entries += found
         except InputError as error:
-            reasons.append(str(error))
+            reasons[path] = str(error)
     kinds = Counter((entry.head is None, entry.radar) for entry in entries)
     if len(kinds) > 1:
         own = [kind for kind in kinds if radar and kind[1].lower() == radar.lower()]

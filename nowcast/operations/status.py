@@ -11,10 +11,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from nowcast.io.atomic import atomic_write_text
+from nowcast.io.json_files import read_json
 from nowcast.operations.job import Job
 from nowcast.operations.lock import holder_of
 
@@ -30,9 +30,14 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def epoch_seconds(moment: str) -> float:
+    """Seconds from 1970 on to a time as :func:`utc_now` writes it; raises ValueError where it is none."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
 def seconds_since(moment: str) -> float:
     """Seconds from a time as :func:`utc_now` gives it until now; negative for one in the future."""
-    return time.time() - datetime.fromisoformat(moment).timestamp()
+    return time.time() - epoch_seconds(moment)
 
 
 @dataclass
@@ -97,15 +102,6 @@ def write_status(job: Job, facts: dict[str, Any]) -> None:
 def read_status(job: Job) -> dict[str, Any]:
     """The status file, empty where there is none that can be read."""
     return read_json(job.status_file)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, empty where there is none that can be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.publish import OBSERVED
 from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
+from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
-from nowcast.pipeline.archive import Entry
+from nowcast.pipeline.archive import NAME_ERROR, Entry, time_in_name
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.warm_start import state_stamp
@@ -61,20 +62,24 @@ class Steps:
         shutil.rmtree(self.inputs, ignore_errors=True)
         folders = link_files(near, self.inputs, Path(settings.path))
         entries: list[Entry] = []
-        reasons: list[str] = []
+        reasons: dict[Path, str] = {}
+        several = folders != [self.inputs]  # or one of several, the others being gone
         for folder in folders:
-            several = len(folders) > 1
             found, broken = entries_of(folder, "" if several else self.job.site.name, self._reading)
-            entries, reasons = entries + found, reasons + broken
+            entries, reasons = entries + found, reasons | broken
         entries.sort(key=lambda entry: entry.time)
         targets = {entry.path: entry.path.readlink() for entry in entries}
         believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
         times = sorted({e.time for e in believed if self.at is None or e.time <= self.at})
         if not times:
-            first = f"; the first: {reasons[0]}" if reasons else ""
+            first = f"; the first: {next(iter(reasons.values()))}" if reasons else ""
             raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
+        for path, reason in reasons.items():
+            named = time_in_name(path.name)
+            if named is not None and times[-1] < named <= times[-1] + NAME_ERROR:
+                logger.warning("left out: %s", reason)
         self.radars = len(folders)
-        told = plain_name(believed[-1].radar) if self.radars == 1 else ""
+        told = "" if several else plain_name(believed[-1].radar)
         self.radar = self.job.site.name or told or self.job.name
         self.reporter.tell("times", [str(t) for t in times])
         steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([LIKELY_STEP_MINUTES])
@@ -193,7 +198,7 @@ class Steps:
     def _check(self, newest: np.datetime64) -> None:
         """Raise Ended where the forecast from this volume has been made, or would come too late to be one."""
         cycle = iso_utc(newest)
-        age = time.time() - _epoch(cycle)
+        age = time.time() - epoch_seconds(cycle)
         limit = self.job.input.max_age
         if self.plan.at is None and age > limit:
             raise Ended("stale", too_old(cycle, age, limit))
@@ -204,8 +209,4 @@ class Steps:
         return cycles if self.plan.once_per else ()
 
     def _slot(self, cycle: str) -> int:
-        return int(_epoch(cycle) // (self.plan.once_per or 1))
-
-
-def _epoch(cycle: str) -> float:
-    return np.datetime64(cycle.removesuffix("Z"), "s").astype(np.int64).item()
+        return int(epoch_seconds(cycle) // (self.plan.once_per or 1))

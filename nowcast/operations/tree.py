@@ -48,6 +48,11 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")
 
 
+def cycle_name(time: str) -> str:
+    """The name of a cycle from a time of numpy, to the second."""
+    return f"{time[:19]}Z"
+
+
 def cycle_stem(cycle: str) -> str:
     """What files of a cycle, such as 2024-01-15T04:10:00Z, are named."""
     return cycle.replace(":", "")

@@ -91,6 +91,8 @@ class Worker:
             else:
                 if kind == "begin":
                     self.stage = facts[0]
+                elif kind == "made":
+                    self.stage = STAGES[STAGES.index(facts[0]) + 1]
                 yield message
 
     def stop(self) -> None:

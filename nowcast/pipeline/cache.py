@@ -15,6 +15,7 @@ from nowcast.types import Bool, Float32, GridSpec
 
 Gridded = tuple[Float32, Bool]
 Channels = tuple[str, ...]
+Key = tuple[Path, Site | None, Site | None, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class VolumeCache:
     def __init__(self, size: int = 1) -> None:
         self.size = size
         self.radars = 1
-        self._kept: OrderedDict[tuple[Path, Site | None, Site | None, frozenset[str]], ReadVolume] = OrderedDict()
+        self._kept: OrderedDict[Key, ReadVolume] = OrderedDict()
 
-    def expect(self, work: GridWork, paths: Sequence[Path]) -> None:
-        """Be told which volumes will be asked for, in this order; some may not be. Nothing begins here."""
+    def expect(self, *radars: tuple[GridWork, Sequence[Path]]) -> None:
+        """Be told which volumes of each radar will be asked for, in this order; some may not be."""
 
     def read(
         self, path: Path, *, site: Site | None, fallback: Site | None, also: frozenset[str] = frozenset()
@@ -72,8 +73,13 @@ class VolumeCache:
                 return read_volume(path, site=site, fallback=fallback, also=also)
 
             volume = again()
-            self._kept[key] = ReadVolume(volume.site, volume.defect, again, volume)
+            self.keep(key, ReadVolume(volume.site, volume.defect, again, volume))
         self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def keep(self, key: Key, volume: ReadVolume) -> ReadVolume:
+        """Keep a volume as the one used last."""
+        self._kept[key] = volume
         while len(self._kept) > self.size * self.radars:
             self._kept.popitem(last=False)
-        return self._kept[key]
+        return volume

@@ -104,6 +104,10 @@ def _check_keys(path: Path, root: yaml.Node | None, data: Any, cls: type, loc: L
 def _told(path: Path, root: yaml.Node | None, loc: Location, message: str, value: Any) -> str:
     message = message.removeprefix("Value error, ")
     where = f"{path}:{_line(root, loc)}"
+    if message == "Field required":
+        return f"{where}: {_dotted(loc)} is missing"
+    if value is None and message == "Input should be an object":
+        return f"{where}: {_dotted(loc)} is empty: expected settings as `key: value`"
     if not loc or isinstance(value, dict):
         return f"{where}: {message}"
     advice = ""

@@ -19,7 +19,7 @@ from nowcast.io import cf, geotiff, odim_map
 from nowcast.io.reproject import MAPS, METHODS, Plan, parse_crs, plan_dims, reproject
 from nowcast.io.zarr_store import is_zarr, write_zarr
 from nowcast.pipeline.digests import input_digests
-from nowcast.units import iso_utc, minutes
+from nowcast.units import compact_utc, minutes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -164,7 +164,7 @@ def _chosen(dataset: xr.Dataset, request: ConvertRequest) -> tuple[xr.Dataset, d
     there = _fields(dataset)
     for name in request.variables:
         if name not in there:
-            close = difflib.get_close_matches(name, there, n=1)
+            close = difflib.get_close_matches(name, there, n=1, cutoff=0.75)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(there)}"
             raise UsageError(f"{request.source} has no field {name!r}: {hint}")
     wanted = list(request.variables) or there
@@ -222,16 +222,12 @@ def _words(part: xr.Dataset, name: list[str] | None, request: ConvertRequest) ->
     if name is not None:
         words["variable"] = name[0]
     if "forecast_reference_time" in part.coords:
-        words["init"] = _stamp(part["forecast_reference_time"].values.ravel()[0])
+        words["init"] = compact_utc(part["forecast_reference_time"].values.ravel()[0]) + "Z"
         words["lead"] = f"{minutes(part['lead_time'].values.ravel()[0]):03.0f}"
     for times in ("valid_time", "time"):
         if times in part.coords:
-            words["time"] = _stamp(part[times].values.ravel()[0])
+            words["time"] = compact_utc(part[times].values.ravel()[0]) + "Z"
     return words
-
-
-def _stamp(time: np.datetime64) -> str:
-    return iso_utc(time).replace("-", "").replace(":", "")
 
 
 def _first_time(dataset: xr.Dataset) -> np.datetime64 | None:

@@ -21,6 +21,7 @@ ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM
 """Of local workers, in place of Dask's, which also has them give every freed array back: that doubles a fit's time."""
 one_at_a_time = threading.Lock()
 """For the tasks of a worker that has several threads: each task uses what memory and compiled kernels there are."""
+AHEAD = 3
 
 
 def check_cluster(address: str | None) -> None:
@@ -48,6 +49,11 @@ def connect(address: str) -> Any:
             return Client(threads_per_worker=1, dashboard_address=None)
     except OSError as error:
         raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
+
+
+def ahead(client: Any) -> int:
+    """How many tasks are to be under way or wait to be taken: ``AHEAD`` for each process, so that none is idle."""
+    return AHEAD * max(sum(client.nthreads().values()), 1)
 
 
 def result_of(future: Any, died: str) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 import nowcast
 from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import check_writable
@@ -13,7 +11,7 @@ from nowcast.io.gaussians import read_windows
 from nowcast.pipeline.digests import digests
 from nowcast.plot.splats import check_exporter, write_splats
 from nowcast.types import FittedWindow
-from nowcast.units import iso_utc
+from nowcast.units import compact_utc, iso_utc
 
 SUFFIX = ".ply"
 
@@ -52,7 +50,11 @@ def export_fit(fits: Path | str, target: Path | str) -> list[Path]:
         [newest] = read_windows(fits, last=1)
         chosen = {target: (newest, newest.inputs - 1)}
     else:
-        chosen = {target / _name(w.gaussians.times[t]): (w, t) for w in read_windows(fits) for t in range(w.inputs)}
+        chosen = {
+            target / f"{compact_utc(w.gaussians.times[t])}{SUFFIX}": (w, t)
+            for w in read_windows(fits)
+            for t in range(w.inputs)
+        }
     inputs = [f"{name} sha256 {digest}" for name, digest in digests([Path(fits)]).items()]
     made_by = [f"nowcast {nowcast.__version__}", *inputs]
     written = [
@@ -68,10 +70,6 @@ def export_fit(fits: Path | str, target: Path | str) -> list[Path]:
 def _place(window: FittedWindow, t: int) -> str:
     grid = window.gaussians.grid
     return f"valid {iso_utc(window.gaussians.times[t])}, origin {grid.origin_lat:g} north {grid.origin_lon:g} east"
-
-
-def _name(time: np.datetime64) -> str:
-    return np.datetime_as_string(time, unit="s").replace("-", "").replace(":", "") + SUFFIX
 
 
 def _is_file(target: Path) -> bool:

@@ -231,8 +231,7 @@ class _Session:
                 pause, told = every_s, ""
                 if report.fetched or report.failures:
                     tell(report)
-                newest = max((v.time for v in report.fetched), default=since)
-                since = max(since, newest - LOOK_BACK)
+                since = self._next_start(since, report)
             except InputError as error:
                 pause = min(2.0 * pause, max(LONGEST_PAUSE_S, every_s))
                 if str(error) != told:
@@ -240,6 +239,13 @@ class _Session:
                 told = str(error)
             if polls != 0:
                 await asyncio.sleep(pause)
+
+    def _next_start(self, since: np.datetime64, report: FetchReport) -> np.datetime64:
+        """From when on to look again: no later than the oldest volume that may yet come."""
+        newest = max((v.time for v in report.fetched), default=since)
+        refused = {stored.key for stored in report.refused}
+        failed = (volume_time(f["key"], self.site) for f in report.failures if f["key"] not in refused)
+        return min([max(since, newest - LOOK_BACK), *(t for t in failed if t is not None)])
 
     async def _list(self, start: np.datetime64, end: np.datetime64) -> list[StoredObject]:
         limit = asyncio.Semaphore(self.request.jobs)

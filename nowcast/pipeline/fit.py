@@ -204,7 +204,8 @@ def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:
 def _tell_few(plans: list[Plan], frames: int) -> None:
     """Say where the only window holds fewer volumes than asked for."""
     if (held := len(plans[0].times)) < frames:
-        logger.warning("the one window holds %d volumes, not %d: no more follow each other", held, frames)
+        several = "volume" if held == 1 else "volumes"
+        logger.warning("the one window holds %d %s, not %d: no more follow each other", held, several, frames)
 
 
 def _tell_short(records: tuple[dict[str, Any], ...], asked_db: float | None) -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from nowcast.errors import UsageError
 from nowcast.gaussians.device import WORTH_IT, compute_on
 from nowcast.io.atomic import check_writable
-from nowcast.io.cf import check_netcdf
 from nowcast.pipeline.archive import Unread, time_in_name
 from nowcast.pipeline.dask_client import LOCAL, check_cluster
 from nowcast.pipeline.fit_job import FitJob
 from nowcast.pipeline.inputs import check_files, refuse_polar_options
+from nowcast.pipeline.outputs import check_output
 from nowcast.pipeline.radars import radar_folders
 from nowcast.pipeline.skips import skip
 from nowcast.radar.clutter import read_clutter_map
@@ -25,13 +26,14 @@ def check_settings(job: FitJob, out: Path, dask: str | None) -> None:
     Raises
     ------
     UsageError, ConfigError
-        ``dask`` is no address; there is no such device here, where the fit is to be; an option is not for them.
+        ``dask`` is no address; there is no such device here, where the fit is to be; an option is not for them;
+        ``out`` is what is fitted, or the folder of the pictures.
     InputError
         A clutter map cannot be read.
     OutputError
         ``out`` or a picture cannot be written.
     """
-    check_netcdf(out)
+    check_output(out, job.source)
     if job.whole is not None:
         refuse_polar_options(job.source, {"--site": job.site, "--clutter": job.clutter})
     check_cluster(dask)
@@ -41,6 +43,8 @@ def check_settings(job: FitJob, out: Path, dask: str | None) -> None:
         if clutter is not None:
             read_clutter_map(clutter)
     if job.pictures is not None:
+        if job.pictures.resolve() == out.resolve():
+            raise UsageError(f"--pictures and -o both name {out}: give a folder for the pictures")
         check_writable(job.pictures / "window.png")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from nowcast.errors import InputError, UsageError
 from nowcast.times import EVENT_GAP, breaks
 from nowcast.types import Times
+from nowcast.units import compact_utc
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Plan:
     @property
     def name(self) -> str:
         """For files: first and last time."""
-        return f"{_compact(self.times[0], 's')}_{_compact(self.times[-1], 's')}"
+        return f"{compact_utc(self.times[0])}_{compact_utc(self.times[-1])}"
 
 
 def plan_windows(times: Times, frames: int, future: int, every: int | None, archive: str) -> list[Plan]:
@@ -62,9 +62,5 @@ def _event_names(times: Times, archive: str) -> dict[np.datetime64, str]:
     names, start = {}, times[0]
     for previous, now in zip([times[0], *times[:-1]], times, strict=True):
         start = now if now - previous > EVENT_GAP else start
-        names[now] = f"{archive}_{_compact(start, 'm')}"
+        names[now] = f"{archive}_{compact_utc(start, 'm')}"
     return names
-
-
-def _compact(time: np.datetime64, unit: Literal["m", "s"]) -> str:
-    return np.datetime_as_string(time, unit=unit).replace("-", "").replace(":", "")

@@ -16,12 +16,12 @@ import nowcast
 from nowcast import units
 from nowcast.errors import UsageError
 from nowcast.io.atomic import file_digest
-from nowcast.io.cf import check_netcdf
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
 from nowcast.pipeline.digests import input_digests
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
+from nowcast.pipeline.outputs import check_output
 from nowcast.pipeline.products import products_beside
 from nowcast.pipeline.radars import clutter_digests
 from nowcast.pipeline.warm_start import check_state, read_state, state_stamp, write_state
@@ -156,7 +156,7 @@ def run_forecast(
         raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
-    check_netcdf(output)
+    check_output(output, request.source)
     if request.state is not None:
         check_state(request.state, output)
     seconds: dict[str, float] = {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,15 @@ import numpy as np
 
 from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import told_as_output_error
-from nowcast.pipeline.dask_client import LOCAL, check_cluster, connect, one_at_a_time, result_of, with_whole_paths
+from nowcast.pipeline.dask_client import (
+    LOCAL,
+    ahead,
+    check_cluster,
+    connect,
+    one_at_a_time,
+    result_of,
+    with_whole_paths,
+)
 from nowcast.pipeline.hindcast_job import HindcastJob, Scored
 from nowcast.types import VolumeSequence
 
@@ -58,21 +68,23 @@ def hindcasting(address: str | None, shared: Path | None = None) -> Iterator[Run
         tempfile.TemporaryDirectory(prefix=".volumes-", dir=None if shared is None else shared.resolve()) as folder,
         closing(connect(address)) as client,
     ):
-        futures: list[Any] = []
 
         def there(job: HindcastJob, indices: list[int]) -> Iterator[Scored]:
             _share(job.archive, Path(folder))
             request = with_whole_paths(job.request, "source", "clutter", "model", "keep_forecasts")
             settings = pickle.dumps((request, job.leads, job.history))
-            # A task is the number of a volume: all it needs lies on disk, so that any worker can do it again.
-            futures.extend(client.submit(_run, settings, folder, index, pure=False) for index in indices)
-            for future in futures:
-                yield _result(future)
+            rest, waiting = iter(indices), deque[Any]()
+            while True:
+                most = ahead(client)
+                # A task is the number of a volume: all it needs lies on disk, so that any worker can do it again.
+                for index in islice(rest, max(most - len(waiting), 0)):
+                    waiting.append(client.submit(_run, settings, folder, index, pure=False))
+                if not waiting:
+                    return
+                yield _result(waiting.popleft())
 
-        try:
-            yield there
-        finally:
-            client.cancel(futures)
+        # What still waits when this ends goes with the client.
+        yield there
 
 
 def _result(future: Any) -> Scored:

@@ -20,6 +20,7 @@ from nowcast.pipeline.methods import Case, Outcome, check_methods, forecast_by, 
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.types import Bool, Forecast, VolumeSequence
+from nowcast.units import compact_utc
 from nowcast.verify import Tally, TallyConfig
 
 if TYPE_CHECKING:
@@ -149,13 +150,12 @@ def _keep(
     history: str,
 ) -> None:
     assert request.keep_forecasts is not None
-    stamp = np.datetime_as_string(past.times[-1], unit="s").replace("-", "").replace(":", "")
     facts = provenance(request, past, method)
     missing = np.float32(np.nan)
     shown = np.where(seen, made.members, missing)
     control = None if made.control is None else np.where(seen, made.control, missing)
     forecast = Forecast(past.times[-1], leads, shown, past.grid, method, facts, control)
-    write_forecast(forecast, request.keep_forecasts / method / f"{stamp}.nc", history=history)
+    write_forecast(forecast, request.keep_forecasts / method / f"{compact_utc(past.times[-1])}.nc", history=history)
 
 
 def _load_model(path: Path | None) -> GauMamba:

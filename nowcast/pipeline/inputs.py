@@ -156,7 +156,7 @@ def load_sequence(
         if isinstance(grid, GridSpec) or places.home is not None:
             spec = grid if isinstance(grid, GridSpec) else grid.around(places.home)  # type: ignore[arg-type]
             work = GridWork(spec, places.given, places.home, quality, clutter, channels, partial_volumes)
-            cache.expect(work, [entry.path for entry in reversed(past)])
+            cache.expect((work, [entry.path for entry in reversed(past)]))
         sequence = _load_polar(
             past,
             frames,

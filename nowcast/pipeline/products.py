@@ -12,6 +12,7 @@ import numpy as np
 from nowcast.io import cf, forecasts
 from nowcast.pipeline.digests import input_digests
 from nowcast.pipeline.inputs import load_sequence
+from nowcast.pipeline.outputs import check_output
 from nowcast.products import ProductConfig
 from nowcast.products.files import write_products
 from nowcast.types import Forecast, VolumeSequence
@@ -49,11 +50,12 @@ def run_products(
     InputError
         The file cannot be read.
     UsageError
-        A CAPPI is asked for at a height where the grid has none, or ``output`` is named like another format.
+        A CAPPI is asked for at a height where the grid has none, or ``output`` is named like another format or
+        like ``source``.
     OutputError
         The file cannot be written.
     """
-    cf.check_netcdf(output)
+    check_output(output, source)
     read = read_source(source, at)
     sources = () if isinstance(read, Forecast) else read.sources
     facts: dict[str, Any] = {"input_files": [source.name], "input_sha256": input_digests(source, sources)}

@@ -21,7 +21,7 @@ from nowcast.channels import moments_of
 from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import file_digest
 from nowcast.pipeline.archive import NEIGHBOURS, Entry, Unread, first_entries, list_archive, newest_name
-from nowcast.pipeline.cache import ReadVolume, VolumeCache
+from nowcast.pipeline.cache import GridWork, ReadVolume, VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
 from nowcast.pipeline.place import home_of
 from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture
@@ -30,6 +30,7 @@ from nowcast.radar.mosaic import MosaicConfig, Part, combine, common_grid, radar
 from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site
 from nowcast.radar.quality import QualityConfig
 from nowcast.radar.reader import PositionUnknown
+from nowcast.texts import is_note
 from nowcast.types import Bool, Float32, GridSpec, Progress, Times, VolumeSequence
 from nowcast.units import iso_utc, minutes
 
@@ -75,12 +76,12 @@ class Radar:
 
 
 def radar_folders(source: Path) -> dict[str, Path]:
-    """The folders of several radars in a folder without files of its own, by name; empty where it is none such."""
+    """The folders of radars, by name, in a folder that holds no data of its own; empty where it is none such."""
     if not source.is_dir():
         return {}
     shown = [path for path in source.iterdir() if not path.name.startswith(".")]
     folders = {path.name: path for path in sorted(shown) if path.is_dir()}
-    return folders if len(folders) > 1 and len(folders) == len(shown) else {}
+    return folders if folders and all(path.is_dir() or is_note(path) for path in shown) else {}
 
 
 def clutter_digests(config: MosaicConfig) -> dict[str, str | None]:
@@ -131,6 +132,7 @@ def load_mosaic(
     if isinstance(grid, GridConfig):
         grid = common_grid(_sites(radars), grid, config.centre)
     cache.radars = len(radars)
+    cache.expect(*(_work(radar, grid, quality, channels, partial_volumes, config) for radar in radars))
     read = partial(cache.read, also=moments_of(channels))
     total = len(cycles) if frames is None else min(frames, len(cycles))
     gridded: dict[tuple[str, np.datetime64], Seen] = {}
@@ -156,6 +158,20 @@ def load_mosaic(
             break
     _drop_failed_scans(radars, gridded, grid, channels)
     return _mosaics(radars, chosen[::-1], gridded, grid, channels, config)
+
+
+def _work(
+    radar: Radar,
+    grid: GridSpec,
+    quality: QualityConfig | None,
+    channels: tuple[str, ...],
+    partial_volumes: bool,
+    config: MosaicConfig,
+) -> tuple[GridWork, list[Path]]:
+    """What is done to the volumes of a radar, and these in the order in which they are asked for."""
+    clutter = config.clutter.get(radar.name)
+    work = GridWork(grid, radar.given, radar.given or radar.home, quality, clutter, channels, partial_volumes)
+    return work, [entry.path for entry in reversed(radar.entries)]
 
 
 def _mosaics(

@@ -39,14 +39,14 @@ def check_state(path: Path, output: Path) -> None:
 
 
 def _is_state(path: Path) -> bool:
-    """Whether a file is a state, or may be one that was damaged: a NetCDF file that cannot be read."""
+    """Whether a file is a state, or may be one that was damaged: a NetCDF file that cannot be read, no text."""
     import netCDF4
 
     try:
         with netCDF4.Dataset(path) as file:
             kind, events = getattr(file, "nowcast_kind", None), file["event"][:]
     except (OSError, RuntimeError):
-        return path.suffix == ".nc" or path.read_bytes()[:4] == b"\x89HDF"
+        return path.suffix == ".nc" and b"\0" in path.read_bytes()
     except LookupError:
         return False
     return kind == KIND and all(_STAMP.fullmatch(event) for event in events)

@@ -1,6 +1,7 @@
 """Pictures of volumes, forecasts and Gaussians: functions from :mod:`nowcast.types` to figures and files."""
 
 from nowcast.plot.animate import write_animation
+from nowcast.plot.camera import Camera
 from nowcast.plot.derived import plot_differences, plot_probabilities
 from nowcast.plot.gaussians import plot_gaussians
 from nowcast.plot.maps import plot_levels, plot_map
@@ -18,6 +19,7 @@ from nowcast.plot.pictures import (
     target_of,
     volume_pictures,
 )
+from nowcast.plot.scene import plot_scene
 from nowcast.plot.sections import Line, plot_section
 from nowcast.plot.style import PALETTES, Palette, save_figure
 from nowcast.plot.tracks import plot_tracks
@@ -28,6 +30,7 @@ __all__ = [
     "KINDS",
     "PALETTES",
     "VOLUME_KINDS",
+    "Camera",
     "Choices",
     "Line",
     "Palette",
@@ -42,6 +45,7 @@ __all__ = [
     "plot_map",
     "plot_panels",
     "plot_probabilities",
+    "plot_scene",
     "plot_section",
     "plot_times",
     "plot_tracks",

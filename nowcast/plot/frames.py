@@ -10,7 +10,7 @@ import numpy as np
 from nowcast.errors import UsageError
 from nowcast.plot.style import LEVELS_DBZ
 from nowcast.times import MATCH_LIMIT, match_tolerance, nearest, nominal_step
-from nowcast.types import Float32, Forecast, GridSpec, VolumeSequence
+from nowcast.types import Float32, Forecast, GaussianSequence, GridSpec, VolumeSequence
 from nowcast.units import minutes, seconds
 
 Source = VolumeSequence | Forecast
@@ -108,6 +108,12 @@ def match_tolerance_s(source: Source) -> float:
     if isinstance(source, Forecast):
         times = np.concatenate([[source.init_time], times])
     return seconds(match_tolerance(nominal_step(times)) if len(times) > 1 else MATCH_LIMIT)
+
+
+def check_index(sequence: GaussianSequence, index: int) -> None:
+    """Raise UsageError where there is no such time."""
+    if not -len(sequence) <= index < len(sequence):
+        raise UsageError(f"there is no time {index} among {len(sequence)} fitted ones")
 
 
 def spread_indices(count: int, most: int) -> list[int]:

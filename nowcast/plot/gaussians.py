@@ -6,9 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nowcast.errors import UsageError
 from nowcast.plot.ellipses import cut_by, draw_ellipses, from_above, mean_motion
-from nowcast.plot.frames import Frame, clock, datum, frame_at, origin_text, peak_of, utc
+from nowcast.plot.frames import Frame, check_index, clock, datum, frame_at, origin_text, peak_of, utc
 from nowcast.plot.layout import GAP_IN, STRIP_IN, Sheet, Strip, new_sheet
 from nowcast.plot.maps import draw_map, extent_km, label_axes, map_aspect
 from nowcast.plot.sections import Line, default_line, draw_line, draw_section, label_sections
@@ -56,8 +55,7 @@ def plot_gaussians(
     """
     from nowcast.gaussians import render
 
-    if not -len(sequence) <= index < len(sequence):
-        raise UsageError(f"there is no time {index} among {len(sequence)} fitted ones")
+    check_index(sequence, index)
     rendered = np.asarray(render(sequence.at(index), sequence.grid)[0], np.float32)
     observed = frame_at(volumes, sequence.times[index], 1.0)
     if observed is not None:
@@ -118,7 +116,13 @@ def _draw_gaussians(
     ):
         drawn = ellipses.strongest(MOST_ELLIPSES, float(LEVELS_DBZ[0]))
         draw_ellipses(axes, drawn, scale)
-        Strip(axes, f"GAUSSIANS {what}", f"{len(drawn.amplitudes)} shown", forecast=False)
+        shown = len(drawn.amplitudes)
+        Strip(
+            axes,
+            f"GAUSSIANS {what}",
+            f"the strongest {shown}" if shown == MOST_ELLIPSES else f"{shown} shown",
+            forecast=False,
+        )
 
 
 def _draw_difference(chart: Axes, cut: Axes, fitted: Frame, observed: Frame, line: Line) -> None:

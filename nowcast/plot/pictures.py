@@ -9,11 +9,13 @@ from pathlib import Path
 from nowcast.errors import UsageError
 from nowcast.plot import animate, style
 from nowcast.plot.animate import write_animation
+from nowcast.plot.camera import Camera
 from nowcast.plot.derived import plot_differences, plot_probabilities
 from nowcast.plot.frames import spread_indices
 from nowcast.plot.gaussians import plot_gaussians
 from nowcast.plot.maps import plot_levels, plot_map
 from nowcast.plot.panels import leads_of, plot_panels, plot_times
+from nowcast.plot.scene import plot_scene
 from nowcast.plot.sections import Line, plot_section
 from nowcast.plot.style import Palette, save_figure
 from nowcast.types import FittedWindow, Forecast, VolumeSequence
@@ -21,7 +23,7 @@ from nowcast.units import minutes
 
 VOLUME_KINDS = ("map", "level", "section", "panels", "animation")
 FORECAST_KINDS = (*VOLUME_KINDS, "difference", "probability")
-GAUSSIAN_KINDS = ("gaussians",)
+GAUSSIAN_KINDS = ("gaussians", "3d")
 KINDS = (*FORECAST_KINDS, *GAUSSIAN_KINDS)
 SUFFIXES = (*style.FORMATS, *animate.FORMATS)
 OTHER_SUFFIXES = (".bmp", ".eps", ".jpeg", ".jpg", ".tif", ".tiff", ".webp")
@@ -44,6 +46,8 @@ class Choices:
         What probabilities are of.
     palette
         ``"standard"`` or ``"safe"``.
+    camera
+        Where Gaussians in space are seen from.
     """
 
     levels_m: tuple[float, ...] = ()
@@ -51,6 +55,7 @@ class Choices:
     leads_minutes: tuple[float, ...] = ()
     threshold_dbz: float = 35.0
     palette: Palette = "standard"
+    camera: Camera | None = None
 
     def one_level(self, kind: str) -> float | None:
         """The level of a picture that can show one only; raises UsageError for several."""
@@ -179,7 +184,10 @@ def gaussian_pictures(
     makers: dict[str, Callable[[Path], Path]] = {
         "gaussians": lambda path: save_figure(
             plot_gaussians(window.gaussians, window.volumes, newest, line=chosen.line, palette=chosen.palette), path
-        )
+        ),
+        "3d": lambda path: save_figure(
+            plot_scene(window.gaussians, newest, camera=chosen.camera, palette=chosen.palette), path
+        ),
     }
     return _make(kinds, makers, target, "Gaussians")
 

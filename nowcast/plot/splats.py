@@ -19,7 +19,7 @@ from torch import Tensor
 from nowcast.errors import OutputError
 from nowcast.gaussians import render
 from nowcast.io.atomic import atomic_path
-from nowcast.plot.style import LEVELS_DBZ, reflectivity_scale
+from nowcast.plot.style import LEVELS_DBZ, Palette, reflectivity_scale
 from nowcast.types import Float32, GaussianSet, GridSpec
 from nowcast.units import dbz_to_model
 
@@ -75,7 +75,7 @@ def write_splats(gaussians: GaussianSet, grid: GridSpec, path: Path | str, comme
     return count
 
 
-def splats_of(gaussians: GaussianSet, grid: GridSpec) -> dict[str, Tensor]:
+def splats_of(gaussians: GaussianSet, grid: GridSpec, palette: Palette = "standard") -> dict[str, Tensor]:
     """The arguments of gsplat's ``export_splats``, which stores them as they are.
 
     ``means [K, 3]`` in units, ``scales [K, 3]`` as logarithms, ``quats [K, 4]`` (wxyz) of length one, ``opacities [K]``
@@ -85,7 +85,7 @@ def splats_of(gaussians: GaussianSet, grid: GridSpec) -> dict[str, Tensor]:
     reflectivity = _field_at(gaussians, grid)
     shown = torch.from_numpy((opacity >= FAINTEST) & (reflectivity >= LEVELS_DBZ[0]))
     kept = gaussians.take(shown)
-    scale = reflectivity_scale()
+    scale = reflectivity_scale(palette)
     colours = scale.cmap(scale.norm(reflectivity[shown.numpy()]))[:, :3]
     alpha = torch.from_numpy(np.clip(opacity[shown.numpy()], FAINTEST, DENSEST))
     return {

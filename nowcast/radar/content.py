@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import InputError
+from nowcast.texts import looks_like_text
 
 GZIP, BZIP2, HDF5 = b"\x1f\x8b", b"BZh", b"\x89HDF\r\n\x1a\n"
 POLAR_FORMATS = ("odim", "nexrad", "cfradial", "cfradial2", "iris", "uf", "rainbow")
@@ -120,8 +121,7 @@ def _damage(error: Exception) -> str:
 
 
 def _looks_like(head: bytes) -> str:
-    printable = sum(32 <= b < 127 or b in (9, 10, 13) for b in head)
-    return "a text file" if printable > 0.95 * len(head) else "of an unknown format"
+    return "a text file" if looks_like_text(head) else "of an unknown format"
 
 
 def _netcdf_kind(path: Path, head: bytes) -> str:

@@ -24,6 +24,7 @@ from nowcast.simulate.radar import Radar
 from nowcast.simulate.scene import Scene
 from nowcast.simulate.truth import truth_dataset, write_truth
 from nowcast.types import Progress
+from nowcast.units import compact_utc
 from nowcast_kernels.parallel import thread_count
 
 A = TypeVar("A")
@@ -167,7 +168,7 @@ def _scan(plan: ArchivePlan, event: int, scene: Scene, clutter: Clutter, index: 
 
 
 def _stamp(time: np.datetime64) -> str:
-    return np.datetime_as_string(time, unit="s").replace("-", "").replace(":", "").replace("T", "_")
+    return compact_utc(time).replace("T", "_")
 
 
 def refuse_strangers(ours: set[Path], directory: Path) -> None:

@@ -32,6 +32,7 @@ from nowcast.gaussians import (
     equal_error_bytes,
     fit_sequence,
     reconstruction_scores,
+    render,
 )
 from nowcast.io.gaussians import as_stored
 from nowcast.pipeline.inputs import load_sequence
@@ -39,6 +40,7 @@ from nowcast.radar import Site
 from nowcast.radar.gridding import GridConfig
 from nowcast.simulate import draw_scene, simulate_volumes
 from nowcast.types import GridSpec, VolumeSequence
+from nowcast.verify import categorical
 
 sys.path.append(str(Path(__file__).parents[2] / "kernels" / "benchmarks"))
 from machine import machine
@@ -84,13 +86,16 @@ def bench_fit(name: str, windows: list[VolumeSequence], config: FitConfig) -> Ca
     seconds: list[float] = []
     psnr: list[float] = []
     csi: dict[str, list[float]] = {"35": [], "45": []}
-    coherence, numbers, sizes, dense = [], [], [], []
+    coherence, numbers, sizes, dense, strong = [], [], [], [], []
     for window in windows:
         took, fitted = timed(lambda window=window: fit_sequence(window, config), 1)  # type: ignore[misc]
         seconds += took
         newest, fitted = slice(-1, None), as_stored(fitted)
         numbers.append(len(fitted.ids))
         scores = reconstruction_scores(fitted.select(newest), window.select(newest))
+        seen = window.mask[-1]
+        drawn, there = render(fitted.at(-1), fitted.grid)[0][seen] >= 45, window.reflectivity[-1][seen] >= 45
+        strong.append([(drawn & there).sum(), (~drawn & there).sum(), (drawn & ~there).sum()])
         psnr.append(float(scores["psnr_db"][-1]))
         coherence.append(coherence_voxels(fitted))
         sizes.append(compressed_bytes(fitted.at(-1), fitted.grid) / 1e3)
@@ -99,6 +104,7 @@ def bench_fit(name: str, windows: list[VolumeSequence], config: FitConfig) -> Ca
             values.append(scores["csi"][threshold][-1])
     facts = {"gaussians": statistics.median(numbers), "psnr_db": statistics.median(psnr), "worst_psnr_db": min(psnr)}
     facts |= {f"csi{threshold}": float(np.nanmedian(values)) for threshold, values in csi.items()}
+    facts["csi45_together"] = float(categorical.csi(np.sum(strong, axis=0)))
     facts |= {"coherence_voxels": float(np.nanmedian(coherence)), "volume_kb": statistics.median(sizes)}
     facts["equal_error_kb"] = float(np.nanmedian(dense)) / 1e3
     asked = f"N={config.gaussians}" if config.psnr_db is None else f"{config.psnr_db:g} dB"

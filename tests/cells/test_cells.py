@@ -8,12 +8,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import all_observed, small_grid
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from nowcast.cells import Cell, CellConfig, track_cells
+from nowcast.cells.files import COLUMNS, write_cells
 from nowcast.cli import app
 from nowcast.gaussians import FitConfig, fit_sequence
 from nowcast.io.atomic import file_digest
@@ -129,6 +131,26 @@ def test_growth_and_new_cells_are_told() -> None:
     assert new.age_s == STEP_S and new.shape.x_m > 20e3
 
 
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#")))
+
+
+def test_csv_says_where_it_came_from_and_pandas_reads_it(tmp_path: Path) -> None:
+    gaussians, _ = fitted(1)
+    write_windows([FittedWindow(gaussians, len(gaussians), "event")], tmp_path / "fits.nc")
+    path = tmp_path / "cells.csv"
+    done = CliRunner().invoke(app, ["cells", str(tmp_path / "fits.nc"), "-o", str(path), "--leads", "1"])
+    assert done.exit_code == 0, done.stderr
+    comments = [line[2:].split(": ", 1) for line in path.read_text().splitlines() if line.startswith("# ")]
+    told = dict(comments)
+    assert told["source"].startswith("nowcast ") and told["history"]
+    assert json.loads(told["provenance"])["input_sha256"] == {"fits.nc": file_digest(tmp_path / "fits.nc")}
+    table = pd.read_csv(path, comment="#")
+    assert tuple(table.columns) == COLUMNS and len(table) == 30 and set(table["kind"]) == {"cell", "forecast"}
+    write_cells([], [], GRID, path, facts={"note": "a\nb"}, history="nowcast cells 'two\nlines'")
+    assert pd.read_csv(path, comment="#").empty
+
+
 def test_command_writes_geojson_and_csv(tmp_path: Path) -> None:
     gaussians, tracks = fitted(1)
     write_windows([FittedWindow(gaussians, len(gaussians), "event")], tmp_path / "fits.nc")
@@ -142,10 +164,14 @@ def test_command_writes_geojson_and_csv(tmp_path: Path) -> None:
     assert whole["provenance"]["input_sha256"] == {"fits.nc": file_digest(tmp_path / "fits.nc")}
     assert whole["source"].startswith("nowcast ") and whole["history"]
     kinds = [feature["properties"]["kind"] for feature in features]
-    assert [kinds.count(kind) for kind in ("cell", "forecast", "track")] == [25, 10, 5]
+    assert [kinds.count(kind) for kind in ("cell", "forecast", "track", "forecast_track")] == [25, 10, 5, 5]
+    past, ahead = (next(f for f in features if f["properties"]["kind"] == k) for k in ("track", "forecast_track"))
+    assert len(past["geometry"]["coordinates"]) == len(past["properties"]["times"]) == 5
+    assert past["geometry"]["coordinates"][-1] == ahead["geometry"]["coordinates"][0]
+    assert past["properties"]["times"][-1] == ahead["properties"]["times"][0]
     outline = np.array(features[0]["geometry"]["coordinates"][0])
     assert (outline[0] == outline[-1]).all() and np.abs(outline - [GRID.origin_lon, GRID.origin_lat]).max() < 1
-    rows = list(csv.DictReader(files[1].read_text().splitlines()))
+    rows = csv_rows(files[1])
     assert len(rows) == 35 and {row["kind"] for row in rows} == {"cell", "forecast"}
     ahead = np.array([[float(row["lon"]), float(row["lat"])] for row in rows if row["lead_minutes"] == "20.0"])
     from pyproj import Proj
@@ -163,7 +189,7 @@ def test_members_give_the_uncertainty_of_a_track(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, call).exit_code == 2, "members without a model"
     done = CliRunner().invoke(app, [*call, "--model", "default"])
     assert done.exit_code == 0, done.stderr
-    rows = [row for row in csv.DictReader((tmp_path / "c.csv").read_text().splitlines()) if row["kind"] == "forecast"]
+    rows = [row for row in csv_rows(tmp_path / "c.csv") if row["kind"] == "forecast"]
     spread = np.array([float(row["spread_m"]) for row in rows]).reshape(-1, 3)
     assert (spread[:, -1] > spread[:, 0]).mean() > 0.5 and (spread > 0).all()
 

@@ -113,6 +113,16 @@ def test_unwritable_output(archive: Path, tmp_path: Path) -> None:
     assert_refused(done, 3, "cannot write")
 
 
+@pytest.mark.parametrize("command", ["fit", "grid", "forecast", "products"])
+@pytest.mark.parametrize("folder", [True, False])
+def test_what_is_read_is_not_written_over(archive: Path, command: str, folder: bool) -> None:
+    newest = archive / "v4.nc"
+    before = newest.read_bytes()
+    done = nowcast(command, archive if folder else newest, "-o", newest)
+    assert_refused(done, 2, "would replace volumes", "another name")
+    assert newest.read_bytes() == before
+
+
 def test_full_disk_leaves_nothing(archive: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = nowcast("forecast", archive, "-o", out / "f.nc", *FORECAST, limit_bytes=4096)
@@ -165,7 +175,18 @@ def test_a_fit_into_the_file_of_a_splat_viewer_is_a_usage_error(archive: Path, t
     assert done.returncode == 2 and "--export" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_pictures_of_a_fit_go_into_a_folder_of_their_own(archive: Path, tmp_path: Path) -> None:
+    done = nowcast("fit", archive, "-o", tmp_path / "g.nc", "--pictures", tmp_path / "g.nc")
+    assert_refused(done, 2, "--pictures and -o both name")
+
+
 def test_a_bad_file_among_good_ones_exits_4(archive: Path) -> None:
     (archive / "text.h5").write_text("not a volume")
     done = nowcast("info", archive / "v0.nc", archive / "text.h5")
     assert done.returncode == 4 and "v0.nc" in done.stdout and "1 of 2 files" in done.stderr
+
+
+def test_folders_among_files_are_no_bad_files(archive: Path) -> None:
+    (archive / "truth").mkdir()
+    assert nowcast("info", *archive.iterdir()).returncode == 0
+    assert_refused(nowcast("info", archive / "truth"), 3, "is a directory")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from helpers import heed_interrupts
 
 from nowcast.simulate import ArchivePlan, Radar, simulate_archive
 
@@ -46,7 +47,8 @@ class Prepared:
 
     def __init__(self) -> None:
         command = [sys.executable, str(Path(__file__).with_name("prepared.py"))]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, text=True, preexec_fn=heed_interrupts, **pipes)
         assert self.process.stdout is not None and self.process.stdout.readline() == "ready\n"
 
     def ask(self, **call: Any) -> int:

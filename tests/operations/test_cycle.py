@@ -20,7 +20,7 @@ def test_a_cycle_is_published_with_a_manifest_that_holds(desk: Desk) -> None:
     desk.deliver(0, 1, 2, 3)
     status = desk.batch()
     assert (status["state"], status["cycle"], status["method"]) == ("done", "2024-01-15T04:15:00Z", "advection")
-    assert list(status["stages"]) == ["inputs", "grid", "fallback", "forecast", "publish", "scores"]
+    assert list(status["stages"]) == ["wait", "inputs", "grid", "fallback", "forecast", "publish", "scores"]
     folder = desk.out / "SIMR" / "20240115_0415"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["cycle"] == status["cycle"] and manifest["state"] == "done"
@@ -81,6 +81,16 @@ def test_catch_up_does_the_missed_ones_oldest_first(desk: Desk) -> None:
         forecast = read_forecast(desk.out / "SIMR" / f"20240115_{name}" / "forecast.nc")
         assert forecast.provenance["input_files"][-1].endswith(f"_{newest}.nc"), "a late cycle sees nothing later"
     assert "has been published" in [desk.batch("--catch-up"), desk.log[-1]["message"]][1]
+
+
+def test_catch_up_goes_no_farther_back_than_the_job_allows(desk: Desk) -> None:
+    desk.configure(limits={"catch_up": "6min"})
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    desk.deliver(3, 4, 5)
+    desk.batch("--catch-up")
+    published = [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"]
+    assert published == ["04:20", "04:25"]
 
 
 def test_forecasts_are_scored_when_their_times_have_come(desk: Desk) -> None:

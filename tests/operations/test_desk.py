@@ -39,7 +39,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(desk: Desk) -> None:
     time.sleep(0.1)
     status = desk.batch()
     thread.join()
-    assert status["cycle"] == "2024-01-15T04:15:00Z" and status["stages"]["inputs"] > 1.0
+    assert status["cycle"] == "2024-01-15T04:15:00Z" and status["stages"]["wait"] > 1.0
 
 
 def test_a_file_that_never_ends_is_left_out_in_time(desk: Desk) -> None:
@@ -48,7 +48,7 @@ def test_a_file_that_never_ends_is_left_out_in_time(desk: Desk) -> None:
         os.utime(path, (1.7e9, 1.7e9))
     desk.deliver(3)
     status = desk.batch()
-    assert status["cycle"] == "2024-01-15T04:10:00Z" and 1.4 < status["stages"]["inputs"] < 4
+    assert status["cycle"] == "2024-01-15T04:10:00Z" and 1.4 < status["stages"]["wait"] < 4
     assert status["warnings"] == [f"{desk.volumes[3].name} is still being written and left out"]
 
 
@@ -75,6 +75,15 @@ def test_another_radar_and_a_duplicate_change_nothing(desk: Desk) -> None:
     status = desk.batch()
     assert status["cycle"] == "2024-01-15T04:10:00Z" and len(status["input_files"]) == 3
     assert any("near_20240115_041500.h5 is left out: it is of radar" in text for text in status["warnings"])
+
+
+def test_a_truncated_newest_volume_is_told(desk: Desk) -> None:
+    desk.deliver(0, 1, 2, 3)
+    newest = desk.feed / desk.volumes[3].name
+    newest.write_bytes(newest.read_bytes()[:5000])
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:10:00Z"
+    assert any(newest.name in text and "truncated" in text for text in status["warnings"])
 
 
 def test_the_name_in_a_file_makes_no_path(desk: Desk) -> None:
@@ -109,9 +118,14 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
         assert dataset.sizes["x"] > 21 and dataset.attrs["radars"] == "east, simr"
     (desk.feed / "none").mkdir()
+    (desk.feed / "README").write_text("a folder for each radar")
+    (desk.feed / ".cache").mkdir()
     with xr.open_dataset(desk.batch()["outputs"][0]["path"], decode_timedelta=True) as dataset:
         assert dataset.attrs["radars_missing"] == "none"
     assert desk.batch("--once-per", "5min")["totals"]["done"] == 2
+    shutil.rmtree(desk.feed / "none")
+    shutil.rmtree(desk.feed / "east")
+    assert desk.batch()["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
 
 
 def test_an_old_input_gives_no_forecast(desk: Desk) -> None:
@@ -258,7 +272,7 @@ def test_the_metrics_are_what_a_node_exporter_reads(desk: Desk) -> None:
     assert abs(found["nowcast_last_success_timestamp_seconds"][0] - time.time()) < 120
     assert (
         found["nowcast_last_cycle_timestamp_seconds"] == [1705292100]
-        and len(found["nowcast_stage_duration_seconds"]) == 6
+        and len(found["nowcast_stage_duration_seconds"]) == 7
     )
     assert 'nowcast_runs_total{nowcast_job="desk",state="done"} 2' in text
     assert 'nowcast_latest_mae_dbz{nowcast_job="desk",method="forecast",lead_minutes="5"}' in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gzip
 import hashlib
 import json
@@ -22,7 +24,11 @@ from desk import Desk, Run, simulate_feed
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from nowcast.errors import OutputError
+from nowcast.operations import retention
+from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
+from nowcast.operations.publish import Records
 from nowcast.units import iso_utc
 from nowcast.weights import DEFAULT
 
@@ -128,6 +134,25 @@ def test_a_killed_run_is_told_by_the_next_and_by_the_status(desk: Desk) -> None:
     assert f"process {run.pid} on" in told and "the lock is taken over" in told and "removed the work of run" in told
 
 
+def test_a_run_that_was_killed_after_it_had_published_is_no_failure(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    done = desk.batch()
+    left = {"state": "running", "job": done["job"], "run": done["run"], "totals": done["totals"], "outputs": []}
+    (desk.out / "desk.status.json").write_text(json.dumps(left))
+    told = desk.batch("--once-per", "5min")
+    same = ("state", "cycle", "exit_code", "method", "outputs", "input_files")
+    assert {name: told[name] for name in same} == {name: done[name] for name in same}
+    assert told["last_success"]["cycle"] == done["cycle"]
+
+
+def test_a_damaged_record_is_none(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    job = read_job(desk.job_file)
+    Records(job).write({"cycle": "2024-01-15T04:00:00Z", "folder": "x"})
+    assert len(Records(job).all()) == 1 and "is not a record" in caplog.text
+
+
 def test_a_second_start_gives_way(desk: Desk) -> None:
     desk.deliver(0, 1, 2)
     with lock(desk.inside / "lock", "2024-01-15T04:00:00Z"):
@@ -166,6 +191,42 @@ def test_a_full_disk_at_any_writing_leaves_nothing_half(desk: Desk) -> None:
         assert (code == 0) == any('"state": "done"' in line for line in told.splitlines()), told
         assert_whole(desk)
     assert desk.batch()["state"] == "done"
+
+
+def test_what_cannot_be_removed_stays_and_the_cycle_goes_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.configure(retention={"age": "1s"})
+    desk.deliver(0, 1, 2)
+    desk.batch()
+
+    def broken(path: Path) -> str:
+        raise OSError(5, "I/O error", str(path))
+
+    monkeypatch.setattr(retention, "file_digest", broken)
+    job = read_job(desk.job_file)
+    Records(job).write({"cycle": "2024-01-15T04:30:00Z", "folder": "x", "outputs": []})
+    assert retention.clean(job) == [] and "I/O error" in caplog.text
+    assert desk.cycles() == ["SIMR/20240115_0410"] and len(Records(job).complete()) == 1
+
+
+def test_a_disk_without_locks_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(OutputError, match="No locks available"), lock(tmp_path / "lock", "now"):
+        pass
+
+
+def test_a_volume_too_large_for_the_memory_is_read_again_with_more(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    for _ in range(3):
+        desk.configure(limits={"memory": "900MB"})
+        desk.start().wait()
+    desk.configure()
+    desk.batch()
+    assert desk.status["input_files"] == [path.name for path in desk.volumes[:3]]
 
 
 def test_a_full_disk_is_noticed_before_work_starts(desk: Desk) -> None:
@@ -288,6 +349,16 @@ def test_an_interrupt_ends_a_run_in_order(desk: Desk) -> None:
         assert not Path(f"/proc/{worker}").exists() and list((desk.inside / "work").iterdir()) == []
 
 
+def test_what_others_put_into_a_cycle_stays_when_it_is_made_again(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    (cycle,) = desk.cycles()
+    (desk.out / cycle / "notes.txt").write_text("a warning was sent")
+    desk.batch()
+    assert (desk.out / cycle / "notes.txt").read_text() == "a warning was sent"
+    assert (desk.out / cycle / "manifest.json").is_file() and desk.status["totals"]["done"] == 2
+
+
 def test_a_cycle_that_was_just_being_replaced_is_put_back(desk: Desk) -> None:
     desk.deliver(0, 1, 2)
     desk.batch()
@@ -295,7 +366,7 @@ def test_a_cycle_that_was_just_being_replaced_is_put_back(desk: Desk) -> None:
     halves = [desk.out / ".desk.status.123.part.json", desk.inside / "volumes" / ".abc.123.part.npz"]
     for half in halves:
         half.write_text("half")
-    (desk.out / desk.cycles()[0]).rename(desk.inside / "work" / "killed" / "replaced")
+    (desk.out / desk.cycles()[0]).rename(desk.inside / "work" / "killed" / "publish.old")
     desk.batch("--once-per", "5min")
     assert desk.cycles() == ["SIMR/20240115_0410"] and desk.status["totals"]["done"] == 1
     assert not any(half.exists() for half in halves)
@@ -332,7 +403,8 @@ def test_an_archive_bomb_is_left_out(desk: Desk) -> None:
         assert status["state"] == "done" and status["cycle"] == "2024-01-15T04:10:00Z"
         assert any("the worker ran out of memory (1,500,000,000 bytes)" in told for told in status["warnings"])
     desk.batch()
-    assert "041500.gz" not in " ".join(desk.status["warnings"]), "after two times it is not tried again"
+    (told,) = desk.status["warnings"]
+    assert told == "workers were lost over 1 of the files, not read any more: SIMR20240115_041500.gz"
 
 
 def test_volumes_from_the_future_are_not_believed(desk: Desk) -> None:

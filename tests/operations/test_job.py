@@ -47,12 +47,30 @@ def test_the_least_job_has_its_paths_beside_the_file(write, tmp_path: Path) -> N
         ("site: {name: ../up}", "expected letters"),
         ("site: {lat: 1.0}", "give all three or none"),
         ("leads: 0", "leads is 0"),
+        ("step_minutes: 0", "step_minutes is 0"),
+        ("site: {lat: 500, lon: 0, alt: 0}", "within -90..90"),
+        ("limits:", "south.yaml:3: limits is empty"),
     ],
 )
 def test_a_wrong_job_is_told_with_its_line(write, line: str, words: str) -> None:
     with pytest.raises(ConfigError) as told:
         read_job(write(LEAST + line + "\n"))
     assert words in str(told.value)
+
+
+def test_what_is_missing_is_named(write) -> None:
+    with pytest.raises(ConfigError, match="input is missing"):
+        read_job(write("output: {root: out}\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("model: mine.safetensors", "model is"), ("clutter: map.nc", "clutter is"), ("", "input.path is")],
+)
+def test_places_that_are_not_there_are_told_by_the_check(write, line: str, words: str) -> None:
+    job = read_job(write(LEAST + line + "\n"))
+    with pytest.raises(ConfigError, match=f"{words} .*, which is no"):
+        job.check_places()
 
 
 @pytest.mark.parametrize(

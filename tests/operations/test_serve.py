@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,9 @@ import numpy as np
 import pytest
 from desk import Desk
 from helpers import moving_cells, small_grid
+from typer.testing import CliRunner
 
+from nowcast.cli import app
 from nowcast.errors import InputError, OutputError
 from nowcast.io.forecasts import write_forecast
 from nowcast.io.volumes import write_volumes
@@ -63,23 +66,34 @@ def publish(root: Path, age_min: float, *, site: str = "SITE", state: str = "don
 
 
 @contextmanager
-def serving(root: Path, max_age_s: float = HOUR) -> Iterator[Server]:
-    with Server(Viewer(root, max_age_s), "127.0.0.1", 0) as server:
+def serving(root: Path, max_age_s: float = HOUR, host: str = "127.0.0.1") -> Iterator[Server]:
+    with Server(Viewer(root, max_age_s), host, 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
-def ask(server: Server, path: str, method: str = "GET") -> tuple[int, bytes]:
+def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
     host, port = server.server_address[:2]
     connection = http.client.HTTPConnection(str(host), port, timeout=20)
-    connection.request(method, path)
+    connection.request(method, path, headers=headers)
     answer = connection.getresponse()
     found = answer.status, answer.read()
     connection.close()
     return found
+
+
+def answers(server: Server, within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        with suppress(OSError):
+            return ask(server, "/newest")[0] == 200
+        time.sleep(0.01)
+    return False
 
 
 def newest(server: Server) -> list[dict[str, str]]:
@@ -141,6 +155,47 @@ def test_a_fallback_and_a_stale_cycle_are_told(tmp_path: Path) -> None:
     assert failed["level"] == "bad" and "failed, no room" in failed["text"]
 
 
+def test_a_failed_run_is_told_in_a_part_of_the_output_too(tmp_path: Path) -> None:
+    folder = publish(tmp_path, 5)
+    (tmp_path / "SITE" / "latest").symlink_to(folder)
+    (tmp_path / "SITE.status.json").write_text(json.dumps({"state": "failed", "reason": "no room"}))
+    for part in (tmp_path / "SITE", folder.parent, tmp_path / "SITE" / "latest"):
+        (one,) = Viewer(part, HOUR).newest()["series"]
+        assert one["level"] == "bad" and "failed, no room" in one["text"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8000", "[::1]:9000", "127.8.0.1"])
+def test_this_machine_may_be_asked_for_by_any_of_its_own_names(host: str, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        assert ask(server, "/newest", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["rebound.example.org", "localhost.example.org:8000", "192.168.1.9", "", "[::1"])
+def test_a_page_from_elsewhere_cannot_read_it_by_a_name_that_leads_here(host: str, tmp_path: Path) -> None:
+    publish(tmp_path, 5)
+    with serving(tmp_path) as server:
+        for path in ("/", "/newest"):
+            status, body = ask(server, path, Host=host)
+            assert status == 421 and b"SITE" not in body and b"http://localhost" in body
+
+
+def test_who_listens_for_all_answers_to_any_name(tmp_path: Path) -> None:
+    with serving(tmp_path, host="0.0.0.0") as server:
+        assert ask(server, "/newest", Host="radar.example.org")[0] == 200
+
+
+def test_more_clients_than_it_can_serve_are_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nowcast.operations.serve.MOST_CLIENTS", 2)
+    with serving(tmp_path) as server:
+        port = server.server_address[1]
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+        with pytest.raises(OSError):
+            ask(server, "/newest")
+        for connection in idle:
+            connection.close()
+        assert answers(server, within_s=20.0)
+
+
 @pytest.mark.parametrize("path", NOT_THERE)
 def test_no_file_can_be_had(path: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
@@ -164,6 +219,10 @@ def test_a_damaged_cycle_is_told_and_the_server_goes_on(tmp_path: Path) -> None:
     other = tmp_path / "SITE" / "broken"
     other.mkdir()
     (other / "manifest.json").write_text("{")
+    whole = json.loads((folder / "manifest.json").read_text())
+    for number, wrong in enumerate([{"cycle": "yesterday"}, {"cycle": 5}, {"cycle": "0001-01-01"}, {"outputs": [{}]}]):
+        (tmp_path / "SITE" / f"wrong{number}").mkdir()
+        (tmp_path / "SITE" / f"wrong{number}" / "manifest.json").write_text(json.dumps(whole | wrong))
     with serving(tmp_path) as server:
         (one,) = newest(server)
         status, body = ask(server, f"/view/{quote(one['id'])}.json")
@@ -190,13 +249,15 @@ def test_the_command_prints_its_address_at_once(tmp_path: Path) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", address)
 
 
-def test_a_job_publishes_what_its_forecast_started_from(desk: Desk) -> None:
+def test_a_job_publishes_what_its_forecast_started_from(desk: Desk, tmp_path: Path) -> None:
     desk.deliver(0, 1, 2)
     desk.batch()
     (cycle,) = desk.cycles()
     contents = cycle_contents(desk.out / cycle)
     assert contents.leads == [-10, -5, 0, 5, 10]
     assert np.isfinite(contents.sources["observed"].volumes).any()
+    done = CliRunner().invoke(app, ["view", str(desk.out / cycle), "--frames", "2", "-o", str(tmp_path / "page.html")])
+    assert done.exit_code == 2 and "leave out --frames" in done.stderr
     with serving(desk.out, 1e12) as server:
         (one,) = newest(server)
     assert one["name"] == "SIMR (desk)"

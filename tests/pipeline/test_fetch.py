@@ -22,7 +22,7 @@ from s3_server import LISTING, FaultyServer, s3_server
 
 from nowcast.cli import app
 from nowcast.errors import InputError, PartialFailure, UsageError
-from nowcast.io.bucket import BucketConfig
+from nowcast.io.bucket import BucketConfig, _store
 from nowcast.pipeline.fetch import STRIKES, FetchReport, FetchRequest, fetch_volumes, follow_volumes
 
 pytest.importorskip("moto", reason="the tests of fetching need moto: pip install -e '.[dev]'")
@@ -35,6 +35,10 @@ PATIENCE_S = 120.0
 
 def minutes(count: float) -> np.timedelta64:
     return np.timedelta64(round(count * 60e9), "ns")
+
+
+def name_at(when: np.datetime64) -> str:
+    return f"KTLX{str(np.datetime_as_string(when, unit='s')).translate({45: '', 58: '', 84: '_'})}_V06"
 
 
 VOLUME = level2()
@@ -76,6 +80,10 @@ class Archive:
 @pytest.fixture
 def archive(server: FaultyServer, tmp_path: Path) -> Archive:
     return Archive(server, tmp_path / "KTLX")
+
+
+def test_the_open_archive_itself_can_be_named() -> None:
+    assert _store(BucketConfig()).config["region"] == "us-east-1"
 
 
 def test_volumes_of_a_time_under_all_their_names(archive: Archive) -> None:
@@ -281,7 +289,7 @@ def test_follow_takes_what_is_new_and_waits_for_the_end_of_an_outage(
 ) -> None:
     now = np.datetime64(time.time_ns(), "ns")
     stamps = [now - minutes(age) for age in (9, 5)]
-    names = [f"KTLX{str(np.datetime_as_string(t, unit='s')).translate({45: '', 58: '', 84: '_'})}_V06" for t in stamps]
+    names = [name_at(t) for t in stamps]
     archive.add(names[0])
     reports: list[FetchReport] = []
 
@@ -297,6 +305,24 @@ def test_follow_takes_what_is_new_and_waits_for_the_end_of_an_outage(
     assert [[v.path.name for v in report.fetched] for report in reports] == [[names[0]], [names[1]]]
     assert len([r for r in caplog.records if "it answers 500" in r.getMessage()]) == 1
     assert [key for key, _ in archive.asked] == names
+
+
+def test_follow_asks_again_for_what_failed_however_old(archive: Archive) -> None:
+    now = np.datetime64(time.time_ns(), "ns")
+    names = [archive.add(name_at(now - minutes(age))) for age in (400, 300, 5)]
+    archive.add(names[0], b"no volume at all")
+    archive.server.faults[names[1]] = [500] * 50
+    reports: list[FetchReport] = []
+
+    def tell(report: FetchReport) -> None:
+        reports.append(report)
+        archive.server.faults.clear()
+
+    request = replace(archive.request, start=now - minutes(500))
+    follow_volumes(request, tell, every_s=0.02, polls=3)
+    assert [[v.path.name for v in report.fetched] for report in reports] == [[names[2]], [names[1]]]
+    assert [len(report.failures) for report in reports] == [2, 0], "what is no volume is not asked for again"
+    assert archive.files() == names[1:]
 
 
 def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:

@@ -287,7 +287,7 @@ def test_the_next_cycle_starts_from_the_state_of_the_last(tmp_path: Path, caplog
 def test_what_is_no_state_is_not_written_over(tmp_path: Path) -> None:
     sequence = archive(tmp_path / "in")
     request = ForecastRequest(tmp_path / "in", SMALL_FIT, at=sequence.times[3], leads=2)
-    forecast, fit, notes = tmp_path / "f.nc", tmp_path / "fit.nc", tmp_path / "notes.txt"
+    forecast, fit, notes = tmp_path / "f.nc", tmp_path / "fit.nc", tmp_path / "notes.nc"
     notes.write_text("to be kept")
     fit_archive(tmp_path / "in", fit, config=SMALL_FIT)
     run_forecast(request, forecast)

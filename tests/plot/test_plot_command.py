@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 import typer
+from typer.testing import CliRunner
 
+from nowcast.cli import app
 from nowcast.cli.plot import plot
 from nowcast.errors import InputError, UsageError
 from nowcast.io.forecasts import write_forecast
@@ -153,3 +155,10 @@ def test_real_polar_volumes_beside_a_forecast_on_their_grid(tmp_path: Path) -> N
     archive = helpers.real_data("khtx_20080411_nexrad")
     plot([archive], output=tmp_path / "map.png", kind="map")
     assert (tmp_path / "map.png").stat().st_size > 20_000
+
+
+def test_products_are_not_drawn_and_the_way_to_a_map_is_told(tmp_path: Path) -> None:
+    write_volumes(helpers.moving_cells(helpers.small_grid(), steps=2), tmp_path / "v.nc")
+    assert CliRunner().invoke(app, ["products", str(tmp_path / "v.nc"), "-o", str(tmp_path / "p.nc")]).exit_code == 0
+    done = CliRunner().invoke(app, ["plot", str(tmp_path / "p.nc")])
+    assert done.exit_code == 2 and "nowcast convert p.nc" in done.stderr

@@ -93,7 +93,7 @@ def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("sites:\n    KTLX: [35.3, -97.3]", r"m\.yaml:3: mosaic\.sites\.KTLX\.2 = .*Field required"),
+        ("sites:\n    KTLX: [35.3, -97.3]", r"m\.yaml:3: mosaic\.sites\.KTLX\.2 is missing"),
         (
             "sites:\n    KTLX: [95.3, -97.3, 370.0]",
             r"m\.yaml:1: mosaic sites KTLX: radar position 95\.3.* is impossible",
