@@ -61,8 +61,13 @@ class ModelConfig:
         What is corrected: the "last" observed frame, or as in the paper the "first".
     d_state, head_dim, expand, conv_width
         As in Mamba-2; ``expand * d_model`` is a multiple of ``head_dim``.
+    candidates
+        Most idle Gaussians, beside the strongest, that may become active, see :mod:`nowcast.models.initiation`; with 0
+        the forecast holds no new echo.
     max_growth_per_min
         Most that the logarithm of an intensity changes in a minute.
+    max_start_dbz_per_min
+        Most that the reflectivity of an idle Gaussian rises in a minute, dBZ.
     max_stretch_per_min
         Most that the logarithm of a scale changes in a minute.
     max_drift_ms
@@ -83,15 +88,18 @@ class ModelConfig:
     head_dim: int = 32
     expand: int = 2
     conv_width: int = 4
+    candidates: int = 0
     max_growth_per_min: float = 0.05
+    max_start_dbz_per_min: float = 0.5
     max_stretch_per_min: float = 0.03
     max_drift_ms: float = 10.0
     max_turn_deg_per_min: float = 1.0
 
     def __post_init__(self) -> None:
         sizes = ("channels", "d_model", "d_state", "head_dim", "expand", "conv_width")
-        rates = ("max_growth_per_min", "max_stretch_per_min", "max_drift_ms", "max_turn_deg_per_min")
-        check_numbers(self, "model", positive=sizes, not_negative=("pairs", *rates))
+        rates = ("growth_per_min", "start_dbz_per_min", "stretch_per_min", "drift_ms", "turn_deg_per_min")
+        not_negative = ("pairs", "candidates", *(f"max_{rate}" for rate in rates))
+        check_numbers(self, "model", positive=sizes, not_negative=not_negative)
         if self.expand * self.d_model % self.head_dim:
             inner = f"expand * d_model = {self.expand * self.d_model}"
             raise ConfigError(f"model head_dim {self.head_dim} does not divide {inner}: change one of them")
@@ -108,6 +116,8 @@ class Rates:
     ----------
     growth
         ``[N, C]`` change of the logarithm of the intensity, 1/min. Multiplicative: no echo stays no echo.
+    start
+        ``[N, C]`` what the intensity of an idle Gaussian gains, 1/min: reflectivity, never negative; otherwise 0.
     drift
         ``[N, 3]`` added velocity, m/s as (x, y, z).
     stretch
@@ -119,6 +129,7 @@ class Rates:
     """
 
     growth: Tensor
+    start: Tensor
     drift: Tensor
     stretch: Tensor
     turn: Tensor
@@ -133,6 +144,7 @@ class Rates:
         drift = (self.spread.drift[..., None] * noise[..., 1:]).sum(-2)
         return Rates(
             growth=self.growth.detach() + growth,
+            start=self.start.detach(),
             drift=self.drift.detach() + F.pad(drift, (0, 1)),
             stretch=self.stretch.detach(),
             turn=self.turn.detach(),
@@ -185,7 +197,7 @@ class GauMamba(nn.Module):
             self.widen = Linear(c.d_model, 2 * c.d_model)
             self.lead = nn.Linear(len(LEAD_SCALES_S), 2 * c.d_model, bias=False)
             self.narrow = Linear(2 * c.d_model, c.d_model)
-            self.head = nn.Linear(c.d_model, c.channels + 8)
+            self.head = nn.Linear(c.d_model, sum(_outputs(c)))
             self.spread = nn.Linear(c.d_model, c.channels + 2 * len(KINDS))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -250,19 +262,25 @@ class GauMamba(nn.Module):
         return Spread(c.max_growth_per_min * shift, c.max_growth_per_min * growth, c.max_drift_ms * drift)
 
     def _rates(self, out: Tensor, spread: Spread, axes: Tensor) -> Rates:
-        """Bound the head's output ``[N, C + 8]`` and turn its vectors from the model's axes to the grid's."""
+        """Bound the head's output ``[N, C + 9]`` and turn its vectors from the model's axes to the grid's."""
         c = self.config
-        growth, drift, stretch, turn = torch.tanh(out).split((c.channels, 3, 2, 3), dim=-1)
+        growth, drift, stretch, turn, start = torch.tanh(out).split(_outputs(c), dim=-1)
         full = axes_3d(axes)
         # A rotation vector is axial: mirrored axes reverse it.
         spin = full * torch.det(axes)
         return Rates(
             growth=c.max_growth_per_min * growth,
+            start=F.pad(c.max_start_dbz_per_min * start.clamp(min=0), (0, c.channels - start.shape[-1])),
             drift=c.max_drift_ms * drift @ full,
             stretch=c.max_stretch_per_min * stretch,
             turn=math.radians(c.max_turn_deg_per_min) * turn @ spin,
             spread=spread,
         )
+
+
+def _outputs(config: ModelConfig) -> tuple[int, ...]:
+    """Columns of the head: growth, drift, stretch, turn, and start where a Gaussian may."""
+    return config.channels, 3, 2, 3, min(config.candidates, 1)
 
 
 def token_orders(snapshot: Snapshot, order: str, pairs: int) -> list[Tensor]:

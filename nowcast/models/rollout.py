@@ -16,6 +16,7 @@ from nowcast.gaussians import advect
 from nowcast.gaussians.shape import quaternion_product
 from nowcast.models.features import HISTORY, Frame, Snapshot, describe
 from nowcast.models.gaumamba import GauMamba, Memory, ModelConfig, Rates
+from nowcast.models.initiation import with_candidates
 from nowcast.models.noise import NoiseFields
 from nowcast.motion import MAX_STEP_S
 from nowcast.types import GaussianSequence, GaussianSet
@@ -24,14 +25,16 @@ from nowcast_kernels.voxelize import rotation_matrices
 
 @dataclass(frozen=True)
 class Correction:
-    """What the model has added to the extrapolation so far: zero, zero, zero and the unit quaternion at the start.
+    """What the model has added to the extrapolation so far: zero throughout and the unit quaternion at the start.
 
     ``moved [N, 3]`` m; ``grown [N, C]`` and ``stretched [N, 2]`` (horizontally and vertically) natural logarithms;
-    ``turned [N, 4]`` a quaternion (w, x, y, z) in grid axes.
+    ``started [N, C]`` what idle Gaussians have come up to, in the channel's unit; ``turned [N, 4]`` a quaternion
+    (w, x, y, z) in grid axes.
     """
 
     moved: Tensor
     grown: Tensor
+    started: Tensor
     stretched: Tensor
     turned: Tensor
 
@@ -41,13 +44,14 @@ class Correction:
         still = torch.zeros_like(like.quats)
         still[:, 0] = 1.0
         moved, grown = torch.zeros_like(like.means), torch.zeros_like(like.intensities)
-        return Correction(moved, grown, moved[:, :2], still)
+        return Correction(moved, grown, grown, moved[:, :2], still)
 
     def advance(self, rates: Rates, minutes: float) -> Correction:
         """The correction after ``minutes`` more at these rates."""
         return Correction(
             moved=self.moved + rates.drift * (60 * minutes),
             grown=self.grown + rates.growth * minutes,
+            started=(self.started + rates.start * minutes) * torch.exp(rates.growth * minutes),
             stretched=self.stretched + rates.stretch * minutes,
             turned=quaternion_product(_rotation(rates.turn * minutes), self.turned),
         )
@@ -63,7 +67,7 @@ class Correction:
             means=base.means + self.moved,
             log_scales=base.log_scales + (horizontal * (1 - upright) + vertical * upright),
             quats=quaternion_product(self.turned, base.quats),
-            intensities=base.intensities * torch.exp(self.grown),
+            intensities=base.intensities * torch.exp(self.grown) + self.started,
         )
 
 
@@ -87,7 +91,8 @@ def roll_out(model: GauMamba, sequence: GaussianSequence, lead_seconds: Sequence
 
     Returns
     -------
-    For each lead time all N Gaussians, in the order of ``sequence``. One that is idle stays idle.
+    For each lead time all N Gaussians, in the order of ``sequence``, then those that were idle beside the strongest
+    and may have become active, as many as the model's ``candidates`` at most. Without echo all stays idle.
 
     Raises
     ------
@@ -109,6 +114,7 @@ def roll_out_ensemble(
     """
     with torch.no_grad():
         steps = forecast_steps(lead_seconds)
+        sequence = with_candidates(sequence, model.config.candidates)
         unrolled = unroll(model, sequence, extrapolation(model.config, sequence, steps), steps)
         ensemble = unrolled.members(members, seed) if members else []
         asked = [steps.index(lead) for lead in map(float, lead_seconds)]
@@ -138,7 +144,7 @@ class Unrolled:
     base
         The extrapolation of all Gaussians to each step.
     kept
-        ``[K]`` the Gaussians that are active at any observed time; the others are as in ``base``.
+        ``[K]`` the Gaussians that are active at any observed time or may become so; the others are as in ``base``.
     start
         Those at the newest observed time.
     rates
@@ -203,8 +209,10 @@ def unroll(
 
     Parameters
     ----------
-    model, sequence
+    model
         As in :func:`roll_out`.
+    sequence
+        The observed frames, with candidates where the model may wake any.
     base
         The :func:`extrapolation` of ``sequence`` to each step.
     steps
@@ -215,13 +223,15 @@ def unroll(
     if len(sequence.channels) != model.config.channels:
         expected = model.config.channels
         raise InputError(f"the model forecasts {expected} channels, the sequence has {len(sequence.channels)}")
-    kept = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0)).squeeze(1)  # active at any time
+    (kept,) = torch.nonzero((sequence.intensities != 0).any(dim=2).any(dim=0) | (sequence.ids < 0), as_tuple=True)
     start = sequence.at(-1).take(kept)
     if len(kept) == 0:
         return Unrolled(base, kept, start, [], steps)
     axes = torch.eye(2, dtype=sequence.means.dtype, device=sequence.means.device) if axes is None else axes
     read = _read(model, sequence.take(kept), axes)
     rates = [model.rates(read, (before + step) / 2, axes) for before, step in pairwise([0.0, *steps])]
+    idle = ~start.active[:, None]
+    rates = [replace(rate, start=rate.start * idle) for rate in rates]
     return Unrolled(base, kept, start, rates, steps, _since(model.config, sequence))
 
 

@@ -15,6 +15,7 @@ from nowcast import units
 from nowcast.errors import InputError
 from nowcast.models import GauMamba, ModelConfig
 from nowcast.models.features import HISTORY, describe, features
+from nowcast.models.initiation import with_candidates
 from nowcast.models.rollout import Unrolled, extrapolation, observed_frames, unroll
 from nowcast.train.augment import View
 from nowcast.train.config import LOSS_TERMS, LossConfig
@@ -59,16 +60,26 @@ class Example:
         others = [Example(self.window.later(k)) for k in range(1, len(self.steps) // 2 + 1)]
         return [self, *others]
 
+    def shown(self, config: ModelConfig) -> GaussianSequence:
+        """The observed frames, and the idle Gaussians that the model may wake."""
+        if config.candidates not in self._shown:
+            self._shown[config.candidates] = with_candidates(self.inputs, config.candidates)
+        return self._shown[config.candidates]
+
     def base(self, config: ModelConfig, first: int = 0) -> list[GaussianSet]:
         """What the model corrects at the later times, where the observed frames begin with number ``first``."""
-        key = config.motion_prior, first if config.changes_from == "first" else -1
+        key = config.candidates, config.motion_prior, first if config.changes_from == "first" else -1
         if key not in self._bases:
             with torch.no_grad():
-                self._bases[key] = extrapolation(config, self.inputs.select(slice(first, None)), self.steps)
+                self._bases[key] = extrapolation(config, self.shown(config).select(slice(first, None)), self.steps)
         return self._bases[key]
 
     @cached_property
-    def _bases(self) -> dict[tuple[bool, int], list[GaussianSet]]:
+    def _shown(self) -> dict[int, GaussianSequence]:
+        return {}
+
+    @cached_property
+    def _bases(self) -> dict[tuple[int, bool, int], list[GaussianSet]]:
         return {}
 
     def observed(self, lead: int) -> tuple[Tensor, Tensor] | None:
@@ -89,7 +100,8 @@ class Example:
         base = self.base(model.config, view.frames[0] if view.frames else 0)[:leads]
         steps = [step / view.pace for step in self.steps[:leads]]
         axes = None if view.axes is None else view.axes.to(device)
-        return unroll(model, view.of(self.inputs).to(device), [view.stronger(g).to(device) for g in base], steps, axes)
+        shown = view.of(self.shown(model.config)).to(device)
+        return unroll(model, shown, [view.stronger(g).to(device) for g in base], steps, axes)
 
     def losses(
         self,
@@ -110,7 +122,8 @@ class Example:
         total = {name: torch.zeros((), device=device) for name in LOSS_TERMS}
         for lead in leads:
             target = View(strength=strength).stronger(self.window.gaussians.at(self.window.inputs + lead)).to(device)
-            total["parameters"] = total["parameters"] + parameter_loss(forecast[lead], target, config.huber)
+            tracked = forecast[lead].take(torch.arange(len(target), device=device))
+            total["parameters"] = total["parameters"] + parameter_loss(tracked, target, config.huber)
             observed = self.observed(lead)
             if observed is None:
                 continue

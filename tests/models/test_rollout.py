@@ -243,6 +243,7 @@ def test_corrections_do_what_they_say():
     )
     rates = Rates(
         growth=torch.tensor([[0.01]]),
+        start=torch.tensor([[0.0]]),
         drift=torch.tensor([[2.0, 0.0, 0.0]]),
         stretch=torch.tensor([[0.0, 0.02]]),
         turn=torch.tensor([[0.0, 0.0, 0.01]]),
