@@ -42,6 +42,20 @@ class Published:
         return [file | {"path": str(root / self.folder / file["path"])} for file in self.facts["outputs"]]
 
 
+_TOLD = {"cycle", "site", "folder", "run", "state", "reason", "method", "published", "input_files", "outputs"}
+
+
+def _read_manifest(path: Path) -> Published | None:
+    """A manifest, or a record, which is a copy of one; None where it tells less than those that this job writes."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        one = Published(facts["cycle"], facts["folder"], facts)
+        _ = one.size, [str(file["sha256"]) for file in one.paths(Path())], datetime.fromisoformat(one.cycle)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return one if facts.keys() >= _TOLD else None
+
+
 class Records:
     """What the job has published, a file a cycle in the job's own folder; nothing else is ever removed."""
 
@@ -50,16 +64,11 @@ class Records:
 
     def all(self) -> list[Published]:
         """By cycle; one that cannot be read is none."""
-        found = []
-        for path in self.folder.glob("*.json"):
-            try:
-                facts = json.loads(path.read_text(encoding="utf-8"))
-                one = Published(str(facts["cycle"]), str(facts["folder"]), facts)
-                _ = one.size, one.paths(self.root)
-                found.append(one)
-            except (OSError, ValueError, KeyError, TypeError):
-                logger.warning("%s is not a record of a cycle", path)
-        return sorted(found, key=lambda cycle: cycle.cycle)
+        read = [(path, _read_manifest(path)) for path in self.folder.glob("*.json")]
+        for path, one in read:
+            if one is None:
+                logger.warning("%s is not a record of a cycle: it is left out; remove it", path)
+        return sorted((one for _, one in read if one is not None), key=lambda cycle: cycle.cycle)
 
     def complete(self) -> list[Published]:
         """Those whose manifest is in its place."""
@@ -138,6 +147,7 @@ def link_latest(job: Job, work: Path, published: Published) -> None:
 def recover(job: Job) -> list[str]:
     """Clear up after a run that was killed: put back what it was about to replace, remove its work. Says what."""
     told: list[str] = []
+    records = Records(job)
     for left in sorted((job.inside / "work").glob("*")):
         for old in (left / f"{STAGING}{OLD}", left / STAGING):
             if (old / MANIFEST).is_file():
@@ -147,6 +157,9 @@ def recover(job: Job) -> list[str]:
                     told.append(f"put back {target}")
                 elif target.exists():
                     _keep_strangers(old, target)
+                # The record was written for what was to come; what is there was published before.
+                if (stands := _read_manifest(target / MANIFEST)) is not None:
+                    records.write(stands.facts)
         shutil.rmtree(left, ignore_errors=True)
         told.append(f"removed the work of run {left.name}, which did not end")
     for file in _half_written(job):

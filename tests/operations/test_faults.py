@@ -148,9 +148,15 @@ def test_a_run_that_was_killed_after_it_had_published_is_no_failure(desk: Desk) 
 def test_a_damaged_record_is_none(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.deliver(0, 1, 2)
     desk.batch()
-    job = read_job(desk.job_file)
-    Records(job).write({"cycle": "2024-01-15T04:00:00Z", "folder": "x"})
-    assert len(Records(job).all()) == 1 and "is not a record" in caplog.text
+    records = Records(read_job(desk.job_file))
+    (done,) = records.all()
+    least: dict[str, object] = {"cycle": "2024-01-15T04:00:00Z", "folder": "x"}
+    for damaged in (least, {**done.facts, **least, "outputs": [{"path": "x"}]}, {**done.facts, "cycle": "yesterday"}):
+        records.write(damaged)
+        assert len(records.all()) == 1 and "is not a record" in caplog.text
+        caplog.clear()
+        records.remove(str(damaged["cycle"]))
+    assert desk.batch()["state"] == "done"
 
 
 def test_a_second_start_gives_way(desk: Desk) -> None:
@@ -205,7 +211,8 @@ def test_what_cannot_be_removed_stays_and_the_cycle_goes_on(
 
     monkeypatch.setattr(retention, "file_digest", broken)
     job = read_job(desk.job_file)
-    Records(job).write({"cycle": "2024-01-15T04:30:00Z", "folder": "x", "outputs": []})
+    (done,) = Records(job).all()
+    Records(job).write({**done.facts, "cycle": "2024-01-15T04:30:00Z", "folder": "x", "outputs": []})
     assert retention.clean(job) == [] and "I/O error" in caplog.text
     assert desk.cycles() == ["SIMR/20240115_0410"] and len(Records(job).complete()) == 1
 
@@ -372,6 +379,21 @@ def test_a_cycle_that_was_just_being_replaced_is_put_back(desk: Desk) -> None:
     assert not any(half.exists() for half in halves)
     assert "put back" in " ".join(line["message"] for line in desk.log)
     assert_whole(desk)
+
+
+def test_a_record_written_for_what_was_never_put_in_place_is_that_of_what_stands(desk: Desk) -> None:
+    """Killed between record and rename while a cycle was made again: its files stay known to retention."""
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    records = Records(read_job(desk.job_file))
+    (done,) = records.all()
+    to_come = {**done.facts, "outputs": [{**file, "sha256": "0" * 64} for file in done.facts["outputs"]]}
+    records.write(to_come)
+    staging = desk.inside / "work" / "killed" / "publish"
+    staging.mkdir(parents=True)
+    (staging / "manifest.json").write_text(json.dumps(to_come))
+    desk.batch("--once-per", "5min")
+    assert records.all() == [done]
 
 
 def test_a_worker_that_dies_late_leaves_the_fallback(desk: Desk) -> None:
