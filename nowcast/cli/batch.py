@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nowcast.cli.console import command_line, print_json, print_note, print_result
+from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json
 
 WORSE = (0, 5, 3, 1)
@@ -52,8 +52,7 @@ def batch(
         else:
             _print_schedule(job, once_per or "1min", systemd=print_systemd)
         return
-    # systemd stops a service by SIGTERM: that ends a cycle in order, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_in_order_on_sigterm()
     try:
         outcomes = run_batch(job, once_per=period, catch_up=catch_up, history=command_line())
     except Locked as error:

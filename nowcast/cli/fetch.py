@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nowcast.cli.console import counted, print_json, print_note, print_result, progress_bar
+from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json, given, parse_time
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def fetch(
     first, last = parse_time(start, "--start"), parse_time(end, "--end")
     span = (now - np.timedelta64(1, "h") if first is None else first, now if last is None else last)
     request = FetchRequest(site, *span, output, jobs, BucketConfig(**given(name=bucket, endpoint=endpoint)))
+    end_in_order_on_sigterm()
     if follow:
         return follow_volumes(request, lambda report: _tell(report, as_json), every_s=every)
     with progress_bar(f"Fetching {site.upper()}") as progress:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nowcast.cli.console import print_json, print_note, print_result
+from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json
 
 
@@ -39,6 +40,7 @@ def serve(
         limit = seconds_of(max_age)
     except ValueError as error:
         raise typer.BadParameter(f"{error}, got {max_age!r}", param_hint="--max-age") from error
+    end_in_order_on_sigterm()
     with Server(Viewer(root, limit), host, port) as server:
         if as_json:
             print_json({"address": server.address, "root": str(root)})

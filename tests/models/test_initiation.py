@@ -17,6 +17,7 @@ from nowcast.train import TrainConfig, train
 from nowcast.train.augment import View
 from nowcast.train.config import LossConfig
 from nowcast.train.windows import Example
+from nowcast.types import FittedWindow
 
 LEADS = [600.0, 1200.0, 1800.0]
 
@@ -121,11 +122,12 @@ def test_training_teaches_it_where_echo_comes_up(tmp_path: Path) -> None:
         report = train(windows, config, tmp_path / name)
         assert report.best_loss <= report.untrained_loss
         model = load_checkpoint(report.checkpoint)
-        risen[name] = float(roll_out(model, windows[0].gaussians.select(slice(0, 3)), LEADS)[-1].intensities[40:].mean())
+        last = roll_out(model, windows[0].gaussians.select(slice(0, 3)), LEADS)[-1]
+        risen[name] = float(last.intensities[40:].mean())
     assert risen["comes"] > 2 * risen["stays away"] and risen["comes"] > 0.5
 
 
-def _with_new_echo(event: str, seed: int, comes: bool):  # noqa: ANN202
+def _with_new_echo(event: str, seed: int, comes: bool) -> FittedWindow:
     """A window whose volumes hold, if it ``comes``, what its candidates would draw at 0.4 dBZ a minute."""
     made = window(event, seed=2 * seed)
     shown = with_candidates(made.gaussians.select(slice(0, 3)), 40)

@@ -329,14 +329,15 @@ def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
     (name,) = archive.add_many(1)
     archive.server.faults[name] = ["stall"] * 9
     where = ["--bucket", archive.bucket, "--endpoint", archive.server.url, "-o", str(archive.folder)]
-    for words, requests in ((["--start", "2024-05-06", "--end", "2024-05-07"], 2), (["--follow"], 1)):
+    whole = ["--start", "2024-05-06", "--end", "2024-05-07"]
+    for words, requests, by in ((whole, 2, signal.SIGINT), (["--follow"], 1, signal.SIGTERM)):
         archive.server.asked.clear()
         command = [sys.executable, "-m", "nowcast", "fetch", "KTLX", *words, *where]
         streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, text=True, preexec_fn=heed_interrupts, **streams) as running:
             try:
                 _wait_for(lambda wanted=requests: len(archive.server.asked) >= wanted)
-                running.send_signal(signal.SIGINT)
+                running.send_signal(by)
                 _, told = running.communicate(timeout=PATIENCE_S)
             finally:
                 running.kill()
