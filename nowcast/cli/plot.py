@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from nowcast.radar import Site
     from nowcast.types import Forecast, VolumeSequence
 
-Kind = Literal["map", "level", "section", "panels", "animation", "difference", "probability", "gaussians", "all"]
+Kind = Literal[
+    "map", "level", "section", "panels", "animation", "difference", "probability", "gaussians", "products", "all"
+]
 PAST_FRAMES = 4
 """Observed volumes before the initial time that a forecast's pictures show."""
 MANY_FRAMES = 6
@@ -29,7 +31,7 @@ def plot(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Volume-sequence, radar, Gaussian or forecast files, or a folder.",
+            help="Volume-sequence, radar, Gaussian, forecast or product files, or a folder.",
             show_default=False,
         ),
     ],
@@ -58,6 +60,9 @@ def plot(
     threshold: Annotated[
         float, typer.Option(metavar="DBZ", help="What the probabilities of an ensemble are of.")
     ] = 35.0,
+    product: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Product to draw of a file of products; repeatable. [all]")
+    ] = None,
     obs: Annotated[
         Path | None, typer.Option(metavar="ARCHIVE", help="Observed volumes to draw beside a forecast.")
     ] = None,
@@ -70,15 +75,21 @@ def plot(
     clutter: ClutterOption = None,
     as_json: Json = False,
 ) -> None:
-    """Draw maps, levels, sections, panels of observed against forecast and their differences, probabilities, animations
-    and Gaussians.
+    """Draw maps, levels, sections, panels of observed against forecast and their differences, probabilities, products,
+    Gaussians, and animations.
 
     Example: nowcast plot forecast.nc --obs archive/ --kind all -o pictures/
     """
     from nowcast.plot import Choices, target_of
 
     chosen = Choices(
-        tuple(level or ()), _parse_line(line), tuple(lead or ()), threshold, palette, _parse_camera(camera)
+        levels_m=tuple(level or ()),
+        line=_parse_line(line),
+        leads_minutes=tuple(lead or ()),
+        threshold_dbz=threshold,
+        palette=palette,
+        camera=_parse_camera(camera),
+        products=tuple(product or ()),
     )
     if camera is not None and view is None:
         raise typer.BadParameter("goes with --view 3d", param_hint="--camera")
@@ -145,8 +156,11 @@ def _draw(
     from nowcast.errors import UsageError
     from nowcast.io.forecasts import read_forecast
     from nowcast.io.gaussians import read_windows
+    from nowcast.products.files import read_products
 
     own = _own_kind(group[0])
+    if chosen.products and own != "products":
+        raise UsageError(f"--product goes with a file of `nowcast products`, which {group[0]} is not: leave it out")
     if own == "forecast":
         forecasts = [read_forecast(path) for path in group]
         observed = None if obs is None else reader.beside(forecasts[0], obs)
@@ -160,8 +174,10 @@ def _draw(
         windows = read_windows(group[0])
         return pictures.gaussian_pictures(windows[-1], kinds, target, chosen), kinds
     if own == "products":
-        step = f"nowcast convert {group[0].name} -o '{{variable}}-{{lead}}.tif' makes maps of them for a GIS"
-        raise UsageError(f"{group[0]} holds products, which are not drawn: {step}")
+        paths = pictures.product_pictures(
+            read_products(group[0]), _kinds(kind, "products", ("products",)), target, chosen
+        )
+        return paths, ["products"] * len(paths)
     volumes = reader.volumes(group[0], "section" if chosen.line else kind)
     suits = "panels" if len(volumes) > 1 else "level" if chosen.levels_m else "map"
     kinds = _kinds(kind, "section" if chosen.line else suits, pictures.VOLUME_KINDS)

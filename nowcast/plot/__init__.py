@@ -10,15 +10,18 @@ from nowcast.plot.pictures import (
     FORECAST_KINDS,
     GAUSSIAN_KINDS,
     KINDS,
+    PRODUCT_KINDS,
     VOLUME_KINDS,
     Choices,
     Target,
     forecast_pictures,
     gaussian_pictures,
     kinds_of,
+    product_pictures,
     target_of,
     volume_pictures,
 )
+from nowcast.plot.products import plot_product
 from nowcast.plot.scene import plot_scene
 from nowcast.plot.sections import Line, plot_section
 from nowcast.plot.style import PALETTES, Palette, save_figure
@@ -29,6 +32,7 @@ __all__ = [
     "GAUSSIAN_KINDS",
     "KINDS",
     "PALETTES",
+    "PRODUCT_KINDS",
     "VOLUME_KINDS",
     "Camera",
     "Choices",
@@ -45,10 +49,12 @@ __all__ = [
     "plot_map",
     "plot_panels",
     "plot_probabilities",
+    "plot_product",
     "plot_scene",
     "plot_section",
     "plot_times",
     "plot_tracks",
+    "product_pictures",
     "save_figure",
     "target_of",
     "volume_pictures",

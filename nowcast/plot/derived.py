@@ -38,7 +38,7 @@ MOST_MAPS = 12
 
 
 @dataclass(frozen=True)
-class _Map:
+class SmallMap:
     """``field [Y, X]``, NaN where not observed, and what its strip says."""
 
     field: Float32
@@ -79,10 +79,10 @@ def plot_differences(
             continue
         error = horizontal(shown, level_m) - horizontal(seen, level_m)
         mean = f"mean error {np.nanmean(np.abs(error)):.1f} dBZ" if np.isfinite(error).any() else "nothing observed"
-        maps.append(_Map(error, _when(shown), mean))
+        maps.append(SmallMap(error, _when(shown), mean))
     if not maps:
         raise UsageError("no observed volume is valid at these lead times: a difference needs some, give --obs ARCHIVE")
-    sheet = _sheet_of(maps, forecast.grid, difference_scale(), f"within {DIFFERENCES_DBZ[6]} dBZ")
+    sheet = sheet_of(maps, forecast.grid, difference_scale(), f"within {DIFFERENCES_DBZ[6]} dBZ")
     facts = f"init {utc(forecast.init_time)} · method {forecast.method} · origin {origin_text(forecast.grid)}"
     sheet.headline(f"Forecast minus observed reflectivity, {field_name(forecast.grid, level_m)}", facts)
     return sheet.figure
@@ -111,8 +111,8 @@ def plot_probabilities(
     maps = []
     for lead, share in zip(chosen, 100 * ensemble_statistics(fields, (threshold_dbz,), ()).probability[0], strict=True):
         most = f"max {np.nanmax(share):.0f} %" if np.isfinite(share).any() else "nothing observed"
-        maps.append(_Map(share, _when(frame_of(forecast, lead)), most))
-    sheet = _sheet_of(maps, forecast.grid, probability_scale(palette), f"below {LEVELS_PERCENT[0]} %")
+        maps.append(SmallMap(share, _when(frame_of(forecast, lead)), most))
+    sheet = sheet_of(maps, forecast.grid, probability_scale(palette), f"below {LEVELS_PERCENT[0]} %")
     facts = f"init {utc(forecast.init_time)} · method {forecast.method}, {len(forecast.values)} members"
     what = f"Probability of {threshold_dbz:g} dBZ and more, {field_name(forecast.grid, level_m)}"
     sheet.headline(what, f"{facts} · origin {origin_text(forecast.grid)}")
@@ -127,14 +127,17 @@ def _when(shown: Frame) -> str:
     return f"{lead_text(shown.lead_minutes)} · {clock(shown.valid_time)}"
 
 
-def _sheet_of(maps: Sequence[_Map], grid: GridSpec, scale: ColourScale, white: str) -> Sheet:
+def sheet_of(
+    maps: Sequence[SmallMap], grid: GridSpec, scale: ColourScale, white: str, *, forecast: bool = True
+) -> Sheet:
+    """Maps of one quantity side by side, with its colour bar and what white means; without a headline yet."""
     columns = columns_for(len(maps))
     rows = -(-len(maps) // columns)
     sheet = new_sheet(*block_size(rows, columns, map_width(columns), map_aspect(grid)))
     cells = sheet.cells(rows, columns)
     for axes, one in zip([axes for row in cells for axes in row], maps, strict=False):
         draw_map(axes, one.field, grid, scale, detail=False)
-        Strip(axes, one.text, one.right, forecast=True)
+        Strip(axes, one.text, one.right, forecast=forecast)
     label_axes(cells)
     close_last_row(cells, len(maps))
     sheet.colour_bar(scale)

@@ -87,9 +87,8 @@ class Sheet:
 
     def _bar(self, scale: ColourScale, axes: Axes, orientation: str) -> None:
         mappable = ScalarMappable(norm=scale.norm, cmap=scale.cmap)
-        bar = self.figure.colorbar(
-            mappable, cax=axes, extend=scale.extend, ticks=scale.ticks, extendfrac=0.04, orientation=orientation
-        )
+        bar = self.figure.colorbar(mappable, cax=axes, extend=scale.extend, extendfrac=0.04, orientation=orientation)
+        bar.set_ticks(list(scale.ticks), labels=[f"{tick:g}" for tick in scale.ticks])
         bar.set_label(scale.label, fontsize=TEXT_SIZE, labelpad=2 if orientation == "horizontal" else 5)
         axes.tick_params(labelsize=SMALL_SIZE, length=2.5)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from nowcast.errors import UsageError
 from nowcast.plot.frames import (
@@ -163,9 +164,9 @@ def _leave_blank(cell: Axes) -> None:
     )
 
 
-def leads_of(forecast: Forecast, wanted_minutes: Sequence[float]) -> list[int]:
-    """Indices of the given leads in minutes; raises UsageError for one that the forecast does not have."""
-    there = np.array([minutes(lead) for lead in forecast.lead_times])
+def leads_of(lead_times: NDArray[np.timedelta64], wanted_minutes: Sequence[float]) -> list[int]:
+    """Indices of the given leads in minutes; raises UsageError for one that a forecast does not have."""
+    there = np.array([minutes(lead) for lead in lead_times])
     indices = []
     for wanted in wanted_minutes:
         match = np.flatnonzero(np.abs(there - wanted) < 0.5)

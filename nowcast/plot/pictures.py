@@ -15,16 +15,19 @@ from nowcast.plot.frames import spread_indices
 from nowcast.plot.gaussians import plot_gaussians
 from nowcast.plot.maps import plot_levels, plot_map
 from nowcast.plot.panels import leads_of, plot_panels, plot_times
+from nowcast.plot.products import field_stem, plot_product
 from nowcast.plot.scene import plot_scene
 from nowcast.plot.sections import Line, plot_section
 from nowcast.plot.style import Palette, save_figure
+from nowcast.products.files import ProductField, ProductFile
 from nowcast.types import FittedWindow, Forecast, VolumeSequence
 from nowcast.units import minutes
 
 VOLUME_KINDS = ("map", "level", "section", "panels", "animation")
 FORECAST_KINDS = (*VOLUME_KINDS, "difference", "probability")
 GAUSSIAN_KINDS = ("gaussians", "3d")
-KINDS = (*FORECAST_KINDS, *GAUSSIAN_KINDS)
+PRODUCT_KINDS = ("products",)
+KINDS = (*FORECAST_KINDS, *GAUSSIAN_KINDS, *PRODUCT_KINDS)
 SUFFIXES = (*style.FORMATS, *animate.FORMATS)
 OTHER_SUFFIXES = (".bmp", ".eps", ".jpeg", ".jpg", ".tif", ".tiff", ".webp")
 MOST_SECTIONS = 3
@@ -48,6 +51,8 @@ class Choices:
         ``"standard"`` or ``"safe"``.
     camera
         Where Gaussians in space are seen from.
+    products
+        Names of the products to draw; empty for all that there are.
     """
 
     levels_m: tuple[float, ...] = ()
@@ -56,6 +61,7 @@ class Choices:
     threshold_dbz: float = 35.0
     palette: Palette = "standard"
     camera: Camera | None = None
+    products: tuple[str, ...] = ()
 
     def one_level(self, kind: str) -> float | None:
         """The level of a picture that can show one only; raises UsageError for several."""
@@ -138,7 +144,7 @@ def forecast_pictures(
     """
     several = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
     first, chosen = several[0], choices or Choices()
-    leads = leads_of(first, chosen.leads_minutes)
+    leads = leads_of(first.lead_times, chosen.leads_minutes)
     level, palette = chosen.one_level, chosen.palette
     last = leads[-1] if leads else len(first.lead_times) - 1
     cuts = leads or spread_indices(len(first.lead_times), MOST_SECTIONS)
@@ -192,6 +198,39 @@ def gaussian_pictures(
     return _make(kinds, makers, target, "Gaussians")
 
 
+def product_pictures(
+    file: ProductFile, kinds: Sequence[str], target: Target, choices: Choices | None = None
+) -> list[Path]:
+    """Draw products by time, a picture each; returns the files written.
+
+    Raises UsageError for products that the file does not hold, or choices that do not fit, and OutputError.
+    """
+    chosen = choices or Choices()
+    _check_kinds(kinds, PRODUCT_KINDS, "products")
+    if chosen.levels_m or chosen.line is not None:
+        raise UsageError("products are maps: leave out --level and --line, and choose some with --product")
+    held = tuple(dict.fromkeys(field.product for field in file.fields))
+    if lacking := [name for name in chosen.products if name not in held]:
+        raise UsageError(f"the file holds no product {lacking[0]}: choose among {', '.join(held)}")
+    fields = [field for field in file.fields if not chosen.products or field.product in chosen.products]
+    if target.file is not None and len(fields) > 1:
+        hint = "give a folder with -o, or one product with --product"
+        raise UsageError(f"{len(fields)} pictures do not fit in {target.file.name}: {hint}")
+    times = _times_of(file, chosen.leads_minutes) if chosen.leads_minutes else None
+
+    def draw(field: ProductField) -> Path:
+        figure = plot_product(file, field, times=times, palette=chosen.palette)
+        return save_figure(figure, target.name(field_stem(field)))
+
+    return [draw(field) for field in fields]
+
+
+def _times_of(file: ProductFile, leads_minutes: Sequence[float]) -> list[int]:
+    if file.init_time is None:
+        raise UsageError("products of observed volumes have no lead times: leave out --lead")
+    return leads_of(file.valid_times - file.init_time, leads_minutes)
+
+
 def _make(
     kinds: Sequence[str],
     makers: dict[str, Callable[[Path], Path]],
@@ -199,12 +238,18 @@ def _make(
     what: str,
     details: dict[str, str] | None = None,
 ) -> list[Path]:
-    unknown = [kind for kind in kinds if kind not in makers]
-    if unknown:
-        hint = f"choose --kind among {', '.join(makers)}, all"
-        if unknown[0] in GAUSSIAN_KINDS:
-            hint = f"give a file of `nowcast fit`, or {hint}"
-        raise UsageError(f"{what} have no {unknown[0]} picture: {hint}")
+    _check_kinds(kinds, tuple(makers), what)
     if target.file is not None and len(kinds) > 1:
         raise UsageError(f"{len(kinds)} pictures do not fit in {target.file.name}: give a folder with -o")
     return [makers[kind](target.name(kind, (details or {}).get(kind, ""))) for kind in kinds]
+
+
+def _check_kinds(kinds: Sequence[str], known: Sequence[str], what: str) -> None:
+    unknown = [kind for kind in kinds if kind not in known]
+    if not unknown:
+        return
+    hint = f"choose --kind among {', '.join(known)}, all"
+    makers = {**dict.fromkeys(GAUSSIAN_KINDS, "fit"), **dict.fromkeys(PRODUCT_KINDS, "products")}
+    if unknown[0] in makers:
+        hint = f"give a file of `nowcast {makers[unknown[0]]}`, or {hint}"
+    raise UsageError(f"{what} have no {unknown[0]} picture: {hint}")

@@ -49,7 +49,7 @@ class ColourScale:
     norm: BoundaryNorm
     label: str
     extend: str
-    ticks: tuple[int, ...]
+    ticks: tuple[float, ...]
 
 
 @lru_cache(maxsize=4)
@@ -83,15 +83,19 @@ def difference_scale() -> ColourScale:
 @lru_cache(maxsize=2)
 def probability_scale(palette: Palette = "standard") -> ColourScale:
     """Classes for a probability in per cent, white below the first; raises UsageError for an unknown palette."""
+    return rising_scale(tuple(LEVELS_PERCENT.tolist()), "probability [%]", palette)
+
+
+def rising_scale(bounds: tuple[float, ...], label: str, palette: Palette = "standard") -> ColourScale:
+    """Classes for a quantity that rises from 0, white below the first; raises UsageError for an unknown palette."""
     if palette not in PALETTES:
         raise UsageError(f"no palette {palette!r}: choose one of {', '.join(PALETTES)}")
     source = mpl.colormaps["YlGnBu" if palette == "standard" else "cividis_r"]
-    bounds = LEVELS_PERCENT
     colours = [source((i + 0.7) / len(bounds)) for i in range(len(bounds))]
-    cmap = ListedColormap(colours[:-1], name=f"probability-{palette}").with_extremes(
+    cmap = ListedColormap(colours[:-1], name=f"rising-{palette}").with_extremes(
         under=NO_ECHO, over=colours[-1], bad=NOT_OBSERVED
     )
-    return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), "probability [%]", "max", tuple(bounds.tolist()))
+    return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), label, "max", bounds)
 
 
 def class_colours(scale: ColourScale) -> list[str]:

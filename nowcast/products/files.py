@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nowcast.io import cf
 from nowcast.products.catalogue import PRODUCTS
 from nowcast.products.config import ProductConfig
 from nowcast.products.make import make_products, planes_of
-from nowcast.types import Float32, Forecast, GridSpec, VolumeSequence
+from nowcast.types import Float32, Forecast, GridSpec, Times, VolumeSequence
 from nowcast.units import seconds
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,59 @@ def write_products(
     times = cf.FORECAST_TIME_ENCODING if isinstance(source, Forecast) else cf.OBSERVED_TIME_ENCODING
     cf.write_dataset(dataset, path, {**{name: dict(PACKED) for name in made}, **times})
     return made
+
+
+@dataclass(frozen=True)
+class ProductField:
+    """One product, or one plane of it, over time.
+
+    Attributes
+    ----------
+    product
+        Its name in :data:`~nowcast.products.catalogue.PRODUCTS`.
+    plane
+        The height in m of a CAPPI, the reflectivity in dBZ of an echo top; None for a product that has one plane.
+    values
+        ``[T, Y, X]`` in the product's unit, NaN where missing: of an ensemble the one best forecast's or, where the
+        file has none, the mean of the members.
+    """
+
+    product: str
+    plane: float | None
+    values: Float32
+
+
+@dataclass(frozen=True)
+class ProductFile:
+    """What a file of products holds: ``fields``, at ``valid_times [T]``; ``init_time`` and ``method`` of a forecast."""
+
+    grid: GridSpec
+    valid_times: Times
+    init_time: np.datetime64 | None
+    method: str
+    fields: tuple[ProductField, ...]
+
+
+def read_products(path: Path | str) -> ProductFile:
+    """Read a file of :func:`write_products`; its grid has one level, at 0. Raises InputError when it is not one."""
+    with cf.own_dataset(path, KIND, "a file of products") as dataset:
+        forecast = "forecast_reference_time" in dataset
+        times = dataset.variables["valid_time" if forecast else "time"].values.astype("datetime64[ns]")
+        fields = []
+        for name in PRODUCTS:
+            which = [v for v in (f"{name}_control", f"{name}_mean", name) if v in dataset]
+            if not which:
+                continue
+            values = dataset[which[0]].values.astype(np.float32)
+            over = PRODUCTS[name].over
+            planes = [float(plane) for plane in dataset[over].values] if over else [None]
+            split = [values[:, k] for k in range(len(planes))] if over else [values]
+            fields += [ProductField(name, plane, part) for plane, part in zip(planes, split, strict=True)]
+        init = None
+        if forecast:
+            init = np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns")
+        grid = cf.grid_of(dataset.assign_coords(z=[0.0]))
+        return ProductFile(grid, times, init, str(dataset.attrs.get("method", "observed")), tuple(fields))
 
 
 class _Contents:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import helpers
 import numpy as np
 import pytest
 import torch
 import typer
-from typer.testing import CliRunner
 
-from nowcast.cli import app
 from nowcast.cli.plot import plot
 from nowcast.errors import InputError, UsageError
-from nowcast.io.forecasts import write_forecast
+from nowcast.io.forecasts import read_forecast, write_forecast
 from nowcast.io.gaussians import write_windows
 from nowcast.io.volumes import write_volumes
+from nowcast.products import PRODUCTS, ProductConfig, column_maximum
+from nowcast.products.files import read_products, write_products
 from nowcast.types import FittedWindow, Forecast, GaussianSequence, VolumeSequence
 
 
@@ -157,8 +158,62 @@ def test_real_polar_volumes_beside_a_forecast_on_their_grid(tmp_path: Path) -> N
     assert (tmp_path / "map.png").stat().st_size > 20_000
 
 
-def test_products_are_not_drawn_and_the_way_to_a_map_is_told(tmp_path: Path) -> None:
-    write_volumes(helpers.moving_cells(helpers.small_grid(), steps=2), tmp_path / "v.nc")
-    assert CliRunner().invoke(app, ["products", str(tmp_path / "v.nc"), "-o", str(tmp_path / "p.nc")]).exit_code == 0
-    done = CliRunner().invoke(app, ["plot", str(tmp_path / "p.nc")])
-    assert done.exit_code == 2 and "nowcast convert p.nc" in done.stderr
+def write_products_file(source: VolumeSequence | Forecast, path: Path) -> Path:
+    write_products(source, path, ProductConfig(isotherms_m=(4000.0, 7000.0)))
+    return path
+
+
+def test_products_are_drawn_one_by_one(volumes: VolumeSequence, forecast_file: Path, tmp_path: Path) -> None:
+    made = write_products_file(read_forecast(forecast_file), tmp_path / "p.nc")
+    plot([made], output=tmp_path / "out")
+    planes = {"cappi-2000m", "echo_top-18dbz", "echo_top-30dbz", "echo_top-45dbz"}
+    single = set(PRODUCTS) - {"cappi", "echo_top"}
+    assert drawn(tmp_path / "out") >= {f"p-{name}.png" for name in planes | single}
+    plot([made], output=tmp_path / "vil.svg", product=["vil"], lead=[20.0])
+    text = (tmp_path / "vil.svg").read_text()
+    assert "Vertically integrated liquid" in text and "+20 min" in text and "+10 min" not in text
+    seen = write_products_file(volumes, tmp_path / "seen.nc")
+    plot([seen], output=tmp_path / "top.svg", product=["mesh"])
+    assert "observed, last" in (tmp_path / "top.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"product": ["hail"]}, "no product hail: choose among cappi"),
+        ({"product": ["vil"], "lead": [25.0]}, "no lead of 25 minutes"),
+        ({"level": [2000.0]}, "products are maps"),
+        ({"kind": "map"}, "products have no map picture"),
+        ({"output": Path("one.png")}, "do not fit in one.png: .* --product"),
+    ],
+    ids=str,
+)
+def test_what_products_cannot_show_is_refused(
+    forecast_file: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    made = write_products_file(read_forecast(forecast_file), tmp_path / "p.nc")
+    with pytest.raises(UsageError, match=message):
+        plot([made], **options)
+
+
+def test_products_are_asked_of_products_only(volumes: VolumeSequence, volume_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--product goes with a file of `nowcast products`"):
+        plot([volume_file], product=["vil"])
+    seen = write_products_file(volumes, tmp_path / "seen.nc")
+    with pytest.raises(UsageError, match="no lead times"):
+        plot([seen], lead=[10.0])
+    with pytest.raises(UsageError, match="give a file of `nowcast products`"):
+        plot([volume_file], kind="products")
+
+
+def test_the_fields_of_an_ensemble_are_those_of_the_best_forecast(volumes: VolumeSequence, tmp_path: Path) -> None:
+    leads = np.timedelta64(600_000_000_000, "ns") * np.arange(1, 3)
+    members = np.stack([volumes.reflectivity[:2], volumes.reflectivity[2:4]])
+    best = volumes.reflectivity[4:6]
+    for control, expected in ((best, column_maximum(best)), (None, column_maximum(members).mean(axis=0))):
+        forecast = Forecast(volumes.times[0], leads, members, volumes.grid, "gaumamba", control=control)
+        found = read_products(write_products_file(forecast, tmp_path / f"{control is None}.nc"))
+        assert found.init_time == volumes.times[0] and found.method == "gaumamba"
+        top = next(field for field in found.fields if field.product == "column_maximum")
+        np.testing.assert_allclose(top.values, expected, atol=1e-4)
+        np.testing.assert_allclose(found.grid.x, volumes.grid.x)

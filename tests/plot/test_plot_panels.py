@@ -96,6 +96,6 @@ def test_times_of_a_sequence(steps: int) -> None:
 
 def test_leads_are_found_by_minutes() -> None:
     forecast = forecast_of(cells(), 0)
-    assert leads_of(forecast, [10, 40]) == [0, 3]
+    assert leads_of(forecast.lead_times, [10, 40]) == [0, 3]
     with pytest.raises(UsageError, match="choose among 10, 20, 30, 40"):
-        leads_of(forecast, [15])
+        leads_of(forecast.lead_times, [15])
