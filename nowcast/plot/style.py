@@ -30,7 +30,7 @@ PALETTES: dict[str, str] = {"standard": "NWSRef", "safe": "HomeyerRainbow"}
 LEVELS_DBZ = np.arange(5, 80, 5)
 """Lower bounds of the reflectivity classes, dBZ; the last class is open."""
 LEVELS_PERCENT = np.array([5, 10, 20, 30, 40, 50, 60, 70, 80, 90])
-DIFFERENCES_DBZ = np.array([-12, -10, -8, -6, -4, -2, 2, 4, 6, 8, 10, 12])
+DIFFERENCES_DBZ = np.array([-40, -30, -20, -10, -5, -2, 2, 5, 10, 20, 30, 40])
 
 NO_ECHO = "#ffffff"
 NOT_OBSERVED = "#c9c9c9"

@@ -36,8 +36,6 @@ function valueText(scale, code) {
 }
 
 function drawLegend(scale, palette, ground, certain) {
-  const legend = element("legend");
-  legend.replaceChildren();
   const classes = document.createElement("div");
   classes.className = "classes";
   scale.bounds.forEach((bound, k) => {
@@ -57,6 +55,7 @@ function drawLegend(scale, palette, ground, certain) {
   };
   const name = document.createElement("span");
   name.textContent = scale.label;
-  legend.append(name, classes, key(ground.nothing, scale.nothing + (certain ? "" : ", or not observed: the files do not tell")),
-    key(ground.missing, "not observed"));
+  element("legend").replaceChildren(name, classes);
+  const nothing = scale.nothing + (certain ? "" : ", or not observed: the files do not tell");
+  element("key").replaceChildren(key(ground.nothing, nothing), key(ground.missing, "not observed"));
 }

@@ -122,7 +122,7 @@ def test_observed_takes_the_place_of_the_forecast(visit: Visit) -> None:
 def test_missing_looks_different_from_no_echo(visit: Visit) -> None:
     for theme in ("light", "dark"):
         colours = visit.page.evaluate(
-            "[...document.querySelectorAll('#legend .key i')].map((key) => getComputedStyle(key).backgroundColor)"
+            "[...document.querySelectorAll('#key i')].map((key) => getComputedStyle(key).backgroundColor)"
         )
         assert len(set(colours)) == 2, theme
         visit.page.click("#theme")
