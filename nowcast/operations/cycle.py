@@ -90,7 +90,7 @@ class Cycle:
         self.clock = Clock(job.limits)
         self.told = 0.0
         self.refused = Refused(job.inside / "refused.json", job.limits.memory)
-        self.before = status.read_status(job)
+        self.before = _as_left(job, status.read_status(job))
         self.status = Status.begin(job, run, self.before)
         self.how_it_ended: tuple[str, int, str | None] | None = None
         self.feed = Feed({}, [])
@@ -324,7 +324,7 @@ class Cycle:
         facts = self.status.facts()
         if state == KNOWN:
             news = {"newest_input": self.status.newest_input, "input_age_seconds": self.status.input_age_seconds}
-            facts = self._as_left() | news | {"checked": status.utc_now()}
+            facts = self.before | news | {"checked": status.utc_now()}
         self._remember(state, facts)
         status.write_status(self.job, facts)
         write_metrics(self.job, facts)
@@ -336,17 +336,6 @@ class Cycle:
         }
         logger.log(logging.WARNING if exit_code else logging.INFO, "%s", reason or state, extra={"told": told})
         return Outcome(state, exit_code, reason, facts)
-
-    def _as_left(self) -> dict[str, Any]:
-        """The status of the last run; of one that was killed after it had published, as its manifest tells."""
-        done = Records(self.job).complete() if self.before.get("state") == RUNNING else []
-        if not done:
-            return self.before
-        facts, finished = done[-1].facts, str(done[-1].facts["published"])
-        told = {name: facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
-        success = {"cycle": told["cycle"], "finished": finished, "state": told["state"], "method": told["method"]}
-        ended = {"exit_code": 5 if told["reason"] else 0, "finished": finished, "last_success": success}
-        return self.before | told | ended | {"outputs": done[-1].paths(self.job.output.root)}
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
         """Note what the input looked like, unless another look at the same may end otherwise."""
@@ -360,6 +349,26 @@ class Cycle:
             atomic_write_text(self.job.inside / "seen.json", json.dumps(seen))
         except OutputError as error:
             logger.warning("the next run will look at the input again: %s", error)
+
+
+def _as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
+    """The status that the last run left; of one that was killed how it ended, as what it published tells."""
+    if facts.get("state") != RUNNING:
+        return facts
+    run = facts.get("run")
+    published = next((one for one in Records(job).complete() if one.facts["run"] == run), None)
+    if published is None:
+        ended = {"state": FAILED, "exit_code": 1, "reason": f"run {run} was killed", "finished": status.utc_now()}
+    else:
+        told = {name: published.facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
+        success = {name: told[name] for name in ("cycle", "state", "method")}
+        success["finished"] = finished = str(published.facts["published"])
+        code = 5 if told["reason"] else 0
+        ended = told | {"exit_code": code, "finished": finished, "last_success": success}
+        ended["outputs"] = published.paths(job.output.root)
+    totals = dict(facts.get("totals") or {})
+    totals[ended["state"]] = totals.get(ended["state"], 0) + 1
+    return facts | ended | {"totals": totals}
 
 
 class _End(Exception):

@@ -22,6 +22,14 @@ def bytes_of(value: Any) -> int:
     return round(_sum(value, _BYTES, "a size such as 500MB or 2GiB"))
 
 
+def duration_text(seconds: float) -> str:
+    """``35 minutes``, ``3 hours`` or ``12 days``: as exact as one needs it."""
+    for unit, name, least in ((86400, "days", 2), (3600, "hours", 2)):
+        if seconds >= least * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 60:.0f} minutes"
+
+
 def _sum(value: Any, units: dict[str, int], expected: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)

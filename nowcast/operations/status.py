@@ -17,6 +17,7 @@ from nowcast.io.atomic import atomic_write_text
 from nowcast.io.json_files import read_json
 from nowcast.operations.job import Job
 from nowcast.operations.lock import holder_of
+from nowcast.operations.quantities import duration_text
 
 logger = logging.getLogger(__name__)
 
@@ -136,13 +137,13 @@ def health(job: Job) -> Health:
     if state == FAILED:
         return Health(state, 1, f"the last run failed: {reason}", told)
     if age is None or age > limit or state == STALE:
-        newest = "there is no forecast yet" if age is None else f"the newest forecast is {age / 60:.0f} minutes old"
+        newest = "there is no forecast yet" if age is None else f"the newest forecast is {duration_text(age)} old"
         return Health(state, 3, newest + (f"; {reason}" if reason else ""), told)
     if last.get("state") == FALLBACK:
         return Health(
             state, 5, f"the newest forecast is a fallback ({last.get('method')}); {reason or ''}".rstrip("; "), told
         )
-    return Health(state, 0, f"the newest forecast is {age / 60:.0f} minutes old", told)
+    return Health(state, 0, f"the newest forecast is {duration_text(age)} old", told)
 
 
 def health_text(found: Health) -> str:
@@ -154,7 +155,7 @@ def health_text(found: Health) -> str:
             lines.append(f"{text}: {facts[name]}")
     age = facts.get("input_age_seconds")
     if age is not None:
-        lines.append(f"newest volume: {facts['newest_input']}, {age / 60:.0f} minutes old")
+        lines.append(f"newest volume: {facts['newest_input']}, {duration_text(age)} old")
     if facts.get("stages"):
         lines.append("seconds: " + ", ".join(f"{stage} {took:g}" for stage, took in facts["stages"].items()))
     if facts.get("totals"):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from nowcast.errors import NowcastError
 from nowcast.operations.feed import Stamp
+from nowcast.operations.quantities import duration_text
 
 if TYPE_CHECKING:
     from nowcast.operations.steps import Steps
@@ -78,7 +79,7 @@ class Ended(Exception):
 
 def too_old(newest: str, age_s: float, limit_s: float) -> str:
     """The sentence for an input that has gone stale."""
-    return f"the newest volume, {newest}, is {age_s / 60:.0f} minutes old, more than {limit_s / 60:g} minutes"
+    return f"the newest volume, {newest}, is {duration_text(age_s)} old, more than {duration_text(limit_s)}"
 
 
 class Reporter:

@@ -132,7 +132,7 @@ def test_an_old_input_gives_no_forecast(desk: Desk) -> None:
     desk.configure(input={"max_age": "30min"})
     desk.deliver(0, 1, 2)
     status = desk.batch(code=3)
-    assert status["state"] == "stale" and "minutes old, more than 30 minutes" in status["reason"]
+    assert status["state"] == "stale" and "days old, more than 30 minutes" in status["reason"]
     assert status["newest_input"] == "2024-01-15T04:10:00Z" and status["input_age_seconds"] > 1e6 and not desk.cycles()
 
 

@@ -129,7 +129,7 @@ def test_a_killed_run_is_told_by_the_next_and_by_the_status(desk: Desk) -> None:
     run.kill()
     run.wait()
     assert desk.status["state"] == "running"
-    desk.batch()
+    assert desk.batch()["totals"] == {"done": 1, "fallback": 0, "stale": 0, "failed": 1}
     told = " ".join(line["message"] for line in desk.log)
     assert f"process {run.pid} on" in told and "the lock is taken over" in told and "removed the work of run" in told
 
@@ -142,6 +142,7 @@ def test_a_run_that_was_killed_after_it_had_published_is_no_failure(desk: Desk) 
     told = desk.batch("--once-per", "5min")
     same = ("state", "cycle", "exit_code", "method", "outputs", "input_files")
     assert {name: told[name] for name in same} == {name: done[name] for name in same}
+    assert told["totals"]["done"] == done["totals"]["done"] + 1, "the killed run had not counted itself yet"
     assert told["last_success"]["cycle"] == done["cycle"]
 
 
