@@ -265,12 +265,14 @@ class GauMamba(nn.Module):
         """Bound the head's output ``[N, C + 9]`` and turn its vectors from the model's axes to the grid's."""
         c = self.config
         growth, drift, stretch, turn, start = torch.tanh(out).split(_outputs(c), dim=-1)
+        # One that stays idle is told by its gradient as if it drew less than nothing; else it could never learn to start.
+        start = start + (start.clamp(min=0) - start).detach()
         full = axes_3d(axes)
         # A rotation vector is axial: mirrored axes reverse it.
         spin = full * torch.det(axes)
         return Rates(
             growth=c.max_growth_per_min * growth,
-            start=F.pad(c.max_start_dbz_per_min * start.clamp(min=0), (0, c.channels - start.shape[-1])),
+            start=F.pad(c.max_start_dbz_per_min * start, (0, c.channels - start.shape[-1])),
             drift=c.max_drift_ms * drift @ full,
             stretch=c.max_stretch_per_min * stretch,
             turn=math.radians(c.max_turn_deg_per_min) * turn @ spin,

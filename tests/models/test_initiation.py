@@ -13,6 +13,7 @@ from gaussian_cases import drifting, lively, window
 from nowcast.gaussians import advect, render
 from nowcast.models import GauMamba, ModelConfig, load_checkpoint, roll_out, roll_out_ensemble, save_checkpoint
 from nowcast.models.initiation import with_candidates
+from nowcast.models.rollout import unroll
 from nowcast.train import TrainConfig, train
 from nowcast.train.augment import View
 from nowcast.train.config import LossConfig
@@ -70,6 +71,12 @@ def test_idle_gaussians_rise_at_the_rate_told_and_nobody_else() -> None:
         assert not risen[:59].any()
     for one, advected in zip(roll_out(waking(-0.5), was_active, LEADS), base, strict=True):
         assert torch.equal(one.intensities, advected.intensities)
+
+
+def test_one_that_stays_idle_can_still_learn_to_start() -> None:
+    model, sequence = waking(-0.5), with_candidates(drifting(), 8)
+    unroll(model, sequence, advect(sequence, LEADS), LEADS).forecast()[-1].intensities.sum().backward()
+    assert model.head.bias.grad is not None and model.head.bias.grad[-1] > 0
 
 
 def test_new_echo_grows_from_when_it_started() -> None:
