@@ -74,9 +74,18 @@ def window(event: str, *, seed: int, inputs: int = 3, future: int = 3, n: int = 
     return FittedWindow(gaussians, inputs, event, volumes)
 
 
+SMALL: dict[str, Any] = {"d_model": 16, "d_state": 8, "head_dim": 16, "candidates": 0}
+"""Settings of a small model that starts no new echo."""
+
+
+def untrained(**config: Any) -> GauMamba:
+    """A model that corrects nothing and starts no new echo."""
+    return GauMamba(ModelConfig(**{"candidates": 0, **config}))
+
+
 def lively(seed: int = 0, **config: Any) -> GauMamba:
-    """A model with random weights everywhere, the last layer too."""
-    model = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16, **config), seed=seed)
+    """A small model with random weights everywhere, the last layer too."""
+    model = GauMamba(ModelConfig(**{**SMALL, **config}), seed=seed)
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in model.head.parameters():

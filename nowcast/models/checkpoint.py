@@ -56,7 +56,7 @@ def load_checkpoint(path: Path | str) -> GauMamba:
         found = metadata.get("format_version")
         raise InputError(f"{path} has checkpoint format {found}, this version reads {FORMAT_VERSION}: {_ADVICE}")
     try:
-        config = ModelConfig(**json.loads(metadata["config"]))
+        config = ModelConfig(**{"candidates": 0, **json.loads(metadata["config"])})  # the first models knew of none
         provenance = dict(json.loads(metadata["provenance"]))
     except (KeyError, TypeError, ValueError) as error:
         reason = error if isinstance(error, ConfigError) else f"bad settings ({error})"

@@ -88,7 +88,7 @@ class ModelConfig:
     head_dim: int = 32
     expand: int = 2
     conv_width: int = 4
-    candidates: int = 0
+    candidates: int = 256
     max_growth_per_min: float = 0.05
     max_start_dbz_per_min: float = 0.5
     max_stretch_per_min: float = 0.03
@@ -265,7 +265,7 @@ class GauMamba(nn.Module):
         """Bound the head's output ``[N, C + 9]`` and turn its vectors from the model's axes to the grid's."""
         c = self.config
         growth, drift, stretch, turn, start = torch.tanh(out).split(_outputs(c), dim=-1)
-        # One that stays idle is told by its gradient as if it drew less than nothing; else it could never learn to start.
+        # The gradient is that of the value without its bound: one that stays idle could never learn to start otherwise.
         start = start + (start.clamp(min=0) - start).detach()
         full = axes_3d(axes)
         # A rotation vector is axial: mirrored axes reverse it.

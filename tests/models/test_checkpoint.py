@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from gaussian_cases import drifting, lively
+from gaussian_cases import SMALL, drifting, lively
 from safetensors.torch import load_file, save_file
 
 from nowcast.errors import InputError, OutputError
@@ -16,7 +16,7 @@ from nowcast.models.checkpoint import FORMAT
 
 
 def model() -> GauMamba:
-    made = GauMamba(ModelConfig(d_model=16, d_state=8, head_dim=16, pairs=1), seed=3)
+    made = GauMamba(ModelConfig(**SMALL, pairs=1), seed=3)
     torch.nn.init.normal_(made.head.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     made.normalise(torch.randn(made.feature_mean.shape), torch.rand(made.feature_std.shape) + 0.5)
     return made

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gaussian_cases import drifting, lively
+from gaussian_cases import drifting, lively, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import advect
-from nowcast.models import GauMamba, ModelConfig, roll_out
+from nowcast.models import GauMamba, roll_out
 from nowcast.models.features import Frame, describe
 from nowcast.models.gaumamba import Rates, Spread, token_orders
 from nowcast.models.rollout import Correction, forecast_steps, unroll
@@ -37,7 +37,7 @@ def close(one: GaussianSet, other: GaussianSet, means_m: float = 0.5, other_tole
 
 def test_untrained_is_extrapolation_bit_for_bit():
     sequence = drifting(idle=7)
-    for ours, advected in zip(roll_out(GauMamba(), sequence, LEADS), advect(sequence, LEADS), strict=True):
+    for ours, advected in zip(roll_out(untrained(), sequence, LEADS), advect(sequence, LEADS), strict=True):
         assert same(ours, advected)
 
 
@@ -117,7 +117,7 @@ def test_mirrored_axes_give_the_forecast_of_the_mirrored_storm():
 
 
 def test_steady_rates_do_not_depend_on_the_step():
-    sequence, model = drifting(), GauMamba()
+    sequence, model = drifting(), untrained()
     with torch.no_grad():
         model.head.bias.copy_(torch.tensor([-0.1, 0.2, -0.1, 0.05, 0.1, -0.2, 0.0, 0.0, 0.3]))
 
@@ -174,7 +174,7 @@ def test_layer_pairs_read_along_different_curves_when_shuffled():
 
 def test_without_the_motion_prior_nothing_moves_before_it_is_corrected():
     sequence = drifting()
-    for forecast in roll_out(GauMamba(ModelConfig(motion_prior=False)), sequence, LEADS):
+    for forecast in roll_out(untrained(motion_prior=False), sequence, LEADS):
         assert same(forecast, sequence.at(-1))
     assert not same(roll_out(lively(motion_prior=False), sequence, LEADS)[-1], sequence.at(-1))
 
@@ -183,12 +183,12 @@ def test_changes_may_be_counted_from_the_first_frame():
     """It is then the first frame that is moved along and grown, for as long as has passed since."""
     sequence = drifting(growth_per_min=0.01)
     first = replace(sequence.select([0]), velocities=sequence.velocities[-1:])
-    model = GauMamba(ModelConfig(changes_from="first"))
+    model = untrained(changes_from="first")
     for forecast, advected in zip(
         roll_out(model, sequence, LEADS), advect(first, [1800 + lead for lead in LEADS]), strict=True
     ):
         assert same(forecast, advected)
-    still = GauMamba(ModelConfig(changes_from="first", motion_prior=False))
+    still = untrained(changes_from="first", motion_prior=False)
     with torch.no_grad():
         still.head.bias[0] = math.atanh(0.01 / 0.05)
     grown = roll_out(still, sequence, [600.0])[0]

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gaussian_cases import lively, window
+from gaussian_cases import lively, untrained, window
 
 from nowcast.gaussians import advect, render
-from nowcast.models import GauMamba, ModelConfig
+from nowcast.models import ModelConfig
 from nowcast.train import TrainConfig, train
 from nowcast.train.augment import View, draw_start, draw_view
 from nowcast.train.config import LossConfig
@@ -29,10 +29,10 @@ def test_a_stronger_storm_is_stronger_in_inputs_targets_and_volumes(example):
     view, loss = View(strength=1.1), LossConfig(crps=0.0)
     shown, was = view.of(example.inputs), example.inputs
     torch.testing.assert_close(shown.intensities, 1.1 * was.intensities)
-    base = example.forecast(GauMamba(), 3, view).forecast()
-    torch.testing.assert_close(base[2].intensities, 1.1 * example.base(ModelConfig())[2].intensities)
+    base = example.forecast(untrained(), 3, view).forecast()
+    torch.testing.assert_close(base[2].intensities, 1.1 * example.base(untrained().config)[2].intensities)
     truth = [view.stronger(example.window.gaussians.at(4 + k)) for k in range(3)]
-    perfect = replace(example.forecast(GauMamba(), 3), base=truth)
+    perfect = replace(example.forecast(untrained(), 3), base=truth)
     right, wrong = (example.losses(perfect, range(3), loss, strength=s) for s in (1.1, 1.0))
     assert right["loss"] < 1e-3 < 0.05 < wrong["loss"]
 
@@ -44,7 +44,7 @@ def test_a_faster_storm_is_the_same_pictures_in_less_time(example):
     assert shown.times[-1] == was.times[-1]
     moved = (shown.means[1:] - shown.means[:-1]) / 480
     torch.testing.assert_close(shown.velocities[1:], moved, atol=1e-3, rtol=0)
-    unrolled = example.forecast(GauMamba(), 3, view)
+    unrolled = example.forecast(untrained(), 3, view)
     assert unrolled.steps == [480.0, 960.0, 1440.0]
     for ours, anew in zip(unrolled.forecast(), advect(shown, unrolled.steps), strict=True):
         torch.testing.assert_close(ours.means, anew.means, atol=5.0, rtol=0)
@@ -83,11 +83,11 @@ def test_a_later_start_sees_as_many_frames_and_compares_with_the_right_volumes()
 
 def test_what_is_corrected_is_that_of_the_frames_shown(example):
     shown, was = View(frames=[1, 3]), example.inputs
-    first = example.forecast(GauMamba(ModelConfig(changes_from="first")), 1, shown)
+    first = example.forecast(untrained(changes_from="first"), 1, shown)
     moving = replace(was.select([1]), velocities=was.velocities[3:])
     assert first.since == 1200.0
     assert torch.equal(first.forecast()[0].means, advect(moving, [1800.0])[0].means)
-    still = example.forecast(GauMamba(ModelConfig(motion_prior=False)), 1, shown)
+    still = example.forecast(untrained(motion_prior=False), 1, shown)
     assert torch.equal(still.forecast()[0].means, was.means[3])
 
 
