@@ -82,6 +82,7 @@ VARIANTS: dict[str, Change] = {
     ),
     "growth only": model(max_drift_ms=0.0, max_stretch_per_min=0.0, max_turn_deg_per_min=0.0),
     "no drift": model(max_drift_ms=0.0),
+    "no new echo": model(candidates=0),
     "little absolute error": loss(mae=0.1),
     "absolute error only": loss(csi=0.0, area=0.0),
     "axes not turned": training(turn_axes=False),
