@@ -38,6 +38,8 @@ def batch(
 ) -> None:
     """Run one cycle of a scheduled job: wait for volumes, forecast within the deadline, publish, tell, clean up.
 
+    With --catch-up, --json prints an object a line for each cycle.
+
     Example: nowcast batch job.yaml --once-per 5min
     """
     from nowcast.operations.cycle import run_batch
@@ -58,11 +60,10 @@ def batch(
     except Locked as error:
         print_note(str(error))
         raise typer.Exit(read_job(job).locked_exit) from None
-    last = outcomes[-1]
-    if as_json:
-        print_json(last.facts)
-    else:
-        for outcome in outcomes:
+    for outcome in outcomes:
+        if as_json:
+            print_json(outcome.facts)
+        else:
             for file in outcome.facts["outputs"] if outcome.state != KNOWN else ():
                 print_result(str(file["path"]))
     raise typer.Exit(max((outcome.exit_code for outcome in outcomes), key=WORSE.index))

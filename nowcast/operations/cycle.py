@@ -334,7 +334,8 @@ class Cycle:
             "exit_code": exit_code,
             "total": round(self.clock.seconds, 3),
         }
-        logger.log(logging.WARNING if exit_code else logging.INFO, "%s", reason or state, extra={"told": told})
+        level = logging.ERROR if state == FAILED else logging.WARNING if exit_code else logging.INFO
+        logger.log(level, "%s", reason or state, extra={"told": told})
         return Outcome(state, exit_code, reason, facts)
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:

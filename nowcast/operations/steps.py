@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.publish import OBSERVED
+from nowcast.operations.quantities import duration_text
 from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
 from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
@@ -202,11 +202,10 @@ class Steps:
         limit = self.job.input.max_age
         if self.plan.at is None and age > limit:
             raise Ended("stale", too_old(cycle, age, limit))
-        if cycle in self.plan.done or self._slot(cycle) in map(self._slot, self._slotted(self.plan.done)):
+        if cycle in self.plan.done:
             raise Ended(KNOWN, f"the forecast from {cycle} has been published")
-
-    def _slotted(self, cycles: Iterable[str]) -> Iterable[str]:
-        return cycles if self.plan.once_per else ()
-
-    def _slot(self, cycle: str) -> int:
-        return int(epoch_seconds(cycle) // (self.plan.once_per or 1))
+        if period := self.plan.once_per:
+            slots = {epoch_seconds(done) // period: done for done in self.plan.done}
+            if same := slots.get(epoch_seconds(cycle) // period):
+                told = f"the forecast from {same} has been published, of the same {duration_text(period)} as {cycle}"
+                raise Ended(KNOWN, told)

@@ -64,6 +64,7 @@ def test_once_per_does_no_cycle_twice(desk: Desk) -> None:
     assert desk.batch("--once-per", "15min")["cycle"] == "2024-01-15T04:15:00Z", (
         "04:20 is of the same quarter of an hour"
     )
+    assert "from 2024-01-15T04:15:00Z has been published, of the same 15 minutes" in desk.log[-1]["message"]
     assert desk.batch()["cycle"] == "2024-01-15T04:20:00Z"
     assert desk.batch()["totals"]["done"] == 4, "without --once-per a cycle is redone"
     assert desk.cycles() == [f"SIMR/20240115_04{m}" for m in (10, 15, 20)]
@@ -73,7 +74,9 @@ def test_catch_up_does_the_missed_ones_oldest_first(desk: Desk) -> None:
     desk.deliver(0, 1, 2)
     desk.batch()
     desk.deliver(3, 4, 5)
-    status = desk.batch("--catch-up")
+    status = desk.batch("--catch-up", "--json")
+    answers = [line for line in desk.log if "totals" in line]
+    assert [one["cycle"][11:16] for one in answers] == ["04:15", "04:20", "04:25"]
     published = [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"]
     assert published == ["04:15", "04:20", "04:25"] and status["cycle"] == "2024-01-15T04:25:00Z"
     assert (desk.out / "SIMR" / "latest").readlink() == Path("20240115_0425")
