@@ -13,6 +13,7 @@ from nowcast.cli.options import Json
 
 WORSE = (0, 5, 3, 1)
 """The exit codes of a cycle, the worst last."""
+SHORT_DEADLINE_S = 30.0
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="Job file.", show_default=False)]
 
 
@@ -89,6 +90,11 @@ def _check(path: Path, as_json: bool) -> None:
 
     job = read_job(path, FullJob)
     job.check_places()
+    if job.limits.deadline < SHORT_DEADLINE_S:
+        print_note(
+            f"limits.deadline is {job.limits.deadline:g} s: a cycle may take half a minute, above all the first one; "
+            "expect fallbacks, or no forecast at all"
+        )
     if as_json:
         print_json({"file": str(path), "valid": True, "input": str(job.input)})
     else:

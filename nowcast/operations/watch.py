@@ -74,9 +74,11 @@ class Worker:
             patience = min(left, clock.file_s) if kind == "reading" else left
             try:
                 if left <= 0 or not self.pipe.poll(patience):
+                    share = "its share of limits.deadline"
                     if patience < left:
-                        raise WorkerLost(self.stage, f"a file took more than {clock.file_s:.0f} s", STUCK)
-                    raise WorkerLost(self.stage, f"not done {clock.seconds:.0f} s after the start", OVERRAN)
+                        raise WorkerLost(self.stage, f"a file took more than {clock.file_s:.0f} s, {share}", STUCK)
+                    told = f"not done {clock.seconds:.0f} s after the start, {share}"
+                    raise WorkerLost(self.stage, told, OVERRAN)
                 message = self.pipe.recv()
             except (EOFError, OSError):
                 self.process.join()

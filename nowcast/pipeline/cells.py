@@ -66,6 +66,10 @@ def _forecast(
 ) -> tuple[list[GaussianSet], list[list[GaussianSet]]]:
     if model is None:
         return advect(gaussians, leads), []
+    import torch
+
     from nowcast.models import load_checkpoint, roll_out_ensemble
 
-    return roll_out_ensemble(load_checkpoint(model), gaussians, leads, members if members > 1 else 0, seed)
+    one, ensemble = roll_out_ensemble(load_checkpoint(model), gaussians, leads, members if members > 1 else 0, seed)
+    tracked = torch.arange(len(gaussians.ids))  # what comes up anew belongs to no cell yet
+    return [at.take(tracked) for at in one], [[at.take(tracked) for at in member] for member in ensemble]
