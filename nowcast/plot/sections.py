@@ -54,7 +54,7 @@ def plot_section(
     *,
     line: Line | None = None,
     observed: Source | None = None,
-    member: int = 0,
+    member: int | None = None,
     palette: Palette = "standard",
 ) -> Figure:
     """Sections along one line at one or several times, beside a map that shows where the line runs.
@@ -69,6 +69,8 @@ def plot_section(
         Where to cut; None for :func:`default_line` of the first of these times.
     observed
         Volumes to draw in a second column at the same valid times.
+    member
+        Which member of an ensemble; None for the control forecast or, without one, the first.
 
     Raises
     ------

@@ -8,6 +8,7 @@ import helpers
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 from nowcast.errors import UsageError
 from nowcast.plot import Line, plot_map, plot_section
@@ -95,6 +96,16 @@ def test_sections_of_a_forecast_beside_observed_ones() -> None:
     said = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
     # There is no volume at +30 min: the cell says so and stays empty.
     assert said.count("FORECAST") == 4 and "no volume" in said
+
+
+def test_of_an_ensemble_it_is_the_best_forecast_that_is_cut() -> None:
+    volumes = helpers.moving_cells(helpers.small_grid(), steps=3)
+    leads = np.timedelta64(600_000_000_000, "ns") * np.arange(1, 3)
+    members = np.stack([volumes.reflectivity[1:], volumes.reflectivity[1:]])
+    forecast = Forecast(volumes.times[0], leads, members, volumes.grid, "gaumamba", control=members[0])
+    words = [text.get_text() for text in plot_section(forecast).findobj(Text)]
+    assert any("method gaumamba ·" in word for word in words) and not any("member" in word for word in words)
+    assert any("member 2 of 2" in text.get_text() for text in plot_section(forecast, member=1).findobj(Text))
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 12), (6, 12, 12)])
