@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +79,7 @@ def evaluate(
     """
     from nowcast.errors import UsageError
     from nowcast.pipeline.evaluate import hindcast, load_archive
+    from nowcast.pipeline.forecast import provenance
     from nowcast.pipeline.grid_cluster import gridding
     from nowcast.pipeline.hindcast_cluster import check_hindcast_cluster
     from nowcast.pipeline.hindcast_job import EvaluateRequest
@@ -120,17 +122,23 @@ def evaluate(
         archive = load_archive(request, progress=progress, cache=cache)
     with progress_bar("Forecasting") as progress:
         report = hindcast(archive, request, history=command_line(), progress=progress, dask=dask, shared=shared)
-    publish(report, output, source.name, as_json)
+    facts = {"command": command_line()} | provenance(request, archive, ", ".join(report.tallies))
+    publish(report, output, source.name, as_json, facts)
     report.raise_failures()
 
 
-def publish(report: Report, output: Path | None, title: str, as_json: bool, **more: Any) -> None:
-    """Write a report where a place is given, and print it; ``more`` goes into the JSON answer."""
+def publish(
+    report: Report, output: Path | None, title: str, as_json: bool, facts: Mapping[str, Any], **more: Any
+) -> None:
+    """Write a report where a place is given, with the ``facts`` of how it came about, and print it.
+
+    ``more`` goes into the JSON answer.
+    """
     from nowcast.pipeline.report_files import write_report
     from nowcast.verify import bootstrap, score_table
     from nowcast.verify.summary import verdict
 
-    paths = write_report(report, output, title) if output is not None else []
+    paths = write_report(report, output, title, facts) if output is not None else []
     if as_json:
         print_json({**report.answer(), **more, "outputs": [str(path) for path in paths]})
         return

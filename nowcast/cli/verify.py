@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import progress_bar
+from nowcast.cli.console import command_line, progress_bar
 from nowcast.cli.evaluate import OUTPUT_HELP, publish
 from nowcast.cli.options import ClutterOption, Json, SiteOption, parse_site
 
@@ -32,8 +32,10 @@ def verify(
 
     Example: nowcast verify forecast.nc --obs archive/ -o scores/
     """
+    import nowcast
+    from nowcast.pipeline.digests import digests
     from nowcast.pipeline.report_files import make_folder
-    from nowcast.pipeline.verify import VerifyRequest, run_verification
+    from nowcast.pipeline.verify import VerifyRequest, forecast_files, run_verification
 
     request = VerifyRequest(tuple(forecasts), obs, site=parse_site(site), clutter=clutter)
     if output is not None:
@@ -41,4 +43,10 @@ def verify(
     with progress_bar("Loading and scoring") as progress:
         verification = run_verification(request, progress=progress)
     missing = [{"initial_time": init, "valid_times": times} for init, times in verification.missing.items()]
-    publish(verification.report, output, obs.name, as_json, not_observed=missing)
+    facts = {
+        "command": command_line(),
+        "version": nowcast.__version__,
+        "forecasts_sha256": digests(forecast_files(forecasts)),
+        "observed": obs.name,
+    }
+    publish(verification.report, output, obs.name, as_json, facts, not_observed=missing)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import atomic_write_text
@@ -27,8 +29,12 @@ def make_folder(output: Path) -> None:
         raise OutputError(f"cannot write to the folder {folder}: permission denied; choose another with -o")
 
 
-def write_report(report: Report, output: Path, title: str = "forecasts") -> list[Path]:
+def write_report(
+    report: Report, output: Path, title: str = "forecasts", facts: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Write a report's page, pictures and tables into a folder; returns their paths, the page first.
+
+    ``facts`` tell in ``scores.json`` what was scored and how.
 
     A name that ends in ``.html`` is that of the page: the tables stand beside it under its name, and there are no
     picture files. Raises OutputError when something cannot be written.
@@ -41,7 +47,7 @@ def write_report(report: Report, output: Path, title: str = "forecasts") -> list
     atomic_write_text(page, score_page(report, title))
     pictures = [] if is_page else pictures_of(report)
     drawn = [save_figure(picture.draw(report), folder / f"{picture.key}.png") for picture in pictures]
-    return [page, *drawn, *write_tables(report, folder, f"{page.stem}-" if is_page else "")]
+    return [page, *drawn, *write_tables(report, folder, f"{page.stem}-" if is_page else "", facts=facts)]
 
 
 def _is_page(output: Path) -> bool:

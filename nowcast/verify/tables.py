@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +26,17 @@ Row = list[object]
 Rows = Iterator[Row]
 
 
-def write_tables(report: Report, folder: Path, prefix: str = "") -> list[Path]:
+def write_tables(
+    report: Report, folder: Path, prefix: str = "", *, facts: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Write a report as ``scores.json`` and one CSV file per kind of score; returns their paths.
 
-    Files that have no row, as those of members where there are none, are not written. Raises OutputError when a file
-    cannot be written.
+    ``facts``, of what was scored and how, go into the JSON file as ``provenance``. Files that
+    have no row, as those of members where there are none, are not written. Raises OutputError when a file cannot be
+    written.
     """
-    contents = {"scores.json": json_text(report.answer(), indent=1) + "\n"}
+    told = {"provenance": dict(facts)} if facts else {}
+    contents = {"scores.json": json_text({**report.answer(), **told}, indent=1) + "\n"}
     for name, (header, rows) in _TABLES.items():
         text = _csv(header, rows(report))
         if text.count("\n") > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_answer_and_files(archive: Path, tmp_path: Path) -> None:
     assert float(rows[1]["csi"]) == pytest.approx(scores["csi"]["20"][1], abs=1e-5)
     kept = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert kept["methods"].keys() == answer["methods"].keys()
+
+
+def test_scores_say_what_they_were_made_from(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["evaluate", str(archive), "--leads", "2", "--methods", "persistence", "--every", "4", "-o", str(out)]
+    assert CliRunner().invoke(app, [*words, "--keep-forecasts"]).exit_code == 0
+    told = json.loads((out / "scores.json").read_text())["provenance"]
+    assert told["input_sha256"] == {archive.name: hashlib.sha256(archive.read_bytes()).hexdigest()}
+    assert told["method"] == "persistence" and told["version"] and told["command"].startswith("nowcast")
+    kept = sorted((out / "forecasts").rglob("*.nc"))
+    again = ["verify", str(out / "forecasts"), "--obs", str(archive), "-o", str(tmp_path / "verified")]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    told = json.loads((tmp_path / "verified" / "scores.json").read_text())["provenance"]
+    assert told["forecasts_sha256"].keys() == {path.name for path in kept} and told["observed"] == archive.name
 
 
 @pytest.mark.parametrize("methods", [FAST, ("advection", "gaumamba")])
