@@ -15,6 +15,7 @@ from nowcast.types import Bool, Float32
 
 THRESHOLDS_DBZ = (20.0, 35.0, 45.0)
 QUANTILES = (0.1, 0.5, 0.9)
+MATCHED_DBZ = (20.0, 45.0)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,28 @@ def ensemble_products(
     return EnsembleProducts(
         said.mean, matched, said.quantiles, said.probability, column, tuple(thresholds_dbz), tuple(quantile_levels)
     )
+
+
+def with_strong_echo_of(member: Float32, control: Float32) -> Float32:
+    """A member ``[..., Z, Y, X]`` whose strong echo is as widespread as that of the one best forecast, lead by lead.
+
+    Moved and grown by noise, Gaussians pile up here and there, and their sum exceeds what any storm has. So the n-th
+    largest value of a volume becomes that of the control: from ``MATCHED_DBZ[1]`` on in full, at ``MATCHED_DBZ[0]`` and
+    below not at all, in proportion between. Where strong echo lies stays the member's own. Probability matching of
+    members is common (Bowler et al. 2006, doi:10.1256/qj.04.100); here it is that of their upper end.
+    """
+    low, high = MATCHED_DBZ
+    shape = member.shape
+    out = member.reshape(-1, *shape[-3:]).copy()
+    for volume, best in zip(out, control.reshape(out.shape), strict=True):
+        strong = volume > low
+        values = volume[strong]
+        largest = np.sort(best[best > 0])[::-1][: len(values)]
+        matched = np.zeros_like(values)
+        matched[np.argsort(-values, kind="stable")[: len(largest)]] = largest
+        share = np.clip((values - low) / (high - low), 0.0, 1.0)
+        volume[strong] = values + share * (matched - values)
+    return out.reshape(shape)
 
 
 @dataclass(frozen=True)

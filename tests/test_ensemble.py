@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nowcast.ensemble import ensemble_products
+from nowcast.ensemble import ensemble_products, with_strong_echo_of
 
 
 def members(count: int = 20) -> np.ndarray:
@@ -56,3 +56,25 @@ def test_one_member_is_its_own_mean() -> None:
     found = ensemble_products(values)
     np.testing.assert_array_equal(found.mean, values[0])
     np.testing.assert_allclose(found.matched_mean, values[0], rtol=1e-6)
+
+
+def test_a_member_gets_the_strong_echo_of_the_best_forecast_where_its_own_lies() -> None:
+    rng = np.random.default_rng(3)
+    control = rng.uniform(0, 58, (2, 4, 20, 20)).astype(np.float32)
+    member = np.clip(1.5 * rng.permuted(control, axis=3) - 3.0, 0, 80).astype(np.float32)
+    given = member.copy()
+    made = with_strong_echo_of(member, control)
+    assert (member == given).all() and made.dtype == np.float32
+    weak = member <= 20
+    assert (made[weak] == member[weak]).all()
+    for ours, own, best in zip(made, member, control, strict=True):
+        assert ours.max() == best.max() < own.max()
+        assert (ours > 45).sum() == (best > 45).sum() < (own > 45).sum()
+        place = np.argsort(own, axis=None)[::-1][:50]
+        assert (np.diff(ours.reshape(-1)[place]) <= 0).all(), "what is stronger stays so"
+
+
+def test_a_member_stays_finite_where_the_best_forecast_is_dry() -> None:
+    member = np.full((1, 1, 3, 3), 50.0, np.float32)
+    assert (with_strong_echo_of(member, np.zeros_like(member)) == 0).all()
+    assert (with_strong_echo_of(np.zeros_like(member), member) == 0).all()

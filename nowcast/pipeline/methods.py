@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from nowcast import units
 from nowcast.baselines import extrapolation, extrapolation_levels, has_pysteps, persistence, steps
+from nowcast.ensemble import with_strong_echo_of
 from nowcast.errors import UsageError
 from nowcast.types import Float32, GaussianSequence, GaussianSet, Progress, VolumeSequence
 
@@ -102,7 +103,7 @@ def _gaumamba(case: Case, lead_times: LeadTimes) -> Outcome:
     control = _rendered(one, case)
     if not members:
         return Outcome(control[None])
-    return Outcome(np.stack([_rendered(member, case) for member in members]), control)
+    return Outcome(np.stack([with_strong_echo_of(_rendered(member, case), control) for member in members]), control)
 
 
 def _rendered(sets: list[GaussianSet], case: Case) -> Float32:
