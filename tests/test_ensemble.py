@@ -61,7 +61,7 @@ def test_one_member_is_its_own_mean() -> None:
 def test_a_member_gets_the_strong_echo_of_the_best_forecast_where_its_own_lies() -> None:
     rng = np.random.default_rng(3)
     control = rng.uniform(0, 58, (2, 4, 20, 20)).astype(np.float32)
-    member = np.clip(1.5 * rng.permuted(control, axis=3) - 3.0, 0, 80).astype(np.float32)
+    member = np.clip(1.3 * rng.permuted(control, axis=3) - 3.0, 0, 80).astype(np.float32)
     given = member.copy()
     made = with_strong_echo_of(member, control)
     assert (member == given).all() and made.dtype == np.float32

@@ -129,6 +129,7 @@ def _fill_cell(cell: Axes, shown: Frame | None, wanted: Frame, line: Line, scale
     if shown is None:
         Strip(cell, f"OBSERVED · {clock(wanted.valid_time)}", "no volume", forecast=False)
         cell.set_xlim(0.0, line.length_km)
+        cell.set_ylim(section_heights_km(wanted.grid))
         return
     draw_section(cell, shown.field, shown.grid, line, scale)
     peak = peak_of(sample_section(shown.field, shown.grid, line))
@@ -170,17 +171,23 @@ def sample_section(field: Float32, grid: GridSpec, line: Line) -> Float32:
     return section
 
 
+def section_heights_km(grid: GridSpec) -> tuple[float, float]:
+    """From the ground, or the lowest level's lower edge where that is below it, to the highest one's upper edge."""
+    half = grid.spacing_m[0] / 2
+    return min(0.0, (grid.z[0] - half) / 1e3), (grid.z[-1] + half) / 1e3
+
+
 def draw_section(axes: Axes, field: Float32, grid: GridSpec, line: Line, scale: ColourScale) -> None:
     """Draw the section of ``field [Z, Y, X]`` along a line; below the lowest level nothing is observed."""
-    dz = grid.spacing_m[0]
-    bottom, top = (grid.z[0] - dz / 2) / 1e3, (grid.z[-1] + dz / 2) / 1e3
+    dz_km = grid.spacing_m[0] / 1e3
+    bottom, top = grid.z[0] / 1e3 - dz_km / 2, grid.z[-1] / 1e3 + dz_km / 2
     axes.set_facecolor(NOT_OBSERVED)
     axes.imshow(
         sample_section(field, grid, line), origin="lower", extent=(0.0, line.length_km, bottom, top), aspect="auto",
         cmap=scale.cmap, norm=scale.norm, interpolation="nearest",
     )  # fmt: skip
     axes.set_xlim(0.0, line.length_km)
-    axes.set_ylim(min(0.0, bottom), top)
+    axes.set_ylim(section_heights_km(grid))
     axes.tick_params(labelsize=SMALL_SIZE)
     axes.grid(color="0.45", linewidth=0.4, linestyle=":")
     for x, name, side in ((0.0, "A", "left"), (1.0, "B", "right")):

@@ -94,6 +94,7 @@ def test_sections_of_a_forecast_beside_observed_ones() -> None:
     figure.canvas.draw()
     assert len(figure.axes) == 1 + 6 + 1  # map, sections, colour bar
     said = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
+    assert len({axes.get_ylim() for axes in figure.axes[1:7]}) == 1
     # There is no volume at +30 min: the cell says so and stays empty.
     assert said.count("FORECAST") == 4 and "no volume" in said
 
