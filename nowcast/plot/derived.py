@@ -25,11 +25,10 @@ from nowcast.plot.layout import Sheet, Strip, block_size, columns_for, map_width
 from nowcast.plot.maps import close_last_row, draw_map, field_name, horizontal, label_axes, map_aspect, nearest_level
 from nowcast.plot.style import (
     DIFFERENCES_DBZ,
-    LEVELS_PERCENT,
+    QUANTITIES,
     ColourScale,
-    Palette,
     difference_scale,
-    probability_scale,
+    quantity_scale,
 )
 from nowcast.products import column_maximum
 from nowcast.types import Float32, Forecast, GridSpec, VolumeSequence
@@ -94,14 +93,13 @@ def plot_probabilities(
     *,
     leads: Sequence[int] | None = None,
     level_m: float | None = None,
-    palette: Palette = "standard",
 ) -> Figure:
     """Share of the members that reach a threshold by lead time, in the column or at one level.
 
     Raises
     ------
     UsageError
-        The forecast is no ensemble, or there is no such lead, level or palette.
+        The forecast is no ensemble, or there is no such lead or level.
     """
     if len(forecast.values) < 2:
         raise UsageError("a probability needs an ensemble: make the forecast with --members 20")
@@ -112,7 +110,8 @@ def plot_probabilities(
     for lead, share in zip(chosen, 100 * ensemble_statistics(fields, (threshold_dbz,), ()).probability[0], strict=True):
         most = f"max {np.nanmax(share):.0f} %" if np.isfinite(share).any() else "nothing observed"
         maps.append(SmallMap(share, _when(frame_of(forecast, lead)), most))
-    sheet = sheet_of(maps, forecast.grid, probability_scale(palette), f"below {LEVELS_PERCENT[0]} %")
+    share = QUANTITIES["share"]
+    sheet = sheet_of(maps, forecast.grid, quantity_scale(share, "probability"), share.nothing)
     facts = f"init {utc(forecast.init_time)} · method {forecast.method}, {len(forecast.values)} members"
     what = f"Probability of {threshold_dbz:g} dBZ and more, {field_name(forecast.grid, level_m)}"
     sheet.headline(what, f"{facts} · origin {origin_text(forecast.grid)}")

@@ -167,9 +167,7 @@ def forecast_pictures(
             plot_differences(first, observed, leads=leads or None, level_m=level("difference")), path
         ),
         "probability": lambda path: save_figure(
-            plot_probabilities(
-                first, chosen.threshold_dbz, leads=leads or None, level_m=level("probability"), palette=palette
-            ),
+            plot_probabilities(first, chosen.threshold_dbz, leads=leads or None, level_m=level("probability")),
             path,
         ),
     }

@@ -15,7 +15,7 @@ from typing import Literal
 import cmweather  # noqa: F401  (registers its colour maps with matplotlib)
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, to_hex
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -29,7 +29,6 @@ Palette = Literal["standard", "safe"]
 PALETTES: dict[str, str] = {"standard": "NWSRef", "safe": "HomeyerRainbow"}
 LEVELS_DBZ = np.arange(5, 80, 5)
 """Lower bounds of the reflectivity classes, dBZ; the last class is open."""
-LEVELS_PERCENT = np.array([5, 10, 20, 30, 40, 50, 60, 70, 80, 90])
 DIFFERENCES_DBZ = np.array([-40, -30, -20, -10, -5, -2, 2, 5, 10, 20, 30, 40])
 
 NO_ECHO = "#ffffff"
@@ -80,22 +79,48 @@ def difference_scale() -> ColourScale:
     return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), "difference [dBZ]", "both", tuple(bounds.tolist()))
 
 
-@lru_cache(maxsize=2)
-def probability_scale(palette: Palette = "standard") -> ColourScale:
-    """Classes for a probability in per cent, white below the first; raises UsageError for an unknown palette."""
-    return rising_scale(tuple(LEVELS_PERCENT.tolist()), "probability [%]", palette)
+@dataclass(frozen=True)
+class Quantity:
+    """How what is no reflectivity is drawn, in pictures and on the page: its classes rise from 0.
+
+    ``cmap`` names a colour map that suits all eyes, ``bounds`` the lower bounds of the classes in ``unit``;
+    what is below the first is drawn as nothing, and called ``nothing``.
+    """
+
+    cmap: str
+    bounds: tuple[float, ...]
+    unit: str
+    nothing: str
+
+    @property
+    def colours(self) -> list[str]:
+        """The colour of each class, ``#rrggbb``."""
+        most = max(len(self.bounds) - 1, 1)
+        return [to_hex(mpl.colormaps[self.cmap](0.15 + 0.85 * i / most)) for i in range(len(self.bounds))]
 
 
-def rising_scale(bounds: tuple[float, ...], label: str, palette: Palette = "standard") -> ColourScale:
-    """Classes for a quantity that rises from 0, white below the first; raises UsageError for an unknown palette."""
-    if palette not in PALETTES:
-        raise UsageError(f"no palette {palette!r}: choose one of {', '.join(PALETTES)}")
-    source = mpl.colormaps["YlGnBu" if palette == "standard" else "cividis_r"]
-    colours = [source((i + 0.7) / len(bounds)) for i in range(len(bounds))]
-    cmap = ListedColormap(colours[:-1], name=f"rising-{palette}").with_extremes(
-        under=NO_ECHO, over=colours[-1], bad=NOT_OBSERVED
-    )
-    return ColourScale(cmap, BoundaryNorm(bounds, len(bounds) - 1), label, "max", bounds)
+_RAIN = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0)
+QUANTITIES = {
+    "height": Quantity("viridis", (0.001, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0), "km", "no echo"),
+    "vil": Quantity(
+        "plasma_r", (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0), "kg/m²", "below 0.1 kg/m²"
+    ),
+    "vil_density": Quantity("plasma_r", (0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0), "g/m³", "below 0.1 g/m³"),
+    "rain_rate": Quantity("YlGnBu", _RAIN, "mm/h", "no rain (below 0.1 mm/h)"),
+    "rain": Quantity("YlGnBu", _RAIN, "mm", "no rain (below 0.1 mm)"),
+    "hail": Quantity(
+        "inferno_r", (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 75.0, 100.0), "mm", "below 5 mm"
+    ),
+    "share": Quantity("YlOrRd", (5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0), "%", "below 5 %"),
+}
+
+
+def quantity_scale(quantity: Quantity, name: str) -> ColourScale:
+    """Its classes, white below the first."""
+    *inner, last = quantity.colours
+    cmap = ListedColormap(inner, name=name).with_extremes(under=NO_ECHO, over=last, bad=NOT_OBSERVED)
+    ticks = tuple(bound for bound in quantity.bounds if bound >= 0.1)
+    return ColourScale(cmap, BoundaryNorm(quantity.bounds, len(inner)), f"{name} [{quantity.unit}]", "max", ticks)
 
 
 def class_colours(scale: ColourScale) -> list[str]:

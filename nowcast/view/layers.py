@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.colors import to_hex
-
 from nowcast.ensemble import THRESHOLDS_DBZ
-from nowcast.plot.style import LEVELS_DBZ, PALETTES, class_colours, reflectivity_scale
+from nowcast.plot.style import LEVELS_DBZ, PALETTES, QUANTITIES, Quantity, class_colours, reflectivity_scale
 from nowcast.view.codes import DBZ, Coding
 
 BEST, MEAN, CHANCE = "forecast", "mean", "chance"
@@ -50,44 +47,28 @@ class Scale:
         return {**vars(self), "coding": vars(self.coding)}
 
 
-def _classes(cmap: str, count: int, first: float = 0.15, last: float = 1.0) -> dict[str, list[str]]:
-    """So many colours of a map, the same in every palette: it suits all eyes."""
-    shares = [first + (last - first) * i / max(count - 1, 1) for i in range(count)]
-    colours = [to_hex(mpl.colormaps[cmap](share)) for share in shares]
-    return dict.fromkeys(PALETTES, colours)
-
-
-def _scale(
-    cmap: str, bounds: tuple[float, ...], coding: Coding, unit: str, label: str, nothing: str, **how: Any
-) -> Scale:
-    return Scale(unit, label, coding, bounds, _classes(cmap, len(bounds)), nothing, **how)
+def _scale(quantity: Quantity, name: str, coding: Coding, factor: float = 1.0, digits: int = 1) -> Scale:
+    """Of a quantity, whose colours are the same in every palette: they suit all eyes."""
+    bounds = tuple(bound / factor for bound in quantity.bounds)
+    colours = dict.fromkeys(PALETTES, quantity.colours)
+    label = f"{name} [{quantity.unit}]"
+    return Scale(quantity.unit, label, coding, bounds, colours, quantity.nothing, factor, digits)
 
 
 def scales() -> dict[str, Scale]:
-    """The scales by name. Reflectivity has the colours of every other picture."""
+    """The scales by name. Each quantity has the colours of every other picture."""
     # The first and last of a scale's colours are no echo and not observed, which the page draws to suit light and dark.
     dbz = {name: class_colours(reflectivity_scale(name))[1:-1] for name in PALETTES}
     lowest = f"no echo (below {LEVELS_DBZ[0]} dBZ)"
-    km = {"factor": 1e-3, "digits": 1}
-    heights = tuple(1000.0 * h for h in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16))
+    fine = Coding(0.02, 2)
     return {
         "dbz": Scale("dBZ", "reflectivity [dBZ]", DBZ, tuple(map(float, LEVELS_DBZ)), dbz, lowest),
-        "height": _scale("viridis", (1.0, *heights[1:]), Coding(20.0, 2), "km", "height [km]", "no echo", **km),
-        "vil": _scale(
-            "plasma_r", (0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 40, 50, 60), Coding(0.02, 2), "kg/m²", "VIL [kg/m²]",
-            "none",
-        ),
-        "rain": _scale(
-            "YlGnBu", (0.1, 0.5, 1, 2, 5, 10, 20, 30, 50, 100), Coding(0.02, 2), "mm/h", "rain rate [mm/h]", "no rain"
-        ),
-        "amount": _scale(
-            "YlGnBu", (0.1, 0.5, 1, 2, 5, 10, 20, 30, 50, 100), Coding(0.02, 2), "mm", "rain [mm]", "no rain"
-        ),
-        "share": _scale(
-            "YlOrRd", tuple(k / 10 for k in (0.5, *range(1, 10))), Coding(0.005, 1), "%", "share of members [%]",
-            "none", factor=100.0, digits=0,
-        ),
-    }  # fmt: skip
+        "height": _scale(QUANTITIES["height"], "height", Coding(20.0, 2), 1e-3),
+        "vil": _scale(QUANTITIES["vil"], "VIL", fine),
+        "rain": _scale(QUANTITIES["rain_rate"], "rain rate", fine),
+        "amount": _scale(QUANTITIES["rain"], "rain", fine),
+        "share": _scale(QUANTITIES["share"], "share of members", Coding(0.005, 1), 100.0, 0),
+    }
 
 
 @dataclass(frozen=True)

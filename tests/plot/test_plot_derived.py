@@ -12,7 +12,7 @@ from plot_cases import colour_at, forecast_of, strips
 
 from nowcast.errors import UsageError
 from nowcast.plot import Choices, forecast_pictures, kinds_of, plot_differences, plot_probabilities, target_of
-from nowcast.plot.style import NO_ECHO, NOT_OBSERVED, difference_scale, drawn_colours, probability_scale
+from nowcast.plot.style import NO_ECHO, NOT_OBSERVED, QUANTITIES, difference_scale, drawn_colours, quantity_scale
 
 
 def test_a_difference_is_forecast_minus_observed_where_both_are_known() -> None:
@@ -40,7 +40,7 @@ def test_a_probability_is_the_share_of_the_members() -> None:
     values[:, :, :, :3] = np.nan
     ensemble = replace(one, values=values)
     figure = plot_probabilities(ensemble, 40.0)
-    (three_quarters,) = drawn_colours(probability_scale(), [75.0])
+    (three_quarters,) = drawn_colours(quantity_scale(QUANTITIES["share"], "probability"), [75.0])
     x, y = sequence.grid.x / 1e3, sequence.grid.y / 1e3
     assert colour_at(figure, x[3], 5.0) == three_quarters and colour_at(figure, x[14], 5.0) == NO_ECHO
     assert colour_at(figure, x[14], y[1]) == NOT_OBSERVED
