@@ -23,7 +23,7 @@ def show(
 ) -> None:
     """Print every setting with the value that would be used, as YAML.
 
-    Example: nowcast config show configs/train-demo.yaml
+    Example: nowcast config show settings.yaml
     """
     from nowcast.pipeline.config import config_text, load_config
     from nowcast.pipeline.settings import Settings
@@ -39,7 +39,7 @@ def check(
 ) -> None:
     """Check a file of settings; errors name the file and the line.
 
-    Example: nowcast config check configs/train-demo.yaml
+    Example: nowcast config check settings.yaml
     """
     from nowcast.pipeline.config import load_config
     from nowcast.pipeline.settings import Settings

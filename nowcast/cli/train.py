@@ -26,7 +26,7 @@ def train(
 
     It runs on a CUDA device where there is one, see `device` in the settings; torchrun makes it use several.
 
-    Example: nowcast train fits/*.nc --config configs/train-demo.yaml -o model/
+    Example: nowcast train fits/*.nc --config settings.yaml -o model/
 
     On two devices: torchrun --nproc-per-node 2 -m nowcast train fits/*.nc -o model/
     """

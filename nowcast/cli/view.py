@@ -40,6 +40,8 @@ def view(
     from nowcast.operations.published import cycle_contents, is_cycle
     from nowcast.pipeline.view import view_contents, write_page
 
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"a page is HTML: give -o FILE.html, not {output.name}")
     target = output or Path(source.resolve().with_suffix(".html").name)
     with progress_bar("Reading volumes") as progress:
         place = parse_site(site)

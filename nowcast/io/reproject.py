@@ -248,10 +248,17 @@ def reproject(dataset: xr.Dataset, target: Plan, method: str = "nearest") -> xr.
     Returns
     -------
     Variables with the same dimensions, or ``lat`` and ``lon`` in place of the last two.
+
+    Raises
+    ------
+    UsageError
+        The plan has no cell within the dataset's.
     """
     import xarray as xr
 
     lookup, (y, x) = _Lookup(Plan.of(dataset), target), plan_dims(dataset)
+    if not lookup.inside.any():
+        raise UsageError("no cell of that map lies within the file's: give other --bounds, or a smaller --spacing")
     names = ("lat", "lon") if target.crs.is_geographic else ("y", "x")
     variables: dict[Any, Any] = {}
     for name, variable in dataset.variables.items():

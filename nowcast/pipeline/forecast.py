@@ -172,7 +172,7 @@ def run_forecast(
     previous = None
     # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
     if request.state is not None and model is not None:
-        logger.warning("the state is not used: a model needs a fit from nothing; give no model, or no state")
+        logger.warning("the state is not used: a model needs a fit from nothing; give --model none with it")
     elif request.state is not None and not request.fallback:
         previous = read_state(request.state, stamp, volumes, request.fit)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)

@@ -144,6 +144,8 @@ def forecast_pictures(
     """
     several = [forecasts] if isinstance(forecasts, Forecast) else list(forecasts)
     first, chosen = several[0], choices or Choices()
+    if len(chosen.leads_minutes) > 1 and list(kinds) in (["map"], ["level"]):
+        raise UsageError(f"{kinds[0]} pictures show one lead: give --lead once, or --kind panels")
     leads = leads_of(first.lead_times, chosen.leads_minutes)
     level, palette = chosen.one_level, chosen.palette
     last = leads[-1] if leads else len(first.lead_times) - 1

@@ -42,6 +42,9 @@ ADDED = {"nowcast serve": " --port 0"}
 """Other work on this machine may have the port of the example."""
 
 
+DEMO_SETTINGS = Path(__file__).resolve().parents[2] / "configs" / "train-demo.yaml"
+
+
 class Store:
     """Inputs by the names that the examples use, each made when it is first asked for."""
 
@@ -50,7 +53,7 @@ class Store:
         self.makers: dict[str, Callable[[Path], object]] = {
             "archive": lambda path: self.simulate(path, "cells", 12),
             "dry-days": lambda path: self.simulate(path, "dry", 6),
-            "configs": lambda path: shutil.copytree(Path(__file__).resolve().parents[2] / "configs", path),
+            "settings.yaml": lambda path: shutil.copy(DEMO_SETTINGS, path),
             "fits": self.fit,
             "forecast.nc": lambda path: self.do(
                 f"nowcast forecast archive/ --at 2005-11-27T04:41 --config small.yaml --no-pictures -o {path.name}",
