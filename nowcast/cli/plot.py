@@ -159,6 +159,8 @@ def _draw(
     from nowcast.products.files import read_products
 
     own = _own_kind(group[0])
+    if own is not None and own != "volumes" and reader.at is not None:
+        raise UsageError(f"--at chooses among observed volumes, and {group[0]} is a {own} file: leave it out")
     if chosen.products and own != "products":
         raise UsageError(f"--product goes with a file of `nowcast products`, which {group[0]} is not: leave it out")
     if own == "forecast":

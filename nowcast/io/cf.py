@@ -227,7 +227,7 @@ def own_dataset(path: Path | str, kind: str, what: str, drop: Collection[str] = 
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} does not exist: expected {what}")
+        raise InputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: expected {what}")
     options: dict[str, Any] = {"engine": "netcdf4", "decode_timedelta": True, "drop_variables": list(drop)}
     with reading(path, what), xr.open_dataset(path, **options) as dataset:
         found = dataset.attrs.get("nowcast_kind")

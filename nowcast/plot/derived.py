@@ -77,7 +77,7 @@ def plot_differences(
         if seen is None:
             continue
         error = horizontal(shown, level_m) - horizontal(seen, level_m)
-        mean = f"mean error {np.nanmean(np.abs(error)):.1f} dBZ" if np.isfinite(error).any() else "nothing observed"
+        mean = f"mean |error| {np.nanmean(np.abs(error)):.1f} dBZ" if np.isfinite(error).any() else "nothing observed"
         maps.append(SmallMap(error, _when(shown), mean))
     if not maps:
         raise UsageError("no observed volume is valid at these lead times: a difference needs some, give --obs ARCHIVE")

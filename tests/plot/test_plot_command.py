@@ -196,6 +196,13 @@ def test_what_products_cannot_show_is_refused(
         plot([made], **options)
 
 
+def test_one_lead_makes_a_map_and_a_time_chooses_observed_volumes(forecast_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="map pictures show one lead"):
+        plot([forecast_file], kind="map", lead=[10.0, 20.0], output=tmp_path)
+    with pytest.raises(UsageError, match="--at chooses among observed volumes"):
+        plot([forecast_file], at="2024-01-15T04:00", output=tmp_path)
+
+
 def test_products_are_asked_of_products_only(volumes: VolumeSequence, volume_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--product goes with a file of `nowcast products`"):
         plot([volume_file], product=["vil"])
