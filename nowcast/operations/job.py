@@ -176,6 +176,9 @@ class Shares:
             raise ConfigError(f"shares {rising[1:-1]} do not rise within 0..1")
 
 
+LEAST_MEMORY = 500_000_000
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a cycle may take.
@@ -202,6 +205,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         check_numbers(self, "limits", positive=("deadline",), not_negative=("retries", "catch_up"))
+        if self.memory is not None and self.memory < LEAST_MEMORY:
+            raise ConfigError(f"limits memory is {self.memory / 1e6:g} MB: no worker starts with less than 500 MB")
 
 
 @dataclass(frozen=True)
@@ -273,6 +278,8 @@ class Job:
 
     def __post_init__(self) -> None:
         check_numbers(self, "job", positive=("leads", "step_minutes", "members"), not_negative=("seed", "locked_exit"))
+        if self.locked_exit > 255:
+            raise ConfigError(f"job locked_exit is {self.locked_exit}: expected an exit code, at most 255")
         if self.name and not _SLUG.fullmatch(self.name):
             raise ConfigError(f"name is {self.name!r}: expected letters, digits, _ and -")
         if self.members > 1 and self.model == "none":

@@ -109,7 +109,9 @@ def _told(path: Path, root: yaml.Node | None, loc: Location, message: str, value
     if value is None and message == "Input should be an object":
         return f"{where}: {_dotted(loc)} is empty: expected settings as `key: value`"
     if not loc or isinstance(value, dict):
-        return f"{where}: {message}"
+        # A check of several settings names the one that it is about first.
+        named = [word for word in re.findall(r"\w+", message) if isinstance(value, dict) and word in value]
+        return f"{path}:{_line(root, (*loc, *named[:1]))}: {message}"
     advice = ""
     if isinstance(value, str) and _LIKE_A_NUMBER.fullmatch(value):
         advice = "; YAML reads this as text, write it with a point, as in 1.0e-3"

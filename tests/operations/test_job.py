@@ -46,7 +46,9 @@ def test_the_least_job_has_its_paths_beside_the_file(write, tmp_path: Path) -> N
         ("members: 3\nmodel: none", "an ensemble needs a model"),
         ("site: {name: ../up}", "expected letters"),
         ("site: {lat: 1.0}", "give all three or none"),
-        ("leads: 0", "leads is 0"),
+        ("leads: 0", "south.yaml:3: job leads is 0"),
+        ("limits:\n  retries: 1\n  memory: 10MB", "south.yaml:5: limits memory is 10 MB"),
+        ("locked_exit: 999", "south.yaml:3: job locked_exit is 999: expected an exit code"),
         ("step_minutes: 0", "step_minutes is 0"),
         ("site: {lat: 500, lon: 0, alt: 0}", "within -90..90"),
         ("limits:", "south.yaml:3: limits is empty"),
@@ -104,7 +106,7 @@ def test_a_radar_of_the_open_archive_is_fetched_into_the_job_s_own_folder(write,
 def test_the_settings_of_the_science_are_checked_too(write) -> None:
     path = write(LEAST + "grid:\n  spacing_m: -1\n")
     assert read_job(path).grid == {"spacing_m": -1}
-    with pytest.raises(ConfigError, match=r"south\.yaml:3: grid spacing_m is -1"):
+    with pytest.raises(ConfigError, match=r"south\.yaml:4: grid spacing_m is -1"):
         read_job(path, FullJob)
     assert read_job(write(LEAST + "fit: {gaussians: 99}\n"), FullJob).fit.gaussians == 99  # type: ignore[attr-defined]
 

@@ -78,7 +78,7 @@ def test_what_is_named_is_set_and_the_rest_default(read):
         ("steps: 2.5\n", r"c\.yaml:1: steps = 2\.5: .*integer"),
         ("steps: '2'\n", r"c\.yaml:1: steps = '2': .*integer"),
         ("inner:\n  sizes:\n  - 1\n  - x\n", r"c\.yaml:4: inner\.sizes\.1 = 'x': .*integer"),
-        ("steps: 1\ninner:\n  sizes: [0]\n", r"c\.yaml:2: inner sizes \(0,\): expected at least 1 each"),
+        ("steps: 1\ninner:\n  sizes: [0]\n", r"c\.yaml:3: inner sizes \(0,\): expected at least 1 each"),
         ("inner:\n  name: a\n  name: b\n", r"c\.yaml:3: key 'name' stands here twice"),
         ("- 1\n", r"c\.yaml:1: expected settings as `key: value`"),
         ("inner: 3\n", r"c\.yaml:1: expected settings as `key: value`, got 3"),
