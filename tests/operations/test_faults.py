@@ -13,8 +13,11 @@ import random
 import shutil
 import signal
 import struct
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +201,43 @@ def test_a_full_disk_at_any_writing_leaves_nothing_half(desk: Desk) -> None:
         assert (code == 0) == any('"state": "done"' in line for line in told.splitlines()), told
         assert_whole(desk)
     assert desk.batch()["state"] == "done"
+
+
+@contextmanager
+def small_disk(place: Path, size_kb: int) -> Iterator[None]:
+    """A file system in memory of so many kB; skips the test where none can be mounted."""
+    place.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_real_disk_that_is_full_sooner_or_later(desk: Desk) -> None:
+    """With ever more room a cycle ends at one writing after the other, until it is published."""
+    desk.deliver(0, 1, 2, 3)
+    desk.configure(output={"keep_free": 0})
+    desk.batch()
+    used = sum(path.stat().st_size for path in desk.out.rglob("*") if path.is_file() and not path.is_symlink())
+    shutil.rmtree(desk.out)
+    done = []
+    with small_disk(desk.out, 3 * used // 1024 + 512):
+        for share in (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0):
+            free = shutil.disk_usage(desk.out).free
+            filler = desk.out / ".filler"
+            filler.write_bytes(b"0" * max(int(free - share * used), 0))
+            run = desk.start()
+            code, told = run.wait(), run.output.read_text()
+            assert code in (0, 3, 5) and "Traceback" not in told, told
+            assert_whole(desk)
+            done.append(code == 0)
+            filler.unlink()
+        assert not done[0]
+        assert desk.batch()["state"] == "done"
+        assert_whole(desk)
 
 
 def test_what_cannot_be_removed_stays_and_the_cycle_goes_on(
