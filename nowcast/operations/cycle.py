@@ -218,6 +218,10 @@ class Cycle:
                 self.reading = Path(path)
             case "times", (times,):
                 self.status.saw(cycle_name(times[-1]))
+            case "ahead", (names,):
+                # The clock may have been put back: when it is right again the same files are looked at once more.
+                self.look_again = True
+                self._warn(f"ahead of the clock and left out: {', '.join(names[-3:])} ({len(names)} in all)")
             case "cycle", (cycle, site, files):
                 self.status.cycle, self.site, self.status.input_files, self.reading = cycle, site, files, None
                 self.status.saw(cycle)

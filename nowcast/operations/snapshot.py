@@ -57,7 +57,7 @@ def files_near(
 
 def _near(files: dict[Path, Stamp], at: np.datetime64 | None, ahead_s: float, back_s: float | None) -> list[Path]:
     named = {path: t for path in files if (t := time_in_name(path.name)) is not None}
-    believed = [t for path, t in named.items() if t <= latest_believed(files[path], ahead_s) + NAME_ERROR]
+    believed = [t for path, t in named.items() if not is_ahead(path, files[path], ahead_s)]
     end = at if at is not None else max(believed, default=None)
     nameless = sorted(files.keys() - named, key=lambda path: files[path][1])[-MOST_NAMELESS:]
     if end is None:
@@ -65,6 +65,12 @@ def _near(files: dict[Path, Stamp], at: np.datetime64 | None, ahead_s: float, ba
     start = end - NAME_ERROR - np.timedelta64(round(back_s or 0), "s")
     near = sorted((t, path) for path, t in named.items() if start <= t <= end + NAME_ERROR)
     return [path for _, path in (near if back_s is not None or at is not None else near[-MOST_NAMED:])] + nameless
+
+
+def is_ahead(path: Path, stamp: Stamp, ahead_s: float) -> bool:
+    """Whether the time in a file's name is later than can be believed."""
+    named = time_in_name(path.name)
+    return named is not None and bool(named > latest_believed(stamp, ahead_s) + NAME_ERROR)
 
 
 def latest_believed(stamp: Stamp, ahead_s: float) -> np.datetime64:

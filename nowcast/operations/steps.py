@@ -18,7 +18,7 @@ from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.publish import OBSERVED
 from nowcast.operations.quantities import duration_text
-from nowcast.operations.snapshot import entries_of, files_near, latest_believed, link_files
+from nowcast.operations.snapshot import entries_of, files_near, is_ahead, latest_believed, link_files
 from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
@@ -26,7 +26,7 @@ from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SU
 from nowcast.pipeline.archive import NAME_ERROR, Entry, time_in_name
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
-from nowcast.pipeline.warm_start import state_stamp
+from nowcast.pipeline.warm_start import is_state, state_stamp
 from nowcast.radar import Site
 from nowcast.types import VolumeSequence
 from nowcast.units import iso_utc
@@ -71,6 +71,10 @@ class Steps:
         targets = {entry.path: entry.path.readlink() for entry in entries}
         believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
         times = sorted({e.time for e in believed if self.at is None or e.time <= self.at})
+        early = {path.name for path in files if is_ahead(path, files[path], settings.ahead)}
+        early |= {targets[e.path].name for e in entries if e not in believed}
+        if early:
+            self.reporter.tell("ahead", sorted(early))
         if not times:
             first = f"; the first: {next(iter(reasons.values()))}" if reasons else ""
             raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
@@ -174,8 +178,16 @@ class Steps:
             clutter=job.clutter,
             mosaic=job.mosaic,
             products=job.products,
-            state=job.inside / "state.nc" if job.model == "none" else None,
+            state=self._state() if job.model == "none" else None,
         )
+
+    def _state(self) -> Path:
+        """The job's own state; whatever else lies in its place is removed."""
+        path = self.job.inside / "state.nc"
+        if path.exists() and not is_state(path):
+            logger.warning("%s is no state and is removed: the fit starts from nothing", path)
+            path.unlink()
+        return path
 
     def _file(self, name: str) -> Path:
         return self.plan.work / name / "forecast.nc"

@@ -34,11 +34,11 @@ def check_state(path: Path, output: Path) -> None:
     check_writable(path)
     if path.resolve() == output.resolve():
         raise UsageError(f"--state and -o both name {path}: give the state a file of its own")
-    if path.exists() and path.stat().st_size and not _is_state(path):
+    if path.exists() and path.stat().st_size and not is_state(path):
         raise UsageError(f"--state {path} holds something else than a state: give another name, or remove the file")
 
 
-def _is_state(path: Path) -> bool:
+def is_state(path: Path) -> bool:
     """Whether a file is a state, or may be one that was damaged: a NetCDF file that cannot be read, no text."""
     import netCDF4
 

@@ -81,7 +81,7 @@ def test_a_bad_option_is_a_usage_error_and_a_bad_file_none(file: Path) -> None:
         with pytest.raises(UsageError):
             load_settings(file, **bad)  # type: ignore[arg-type]
     file.write_text("fit:\n  gaussians: 0\n")
-    with pytest.raises(ConfigError, match=r"radar\.yaml:1: .*gaussians"):
+    with pytest.raises(ConfigError, match=r"radar\.yaml:2: .*gaussians"):
         load_settings(file)
 
 

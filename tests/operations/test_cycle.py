@@ -141,6 +141,10 @@ def test_a_state_is_carried_on_without_a_model(desk: Desk) -> None:
     desk.deliver(4)
     desk.batch()
     assert any("state" in line["message"] and "not used" in line["message"] for line in desk.log)
+    for junk in (b"", b"not a state at all"):
+        (desk.inside / "state.nc").write_bytes(junk)
+        assert desk.batch()["state"] == "done"
+        assert any("is no state and is removed" in line["message"] for line in desk.log)
 
 
 def test_the_default_model_forecasts(desk: Desk) -> None:

@@ -96,7 +96,7 @@ def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
         ("sites:\n    KTLX: [35.3, -97.3]", r"m\.yaml:3: mosaic\.sites\.KTLX\.2 is missing"),
         (
             "sites:\n    KTLX: [95.3, -97.3, 370.0]",
-            r"m\.yaml:1: mosaic sites KTLX: radar position 95\.3.* is impossible",
+            r"m\.yaml:2: mosaic sites KTLX: radar position 95\.3.* is impossible",
         ),
         ("combine: median", r"m\.yaml:2: mosaic\.combine = 'median'"),
     ],
