@@ -8,6 +8,7 @@ moves with it, draws nothing, and sees the same neighbourhood; the model says ho
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,20 +32,13 @@ def with_candidates(sequence: GaussianSequence, count: int) -> GaussianSequence:
     strength = newest.intensities[active, 0]
     hosts = active[torch.argsort(strength, descending=True, stable=True)[:count]]
     companions = sequence.take(hosts)
-    offsets = _beside(companions)
-    return sequence.join(
-        GaussianSequence(
-            means=companions.means + offsets,
-            log_scales=companions.log_scales,
-            quats=companions.quats,
-            intensities=torch.zeros_like(companions.intensities),
-            velocities=companions.velocities,
-            ids=-1 - torch.arange(len(hosts), device=companions.ids.device),
-            times=sequence.times,
-            grid=sequence.grid,
-            channels=sequence.channels,
-        )
+    idle = replace(
+        companions,
+        means=companions.means + _beside(companions),
+        intensities=torch.zeros_like(companions.intensities),
+        ids=-1 - torch.arange(len(hosts), device=companions.ids.device),
     )
+    return sequence.join(idle)
 
 
 def _beside(hosts: GaussianSequence) -> Tensor:

@@ -206,7 +206,8 @@ class Limits:
     def __post_init__(self) -> None:
         check_numbers(self, "limits", positive=("deadline",), not_negative=("retries", "catch_up"))
         if self.memory is not None and self.memory < LEAST_MEMORY:
-            raise ConfigError(f"limits memory is {self.memory / 1e6:g} MB: no worker starts with less than 500 MB")
+            least = f"no worker starts with less than {LEAST_MEMORY / 1e6:g} MB"
+            raise ConfigError(f"limits memory is {self.memory / 1e6:g} MB: {least}")
 
 
 @dataclass(frozen=True)
