@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from nowcast.cli import config as config_commands
 from nowcast.cli.batch import batch
 from nowcast.cli.cells import cells
 from nowcast.cli.clutter import clutter
-from nowcast.cli.console import print_note, set_up_logging
+from nowcast.cli.console import flush_answer, print_note, set_up_logging
 from nowcast.cli.convert import convert
 from nowcast.cli.demo import demo
 from nowcast.cli.evaluate import evaluate
@@ -54,7 +53,6 @@ def _answered() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of our output went away (`nowcast ... | head`): nothing is wrong here.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
 
 
@@ -68,7 +66,7 @@ class _Program(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _answered():
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            flush_answer()
             return result
 
 

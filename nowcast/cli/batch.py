@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import command_line, print_json, print_note, print_result
+from nowcast.cli.console import command_line, ending_with, print_json, print_note, print_result
 from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json
 
@@ -53,7 +53,8 @@ def batch(
         if check:
             _check(job, as_json)
         else:
-            _print_schedule(job, once_per or "1min", systemd=print_systemd)
+            options = ["--once-per", once_per or "1min", *(["--catch-up"] if catch_up else [])]
+            _print_schedule(job, options, cron=print_cron, systemd=print_systemd)
         return
     end_in_order_on_sigterm()
     try:
@@ -61,13 +62,13 @@ def batch(
     except Locked as error:
         print_note(str(error))
         raise typer.Exit(read_job(job).locked_exit) from None
-    for outcome in outcomes:
-        if as_json:
-            print_json(outcome.facts)
-        else:
-            for file in outcome.facts["outputs"] if outcome.state != KNOWN else ():
-                print_result(str(file["path"]))
-    raise typer.Exit(max((outcome.exit_code for outcome in outcomes), key=WORSE.index))
+    with ending_with(max((outcome.exit_code for outcome in outcomes), key=WORSE.index)):
+        for outcome in outcomes:
+            if as_json:
+                print_json(outcome.facts)
+            else:
+                for file in outcome.facts["outputs"] if outcome.state != KNOWN else ():
+                    print_result(str(file["path"]))
 
 
 def _seconds(text: str | None) -> float | None:
@@ -85,11 +86,17 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _check(path: Path, as_json: bool) -> None:
+    from nowcast.models import load_checkpoint
     from nowcast.operations.full_job import FullJob
     from nowcast.operations.job import read_job
+    from nowcast.weights import checkpoint
 
     job = read_job(path, FullJob)
     job.check_places()
+    if (model := checkpoint(job.model)) is not None:
+        load_checkpoint(model)
+    for folder in job.new_folders:
+        print_note(f"{folder} is not there yet and will be made")
     if job.limits.deadline < SHORT_DEADLINE_S:
         print_note(
             f"limits.deadline is {job.limits.deadline:g} s: a cycle may take half a minute, above all the first one; "
@@ -101,13 +108,13 @@ def _check(path: Path, as_json: bool) -> None:
         print_result(f"{path}: valid; volumes come from {job.input}")
 
 
-def _print_schedule(path: Path, once_per: str, *, systemd: bool) -> None:
+def _print_schedule(path: Path, options: list[str], *, cron: bool, systemd: bool) -> None:
     from nowcast.operations.job import read_job
     from nowcast.operations.schedule import cron_line, systemd_units
 
     job = read_job(path)
+    if cron:
+        print_result(cron_line(job, path, options))
     if systemd:
-        for name, text in systemd_units(job, path, once_per).items():
+        for name, text in systemd_units(job, path, options).items():
             print_result(f"# /etc/systemd/system/{name}\n{text}")
-    else:
-        print_result(cron_line(job, path, once_per))

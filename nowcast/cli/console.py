@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nowcast.errors import OutputError
 
 if TYPE_CHECKING:
     from nowcast.types import Progress
@@ -17,12 +22,47 @@ def print_json(answer: Any) -> None:
     """Print one JSON object on stdout. Not-a-number and infinity become null: JSON has neither."""
     from nowcast.io.answers import json_text
 
-    print(json_text(answer))
+    print_result(json_text(answer))
 
 
 def print_result(text: str) -> None:
     """Print a line of the answer on stdout, as it is: no markup, no wrapping."""
-    print(text)
+    with _written():
+        print(text)
+
+
+def flush_answer() -> None:
+    """Have what was printed written out now.
+
+    Raises BrokenPipeError where the reader has gone away, OutputError where there is no room for it.
+    """
+    with _written():
+        sys.stdout.flush()
+
+
+@contextmanager
+def ending_with(exit_code: int) -> Iterator[None]:
+    """Print the answer of a command in this context and end with a code that counts even where nobody reads it."""
+    try:
+        yield
+        flush_answer()
+    except BrokenPipeError:
+        pass
+    except OutputError as error:
+        print_note(f"Error: {error}")
+    raise typer.Exit(exit_code)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # What is still held back would fail again at the end of the program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputError(f"cannot write the answer to stdout: {error.strerror}") from error
 
 
 def print_note(text: str) -> None:

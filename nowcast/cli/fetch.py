@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nowcast.cli.console import counted, print_json, print_note, print_result, progress_bar
+from nowcast.cli.console import counted, flush_answer, print_json, print_note, print_result, progress_bar
 from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json, given, parse_time
 
@@ -70,9 +69,9 @@ def _tell(report: FetchReport, as_json: bool) -> None:
     else:
         for volume in report.fetched:
             print_result(str(volume.path))
-    sys.stdout.flush()  # whoever reads along with --follow is not to wait for more
+    flush_answer()  # whoever reads along with --follow is not to wait for more
     for failure in report.failures:
-        print_note(f"failed: {failure['key']}: {failure['reason']}")
+        print_note(f"failed: {failure['reason']}")
     came = sum(v.size for v in report.fetched) / 1e6
     here = f", {report.kept} were here already" if report.kept else ""
     print_note(f"{counted(len(report.fetched), 'volume')}, {came:.1f} MB in {report.seconds:.1f} s{here}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nowcast.cli.console import print_json, print_note, print_result
+from nowcast.cli.console import flush_answer, print_json, print_note, print_result
 from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json
 
@@ -46,6 +45,6 @@ def serve(
             print_json({"address": server.address, "root": str(root)})
         else:
             print_result(server.address)
-        sys.stdout.flush()  # whoever reads it from a pipe is not to wait
+        flush_answer()  # whoever reads it from a pipe is not to wait
         print_note("Open it in a browser; Ctrl-C ends it.")
         server.serve_forever()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from nowcast.cli.batch import JobFile
-from nowcast.cli.console import print_json, print_result
+from nowcast.cli.console import ending_with, print_json, print_result
 from nowcast.cli.options import Json
 
 
@@ -20,8 +18,9 @@ def status(job: JobFile, as_json: Json = False) -> None:
     from nowcast.operations.status import health, health_text
 
     found = health(read_job(job))
-    if as_json:
-        print_json(dict(found.facts) | {"state": found.state, "exit_code": found.exit_code, "summary": found.summary})
-    else:
-        print_result(health_text(found))
-    raise typer.Exit(found.exit_code)
+    with ending_with(found.exit_code):
+        if as_json:
+            told = {"state": found.state, "exit_code": found.exit_code, "summary": found.summary}
+            print_json(dict(found.facts) | told)
+        else:
+            print_result(health_text(found))

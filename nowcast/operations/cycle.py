@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +20,9 @@ from nowcast.io.json_files import read_json
 from nowcast.operations import retention, status
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
-from nowcast.operations.lock import lock
+from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
-from nowcast.operations.missed import missed
+from nowcast.operations.missed import missed, note_tried
 from nowcast.operations.publish import Published, Records, link_latest, publish, recover
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, RUNNING, STALE, Status
@@ -65,7 +67,7 @@ def run_batch(
     """
     job = read_job(job_file)
     run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
-    with lock(job.inside / "lock", status.utc_now()) as killed:
+    with _locked(job, run) as killed:
         log_to(job, run)
         if killed is not None:
             logger.warning("process %d on %s was killed at work; the lock is taken over", killed.pid, killed.host)
@@ -73,13 +75,27 @@ def run_batch(
             logger.warning(told)
         work = job.inside / "work" / run
         plan = Plan(job_file, FULL, work, {}, once_per=once_per, memory=job.limits.memory, history=history)
-        times: list[str | None] = [*(missed(job, plan)[:-1] if catch_up else []), None]
+        times: list[str | None] = [*(missed(job, plan) if catch_up else []), None]
         outcomes = []
         for at in times:
+            if at is not None:
+                note_tried(job, at)
             known = Records(job).complete() if catch_up or once_per is not None else []
             this = replace(plan, at=at, done=frozenset(one.cycle for one in known))
             outcomes.append(Cycle(job, this, run).run())
         return outcomes
+
+
+@contextmanager
+def _locked(job: Job, run: str) -> Iterator[Holder | None]:
+    """The job's lock; that it cannot be made is told in the log too, which may lie on another disk."""
+    try:
+        with lock(job.inside / "lock", status.utc_now()) as killed:
+            yield killed
+    except OutputError as error:
+        log_to(job, run)
+        logger.error("%s", error)
+        raise
 
 
 class Cycle:
@@ -100,7 +116,7 @@ class Cycle:
         self.site = job.site.name or job.name
         self.reading: Path | None = None
         self.left_out: Path | None = None
-        self.look_again = False
+        self.looked, self.look_again = False, False
         self.trouble = ""
 
     def run(self) -> Outcome:
@@ -157,7 +173,9 @@ class Cycle:
         except InputError as error:
             raise _End(STALE, 3, str(error)) from error
         for path in found.writing:
-            self._warn(f"{path.name} is still being written and left out")
+            marker = self.job.input.marker
+            why = f"has no {path.name}{marker} beside it" if marker else "is still being written"
+            self._warn(f"{path.name} {why} and is left out")
         held = [p for p, stamp in found.files.items() if self.refused.holds(p, stamp)]
         if held:
             told = ", ".join(path.name for path in held[-3:])
@@ -217,6 +235,7 @@ class Cycle:
             case "reading", (path,):
                 self.reading = Path(path)
             case "times", (times,):
+                self.looked = True
                 self.status.saw(cycle_name(times[-1]))
             case "ahead", (names,):
                 # The clock may have been put back: when it is right again the same files are looked at once more.
@@ -225,7 +244,7 @@ class Cycle:
             case "cycle", (cycle, site, files):
                 self.status.cycle, self.site, self.status.input_files, self.reading = cycle, site, files, None
                 self.status.saw(cycle)
-            case "log", (level, text):
+            case "log", (text, level):
                 self._log(level, text)
             case "trouble", (text,):
                 self.trouble = f"fetching failed: {text}"
@@ -240,7 +259,7 @@ class Cycle:
             case "scores", (scores,):
                 self.status.scores = scores
                 self.status.warnings += [scores["warning"]] if scores.get("warning") else []
-            case "ended", (state, reason):
+            case "ended", (reason, state):
                 raise _End(state, 0 if state == KNOWN else 3, reason)
 
     def _lose(self, lost: WorkerLost) -> None:
@@ -310,8 +329,9 @@ class Cycle:
 
     def _log(self, level: int, text: str, **told: Any) -> None:
         logger.log(level, "%s", text, extra={"told": {"cycle": self.status.cycle} | told})
-        if level >= logging.WARNING and len(self.status.warnings) < MOST_WARNINGS:
-            self.status.warnings.append(text)
+        warnings = self.status.warnings
+        if level >= logging.WARNING and text not in warnings and len(warnings) < MOST_WARNINGS:
+            warnings.append(text)
 
     def _ended(self, state: str, exit_code: int, reason: str | None) -> None:
         """Note how the cycle ended; what comes after publication changes nothing of that."""
@@ -327,8 +347,7 @@ class Cycle:
         state, exit_code, reason = self.how_it_ended
         facts = self.status.facts()
         if state == KNOWN:
-            news = {"newest_input": self.status.newest_input, "input_age_seconds": self.status.input_age_seconds}
-            facts = self.before | news | {"checked": status.utc_now()}
+            facts = self._as_it_stands()
         self._remember(state, facts)
         status.write_status(self.job, facts)
         write_metrics(self.job, facts)
@@ -341,6 +360,18 @@ class Cycle:
         level = logging.ERROR if state == FAILED else logging.WARNING if exit_code else logging.INFO
         logger.log(level, "%s", reason or state, extra={"told": told})
         return Outcome(state, exit_code, reason, facts)
+
+    def _as_it_stands(self) -> dict[str, Any]:
+        """The status after a look that found nothing new: of the cycle that is there, and what was seen now."""
+        facts = self.before | {"checked": status.utc_now()}
+        facts |= {name: getattr(self.status, name) for name in ("newest_input", "input_age_seconds")}
+        if self.looked:
+            worse = (facts.get("scores") or {}).get("warning")
+            facts["warnings"] = [*self.status.warnings, *([worse] if worse else [])]
+        newest = Records(self.job).complete()[-1:]
+        if newest and (facts.get("state"), facts.get("cycle")) != (newest[0].facts["state"], newest[0].cycle):
+            facts |= _published_facts(self.job, newest[0])
+        return facts
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
         """Note what the input looked like, unless another look at the same may end otherwise."""
@@ -365,15 +396,20 @@ def _as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
     if published is None:
         ended = {"state": FAILED, "exit_code": 1, "reason": f"run {run} was killed", "finished": status.utc_now()}
     else:
-        told = {name: published.facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
-        success = {name: told[name] for name in ("cycle", "state", "method")}
-        success["finished"] = finished = str(published.facts["published"])
-        code = 5 if told["reason"] else 0
-        ended = told | {"exit_code": code, "finished": finished, "last_success": success}
-        ended["outputs"] = published.paths(job.output.root)
+        ended = _published_facts(job, published)
     totals = dict(facts.get("totals") or {})
     totals[ended["state"]] = totals.get(ended["state"], 0) + 1
     return facts | ended | {"totals": totals}
+
+
+def _published_facts(job: Job, published: Published) -> dict[str, Any]:
+    """What a status says of a cycle after it was published, from its record."""
+    told = {name: published.facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
+    finished = str(published.facts["published"])
+    success = {name: told[name] for name in ("cycle", "state", "method")} | {"finished": finished}
+    outputs = published.paths(job.output.root)
+    code = 5 if told["reason"] else 0
+    return told | {"exit_code": code, "finished": finished, "last_success": success, "outputs": outputs}
 
 
 class _End(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nowcast.errors import ConfigError
 from nowcast.gaussians import FitConfig
 from nowcast.operations.job import Job
 from nowcast.products import ProductConfig
@@ -23,3 +24,12 @@ class FullJob(Job):
     fit: FitConfig = field(default_factory=FitConfig)  # type: ignore[assignment]
     tally: TallyConfig = field(default_factory=TallyConfig)  # type: ignore[assignment]
     products: ProductConfig = field(default_factory=ProductConfig)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scores.enabled and self.scores.warn_dbz not in self.tally.thresholds_dbz:
+            scored = ", ".join(f"{t:g}" for t in self.tally.thresholds_dbz)
+            told = (
+                f"scores warn_dbz is {self.scores.warn_dbz:g}: expected one of the thresholds that are scored, {scored}"
+            )
+            raise ConfigError(told)

@@ -94,6 +94,12 @@ class Input:
     def __str__(self) -> str:
         return self.path if self.nexrad is None else str(self.nexrad)
 
+    @property
+    def folder(self) -> Path:
+        """The path or, of a pattern, the folder above its first wildcard."""
+        path = Path(self.path)
+        return next(p for p in (path, *path.parents) if not glob.has_magic(str(p)))
+
 
 @dataclass(frozen=True)
 class Site:
@@ -293,10 +299,24 @@ class Job:
         for name, file in (("model", checkpoint(self.model)), ("clutter", self.clutter)):
             if file is not None and not file.is_file():
                 raise ConfigError(f"{name} is {file}, which is not there")
-        if self.input.nexrad is None and not glob.has_magic(self.input.path) and not Path(self.input.path).is_dir():
-            raise ConfigError(f"input.path is {self.input.path}, which is no folder")
         if self.output.root.exists() and not self.output.root.is_dir():
             raise ConfigError(f"output.root is {self.output.root}, which is a file")
+        if self.input.nexrad is not None:
+            return
+        folder = self.input.folder
+        if not folder.is_dir():
+            raise ConfigError(f"input.path is {self.input.path}: {folder} is no folder")
+        if self.output.root.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"output.root is {self.output.root}, within the input: forecasts would be taken for input"
+            )
+
+    @property
+    def new_folders(self) -> list[Path]:
+        """Folders of the files that the job writes which are not there yet, and will be made."""
+        files = (self.status, self.metrics, self.log.file)
+        folders = [self.output.root, *(file.parent for file in files if file is not None)]
+        return [folder for folder in dict.fromkeys(folders) if not folder.is_dir()]
 
     @property
     def inside(self) -> Path:

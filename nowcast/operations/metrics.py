@@ -41,7 +41,11 @@ def metrics_text(job: str, facts: Mapping[str, Any]) -> str:
 def _metrics(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     last = facts.get("last_success") or {}
     once: list[tuple[str, str, float | None]] = [
-        ("last_run_timestamp_seconds", "When the last run ended.", _epoch(facts.get("finished"))),
+        (
+            "last_run_timestamp_seconds",
+            "When the last run ended.",
+            _epoch(facts.get("checked") or facts.get("finished")),
+        ),
         ("last_success_timestamp_seconds", "When a forecast was last published.", _epoch(last.get("finished"))),
         ("last_cycle_timestamp_seconds", "Initial time of the newest forecast.", _epoch(last.get("cycle"))),
         ("input_age_seconds", "Age of the newest volume when the last run looked.", facts.get("input_age_seconds")),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from nowcast.errors import InputError
+from nowcast.errors import InputError, OutputError
+from nowcast.io.atomic import atomic_write_text
+from nowcast.io.json_files import read_json
 from nowcast.operations import status
 from nowcast.operations.feed import wait_for_files
 from nowcast.operations.job import Job
@@ -17,15 +20,21 @@ from nowcast.operations.worker import SURVEY, Plan
 
 logger = logging.getLogger(__name__)
 
+TRIED, MOST_TRIED = "tried.json", 500
+
 
 def missed(job: Job, plan: Plan) -> list[str]:
-    """Times of the volumes after the newest published cycle, oldest first, no farther back than the job allows."""
-    done = Records(job).complete()
+    """Times of volumes before the newest from which no forecast was published, oldest first.
+
+    None before the oldest published cycle, none farther back than the job allows, and each once: what failed then is
+    not tried by every run.
+    """
+    done = [one.cycle for one in Records(job).complete()]
     if not done:
         return []
     times: list[str] = []
     try:
-        _fetch_missed(job, plan, done[-1].cycle)
+        _fetch_missed(job, plan, done[-1])
         feed = wait_for_files(job.input, 0.0)
         with worker(replace(plan, kind=SURVEY, files=feed.files)) as running:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
@@ -35,8 +44,22 @@ def missed(job: Job, plan: Plan) -> list[str]:
     if not times:
         return []
     newest = datetime.fromisoformat(times[-1][:19])
-    first = (newest - timedelta(seconds=job.limits.catch_up)).isoformat()
-    return [t for t in times if cycle_name(t) > done[-1].cycle and t >= first]
+    first = max((newest - timedelta(seconds=job.limits.catch_up)).isoformat(), done[0].removesuffix("Z"))
+    known = {*done, *map(cycle_name, _tried(job))}
+    return [t for t in times[:-1] if t >= first and cycle_name(t) not in known]
+
+
+def note_tried(job: Job, time: str) -> None:
+    """Remember that a cycle that was missed is made now."""
+    try:
+        atomic_write_text(job.inside / TRIED, json.dumps({"times": [*_tried(job), time][-MOST_TRIED:]}))
+    except OutputError as error:
+        logger.warning("the cycle of %s may be tried again: %s", time, error)
+
+
+def _tried(job: Job) -> list[str]:
+    times = read_json(job.inside / TRIED).get("times")
+    return [str(time) for time in times] if isinstance(times, list) else []
 
 
 def _fetch_missed(job: Job, plan: Plan, last: str) -> None:
@@ -47,6 +70,6 @@ def _fetch_missed(job: Job, plan: Plan, last: str) -> None:
     try:
         for kind, *facts in fetching(job, replace(plan, back=back), Clock(job.limits), "forecast"):
             if kind in ("log", "trouble"):
-                logger.log(facts[0] if kind == "log" else logging.WARNING, "fetching what was missed: %s", facts[-1])
+                logger.log(facts[1] if kind == "log" else logging.WARNING, "fetching what was missed: %s", facts[0])
     except WorkerLost as lost:
         logger.warning("fetching what was missed: %s", lost)

@@ -30,6 +30,13 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes"
 
 
+def age_text(seconds: float) -> str:
+    """``35 minutes old``; of a time that has not come, for the clock was put back, how far off it is."""
+    return (
+        f"{duration_text(max(seconds, 0.0))} old" if seconds > -30 else f"{duration_text(-seconds)} ahead of the clock"
+    )
+
+
 def _sum(value: Any, units: dict[str, int], expected: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from nowcast.operations.job import Job
@@ -12,17 +13,17 @@ from nowcast.operations.job import Job
 SPARE_S = 60
 
 
-def cron_line(job: Job, job_file: Path, once_per: str) -> str:
+def cron_line(job: Job, job_file: Path, options: Sequence[str]) -> str:
     """A line for a crontab: every minute, because a run that finds nothing new is over at once."""
-    command = shlex.join(_command(job_file, once_per))
+    command = shlex.join(_command(job_file, options))
     # cron mails what it reads: with a log file only what is unforeseen remains to be mailed.
     log = "" if job.log.file is not None else f" 2>>{shlex.quote(str(job_file.absolute().with_suffix('.log')))}"
     # A per cent sign ends the command in a crontab.
     return f"* * * * * {command} >/dev/null{log}".replace("%", r"\%")
 
 
-def systemd_units(job: Job, job_file: Path, once_per: str) -> dict[str, str]:
-    """A service and a timer by file name."""
+def systemd_units(job: Job, job_file: Path, options: Sequence[str]) -> dict[str, str]:
+    """A service and a timer by file name; ``options`` are those of ``nowcast batch``."""
     name = f"nowcast-{job.name}"
     memory = [] if job.limits.memory is None else [f"MemoryMax={int(1.5 * job.limits.memory)}"]
     service = [
@@ -32,7 +33,7 @@ def systemd_units(job: Job, job_file: Path, once_per: str) -> dict[str, str]:
         "",
         "[Service]",
         "Type=oneshot",
-        f"ExecStart={' '.join(map(_quoted, _command(job_file, once_per)))}",
+        f"ExecStart={' '.join(map(_quoted, _command(job_file, options)))}",
         f"TimeoutStartSec={round(job.limits.deadline) + SPARE_S}",
         "# 5: a fallback was published, which is no failure of the service; 3: no input.",
         "SuccessExitStatus=5",
@@ -45,7 +46,7 @@ def systemd_units(job: Job, job_file: Path, once_per: str) -> dict[str, str]:
         *memory,
         "ProtectSystem=strict",
         "ProtectHome=read-only",
-        "PrivateTmp=yes",
+        *([] if _uses_tmp(job, job_file) else ["PrivateTmp=yes"]),
         "PrivateDevices=yes",
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=",
@@ -80,13 +81,13 @@ def systemd_units(job: Job, job_file: Path, once_per: str) -> dict[str, str]:
     return {f"{name}.service": "\n".join(service), f"{name}.timer": "\n".join(timer)}
 
 
-def _command(job_file: Path, once_per: str) -> list[str]:
+def _command(job_file: Path, options: Sequence[str]) -> list[str]:
     """The program by its whole path: neither cron nor systemd has a login's."""
     program = Path(sys.argv[0]).absolute()
     start = (
         [str(program)] if os.access(program, os.X_OK) and program.suffix != ".py" else [sys.executable, "-m", "nowcast"]
     )
-    return [*start, "batch", str(job_file.absolute()), "--once-per", once_per]
+    return [*start, "batch", str(job_file.absolute()), *options]
 
 
 def _written(job: Job) -> list[Path]:
@@ -98,6 +99,12 @@ def _written(job: Job) -> list[Path]:
         for folder in dict.fromkeys(folders)
         if folder == job.output.root or job.output.root not in folder.parents
     ]
+
+
+def _uses_tmp(job: Job, job_file: Path) -> bool:
+    """Whether the job lies in part where a private /tmp would hide it."""
+    paths = [job_file.absolute(), Path(job.input.path), *_written(job)]
+    return any(path.is_relative_to(tmp) for path in paths for tmp in ("/tmp", "/var/tmp"))
 
 
 def _plain(path: Path) -> str:

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 PUBLISHED, EXTRAPOLATION, PERSISTENCE = "forecast", "extrapolation", "persistence"
 LEAST_EVENTS = 2000
 """A warning takes so many voxels with observed echo: a few say nothing."""
+OTHER_GRID = "the cycle %s is on another grid and is not scored; mosaic.centre keeps that of several radars the same"
 Row = dict[str, Any]
 
 
@@ -94,6 +95,7 @@ def _arrived(job: FullJob, one: Published, volumes: VolumeSequence, known: set[t
         logger.debug("the cycle %s cannot be scored: %s", one.cycle, error)
         return
     if not all(grid.matches(volumes.grid) for grid in (forecast.grid, baseline.grid, start.grid)):
+        logger.warning(OTHER_GRID, one.cycle)
         return
     for minutes, k in pairs:
         assert k is not None

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from nowcast.io.atomic import atomic_write_text
 from nowcast.io.json_files import read_json
 from nowcast.operations.job import Job
 from nowcast.operations.lock import holder_of
-from nowcast.operations.quantities import duration_text
+from nowcast.operations.quantities import age_text
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,8 @@ class Status:
         """Note how the run ended, once."""
         self.state, self.exit_code, self.reason, self.finished = state, exit_code, reason, utc_now()
         self.totals[state] = self.totals.get(state, 0) + 1
-        if state in (DONE, FALLBACK):
+        newest = str(self.last_success.get("cycle") or "")
+        if state in (DONE, FALLBACK) and str(self.cycle) >= newest:  # a cycle that was missed may be made after others
             self.last_success = {"cycle": self.cycle, "finished": self.finished, "state": state, "method": self.method}
 
     def facts(self) -> dict[str, Any]:
@@ -123,7 +124,8 @@ def health(job: Job) -> Health:
     """
     facts = read_status(job)
     if not facts:
-        return Health(NEVER, 3, "no run of this job has left a status yet", {})
+        lost = f"{job.status_file} cannot be read; the next run writes it anew"
+        return Health(NEVER, 3, lost if job.status_file.exists() else "no run of this job has left a status yet", {})
     state, reason = str(facts.get("state")), facts.get("reason")
     holder = holder_of(job.inside / "lock")
     if state == RUNNING and not (holder is not None and holder.alive):
@@ -135,31 +137,50 @@ def health(job: Job) -> Health:
     told = dict(facts) | {"state": state, "reason": reason, "forecast_age_seconds": age}
     told["input_age_seconds"] = seconds_since(facts["newest_input"]) if facts.get("newest_input") else None
     if state == FAILED:
-        return Health(state, 1, f"the last run failed: {reason}", told)
+        return Health(state, 1, str(reason), told)
     if age is None or age > limit or state == STALE:
-        newest = "there is no forecast yet" if age is None else f"the newest forecast is {duration_text(age)} old"
+        newest = "there is no forecast yet" if age is None else f"the newest forecast is {age_text(age)}"
         return Health(state, 3, newest + (f"; {reason}" if reason else ""), told)
     if last.get("state") == FALLBACK:
         return Health(
             state, 5, f"the newest forecast is a fallback ({last.get('method')}); {reason or ''}".rstrip("; "), told
         )
-    return Health(state, 0, f"the newest forecast is {duration_text(age)} old", told)
+    return Health(state, 0, f"the newest forecast is {age_text(age)}", told)
 
 
 def health_text(found: Health) -> str:
     """The same for people."""
     facts = found.facts
     lines = [f"{found.state}: {found.summary}"]
-    for name, text in (("job", "job"), ("cycle", "cycle"), ("method", "method"), ("finished", "last run ended")):
-        if facts.get(name):
-            lines.append(f"{text}: {facts[name]}")
+    names = {"job": "job", "cycle": "cycle", "method": "method", "finished": "last cycle ended", "checked": "last look"}
+    lines += [f"{text}: {facts[name]}" for name, text in names.items() if facts.get(name)]
     age = facts.get("input_age_seconds")
     if age is not None:
-        lines.append(f"newest volume: {facts['newest_input']}, {duration_text(age)} old")
+        lines.append(f"newest volume: {facts['newest_input']}, {age_text(age)}")
     if facts.get("stages"):
         lines.append("seconds: " + ", ".join(f"{stage} {took:g}" for stage, took in facts["stages"].items()))
     if facts.get("totals"):
         lines.append("runs: " + ", ".join(f"{count} {state}" for state, count in facts["totals"].items()))
+    lines += scores_text((facts.get("scores") or {}).get("running") or {})
     lines += [f"output: {file['path']}" for file in facts.get("outputs", ())]
     lines += [f"warning: {text}" for text in facts.get("warnings", ())]
     return "\n".join(lines)
+
+
+def scores_text(table: Mapping[str, Any]) -> list[str]:
+    """The running table for people: CSI by method at each threshold, the mean over lead times."""
+    methods = table.get("methods") or {}
+    if not methods:
+        return []
+    lines = []
+    for threshold in next(iter(methods.values()))["csi"]:
+        means = {method: _mean(found["csi"][threshold]) for method, found in methods.items()}
+        told = ", ".join(f"{method} {mean:.3f}" for method, mean in means.items() if mean is not None)
+        if told:
+            lines.append(f"CSI at {threshold} dBZ, {sum(table['forecasts'])} forecasts verified: {told}")
+    return lines
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -35,6 +35,9 @@ from nowcast.weights import checkpoint
 logger = logging.getLogger(__name__)
 
 KEPT_VOLUMES = 16
+EPOCH = np.datetime64(0, "ns")
+MOST_TOLD = 3
+"""Damaged files of a radar that are named, the newest ones."""
 LIKELY_STEP_MINUTES, LONGEST_STEP_MINUTES = 5.0, 15.0
 """Of lead times where a single volume, after a gap, has no step of its own; and what may be taken for a step at all."""
 
@@ -62,11 +65,15 @@ class Steps:
         shutil.rmtree(self.inputs, ignore_errors=True)
         folders = link_files(near, self.inputs, Path(settings.path))
         entries: list[Entry] = []
-        reasons: dict[Path, str] = {}
+        broken: list[tuple[np.datetime64, str]] = []
+        reasons: list[str] = []
         several = folders != [self.inputs]  # or one of several, the others being gone
         for folder in folders:
-            found, broken = entries_of(folder, "" if several else self.job.site.name, self._reading)
-            entries, reasons = entries + found, reasons | broken
+            found, why = entries_of(folder, "" if several else self.job.site.name, self._reading)
+            entries, reasons = entries + found, [*reasons, *why.values()]
+            newest = max((entry.time for entry in found), default=EPOCH)
+            named = ((t, reason) for path, reason in why.items() if (t := time_in_name(path.name)) is not None)
+            broken += sorted((t, reason) for t, reason in named if t > newest)[-MOST_TOLD:]
         entries.sort(key=lambda entry: entry.time)
         targets = {entry.path: entry.path.readlink() for entry in entries}
         believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
@@ -76,11 +83,10 @@ class Steps:
         if early:
             self.reporter.tell("ahead", sorted(early))
         if not times:
-            first = f"; the first: {next(iter(reasons.values()))}" if reasons else ""
+            first = f"; the first: {reasons[0]}" if reasons else ""
             raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
-        for path, reason in reasons.items():
-            named = time_in_name(path.name)
-            if named is not None and times[-1] < named <= times[-1] + NAME_ERROR:
+        for t, reason in broken:
+            if abs(t - times[-1]) <= NAME_ERROR:
                 logger.warning("left out: %s", reason)
         self.radars = len(folders)
         told = "" if several else plain_name(believed[-1].radar)
@@ -122,7 +128,7 @@ class Steps:
 
     def make_fallback(self) -> None:
         """Before anything that may fail: the Lagrangian extrapolation, ready to be published."""
-        request = replace(self._request(), fallback=FALLBACK_REASON)
+        request = replace(self._request(), model=None, members=1, fallback=FALLBACK_REASON)
         run = run_forecast(request, self._file("fallback"), history=self.plan.history, volumes=self.volumes)
         self.reporter.tell("made", "fallback", run.answer())
 

@@ -85,11 +85,15 @@ def too_old(newest: str, age_s: float, limit_s: float) -> str:
 class Reporter:
     """Tells the parent; each message is a tuple that starts with its kind."""
 
-    def __init__(self, pipe: Connection) -> None:
-        self.pipe = pipe
+    def __init__(self, pipe: Connection, plan: Plan) -> None:
+        self.pipe, self.snapshot = pipe, f"{plan.work / INPUTS}/"
 
     def tell(self, kind: str, *facts: Any) -> None:
         self.pipe.send((kind, *facts))
+
+    def say(self, kind: str, text: str, *facts: Any) -> None:
+        """Tell a text for people, which names the files of the snapshot as the user knows them."""
+        self.tell(kind, text.replace(self.snapshot, ""), *facts)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -100,21 +104,21 @@ class Reporter:
 
 
 class _Logs(logging.Handler):
-    """Log records for the parent, which names the files of the snapshot as the user knows them."""
+    """Log records for the parent."""
 
-    def __init__(self, reporter: Reporter, plan: Plan) -> None:
+    def __init__(self, reporter: Reporter) -> None:
         super().__init__()
-        self.reporter, self.snapshot = reporter, f"{plan.work / INPUTS}/"
+        self.reporter = reporter
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.reporter.tell("log", record.levelno, record.getMessage().replace(self.snapshot, ""))
+        self.reporter.say("log", record.getMessage(), record.levelno)
 
 
 def work(plan: Plan, pipe: Connection, parent: int) -> None:
     """The process's main function."""
     _settle(plan.memory, parent)
-    reporter = Reporter(pipe)
-    logging.getLogger("nowcast").handlers = [_Logs(reporter, plan)]
+    reporter = Reporter(pipe, plan)
+    logging.getLogger("nowcast").handlers = [_Logs(reporter)]
     try:
         if plan.kind == FETCH:
             _fetch(plan, reporter)
@@ -123,15 +127,15 @@ def work(plan: Plan, pipe: Connection, parent: int) -> None:
 
             _run(Steps(plan, reporter), plan, reporter)
     except Ended as end:
-        reporter.tell("ended", end.state, end.reason)
+        reporter.say("ended", end.reason, end.state)
     except NowcastError as error:
-        reporter.tell("refused", str(error), error.exit_code)
+        reporter.say("refused", str(error), error.exit_code)
     except MemoryError:
         # What held the memory is still held here: to tell the parent may take more than is left.
         os._exit(OUT_OF_MEMORY)
     except Exception as error:  # the worker's border: the parent decides what comes next
         logging.getLogger(__name__).warning("the worker failed", exc_info=error)
-        reporter.tell("crashed", repr(error))
+        reporter.say("crashed", repr(error))
 
 
 def _fetch(plan: Plan, reporter: Reporter) -> None:
@@ -140,7 +144,7 @@ def _fetch(plan: Plan, reporter: Reporter) -> None:
 
     with reporter.stage("wait"):
         for trouble in fetch_newest(read_job(plan.job_file), plan.back):
-            reporter.tell("trouble", trouble)
+            reporter.say("trouble", trouble)
 
 
 def _run(steps: Steps, plan: Plan, reporter: Reporter) -> None:

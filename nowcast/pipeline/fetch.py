@@ -111,12 +111,16 @@ class FetchReport:
         }
 
     def raise_failures(self) -> None:
-        """Raise PartialFailure (exit code 4) where a volume did not come, InputError (3) where none did."""
-        if not self.failures:
+        """Raise PartialFailure (exit code 4) where a volume did not come that may yet, InputError (3) without any."""
+        refused = {stored.key for stored in self.refused}
+        lacking = [failure for failure in self.failures if failure["key"] not in refused]
+        count, there = len(lacking), len(self.fetched) + self.kept
+        if not lacking:
+            if self.failures and not there:
+                raise InputError(f"none of the objects is a volume, the first because: {self.failures[0]['reason']}")
             return
-        count, there = len(self.failures), len(self.fetched) + self.kept
         told = (
-            f"{count} of {count + there} volumes did not come, the first because: {self.failures[0]['reason']}; "
+            f"{count} of {count + there} volumes did not come, the first because: {lacking[0]['reason']}; "
             "run the same command again for the rest"
         )
         raise PartialFailure(told) if there else InputError(told)

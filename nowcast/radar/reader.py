@@ -42,7 +42,8 @@ def read_volume(
     head, sweeps = read_sweeps(path, also)
     place = site or head.site or fallback
     if place is None:
-        raise PositionUnknown(f"{path} does not tell where the radar stands: give its position with --site LAT,LON,ALT")
+        step = "give its position, --site LAT,LON,ALT or, in a job, site: {lat, lon, alt}"
+        raise PositionUnknown(f"{path} does not tell where the radar stands: {step}")
     return PolarVolume(
         site=place,
         time=head.time,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,25 @@ def test_catch_up_goes_no_farther_back_than_the_job_allows(desk: Desk) -> None:
     desk.batch("--catch-up")
     published = [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"]
     assert published == ["04:20", "04:25"]
+
+
+def test_catch_up_fills_a_gap_and_tries_each_missed_cycle_once(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    desk.batch()
+    desk.deliver(4)
+    desk.batch()
+    (late,) = desk.deliver(2)
+    bad = desk.feed / desk.volumes[3].name
+    bad.write_bytes(late.read_bytes())  # it holds the volume of 04:10 once more
+    desk.batch("--catch-up")
+    published = [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"]
+    assert published == ["04:10"], "the newest stands already"
+    assert desk.status["cycle"] == desk.status["last_success"]["cycle"] == "2024-01-15T04:20:00Z"
+    assert "20240115_0420" in desk.status["outputs"][0]["path"]
+    assert (desk.out / "SIMR" / "latest").readlink() == Path("20240115_0420")
+    shutil.rmtree(desk.out / "SIMR" / "20240115_0410")
+    desk.batch("--catch-up", "--once-per", "5min")
+    assert not [line for line in desk.log if line.get("stage") == "publish"], "removed by somebody: not made again"
 
 
 def test_forecasts_are_scored_when_their_times_have_come(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import xarray as xr
 from desk import RADAR, START, Desk, simulate_feed
 from radar_files import polar_volume, storm, write_odim
 
+from nowcast.operations.quantities import age_text
+from nowcast.operations.status import scores_text
 from nowcast.radar import Site
 
 
@@ -49,14 +52,17 @@ def test_a_file_that_never_ends_is_left_out_in_time(desk: Desk) -> None:
     desk.deliver(3)
     status = desk.batch()
     assert status["cycle"] == "2024-01-15T04:10:00Z" and 1.4 < status["stages"]["wait"] < 4
-    assert status["warnings"] == [f"{desk.volumes[3].name} is still being written and left out"]
+    assert status["warnings"] == [f"{desk.volumes[3].name} is still being written and is left out"]
 
 
 def test_a_marker_says_what_is_complete(desk: Desk) -> None:
     desk.configure(input={"marker": ".ok", "settle": 100})
     for path in (*desk.deliver(0, 1, 2), *desk.deliver(3))[:3]:
         path.with_name(path.name + ".ok").touch()
-    assert desk.batch()["cycle"] == "2024-01-15T04:10:00Z"
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:10:00Z"
+    name = desk.volumes[3].name
+    assert status["warnings"] == [f"{name} has no {name}.ok beside it and is left out"]
 
 
 def test_a_pattern_and_what_to_ignore(desk: Desk) -> None:
@@ -125,7 +131,32 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     assert desk.batch("--once-per", "5min")["totals"]["done"] == 2
     shutil.rmtree(desk.feed / "none")
     shutil.rmtree(desk.feed / "east")
-    assert desk.batch()["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
+    last = desk.batch()
+    assert last["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
+
+
+def test_the_damaged_file_of_one_of_several_radars_is_told(desk: Desk) -> None:
+    for name in ("simr", "east"):
+        (desk.feed / name).mkdir()
+    east = replace(RADAR, name="EAST", site=Site(RADAR.site.lat, RADAR.site.lon + 0.6, 60.0))
+    for path in desk.volumes[:3]:
+        shutil.copy(path, desk.feed / "simr")
+    *good, newest = simulate_feed(desk.folder / "east", volumes=3, start=START, radar=east)
+    for path in good:
+        shutil.copy(path, desk.feed / "east")
+    (desk.feed / "east" / newest.name).write_bytes(newest.read_bytes()[:3000])
+    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%H%M}"})
+    desk.batch()
+    assert any(text.startswith(f"left out: east/{newest.name} ") for text in desk.status["warnings"])
+
+
+def test_cycles_on_another_grid_are_not_scored_and_that_is_told(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    desk.batch()
+    desk.configure(grid={"spacing_m": 12500})
+    desk.deliver(3)
+    assert desk.batch()["scores"]["running"]["forecasts"] == []
+    assert any("2024-01-15T04:10:00Z is on another grid and is not scored" in w for w in desk.status["warnings"])
 
 
 def test_an_old_input_gives_no_forecast(desk: Desk) -> None:
@@ -226,12 +257,57 @@ def test_the_status_is_a_health_check(desk: Desk) -> None:
     desk.batch(code=5)
     code, answer, text = health(desk)
     assert code == 5 and "is a fallback (advection); the model failed" in text
+    command = shlex.join([sys.executable, "-m", "nowcast", "status", str(desk.job_file)])
+    for unread in ("| true", "| head -c 5", "> /dev/full", "--json | true"):
+        script = f"{command} {unread}; exit ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+        assert done.returncode == 5 and "Traceback" not in done.stderr, unread
+        assert ("cannot write the answer to stdout: No space left" in done.stderr) == ("full" in unread)
     desk.configure(input={"max_age": "1h"})
     assert health(desk)[0] == 3
     desk.configure(grid={"spacing_m": -5})
     desk.batch(code=3)
     code, answer, text = health(desk)
-    assert code == 1 and "the last run failed: " in text and "job.yaml:" in text
+    assert code == 1 and text.startswith("failed: ") and "job.yaml:" in text
+    (desk.out / "desk.status.json").write_text("{half of it")
+    code, answer, text = health(desk)
+    assert code == 3 and "status.json cannot be read; the next run writes it anew" in text
+
+
+def test_a_look_that_finds_nothing_new_is_told_and_mends_the_status(desk: Desk) -> None:
+    desk.deliver(0, 1, 2)
+    done = desk.batch()
+    (desk.out / "desk.status.json").write_text(
+        json.dumps(done | {"state": "failed", "exit_code": 1, "warnings": ["long gone"]})
+    )
+    (desk.feed / desk.volumes[3].name).write_bytes(desk.volumes[3].read_bytes()[:3000])
+    looked = desk.batch("--once-per", "5min")
+    assert (looked["state"], looked["exit_code"], looked["cycle"]) == ("done", 0, done["cycle"])
+    assert looked["checked"] >= looked["finished"]
+    (warning,) = looked["warnings"]
+    assert warning.startswith(f"left out: {desk.volumes[3].name} "), "what it sees now, and no path of the work folder"
+    text = health(desk)[2]
+    assert f"last cycle ended: {done['finished']}" in text and f"last look: {looked['checked']}" in text
+
+
+def test_ages_that_are_negative_are_told_as_such() -> None:
+    assert (age_text(600), age_text(-10), age_text(-4800)) == (
+        "10 minutes old",
+        "0 minutes old",
+        "80 minutes ahead of the clock",
+    )
+
+
+def test_the_status_for_people_has_the_scores() -> None:
+    table = {
+        "forecasts": [3, 2],
+        "methods": {
+            "forecast": {"csi": {"20": [0.5, 0.3], "45": [None, None]}},
+            "extrapolation": {"csi": {"20": [0.4, None], "45": [None, None]}},
+        },
+    }
+    assert scores_text(table) == ["CSI at 20 dBZ, 5 forecasts verified: forecast 0.400, extrapolation 0.400"]
+    assert scores_text({}) == []
 
 
 def test_a_job_is_checked_without_running_it(desk: Desk) -> None:

@@ -71,8 +71,28 @@ def test_what_is_missing_is_named(write) -> None:
 )
 def test_places_that_are_not_there_are_told_by_the_check(write, line: str, words: str) -> None:
     job = read_job(write(LEAST + line + "\n"))
-    with pytest.raises(ConfigError, match=f"{words} .*, which is no"):
+    with pytest.raises(ConfigError, match=f"{words} .*(is not there|is no folder)"):
         job.check_places()
+
+
+@pytest.mark.parametrize("root", ["in", "in/out", "in/../in/deeper"])
+def test_forecasts_are_not_written_into_the_input(write, tmp_path: Path, root: str) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ConfigError, match=r"output\.root is .*, within the input"):
+        read_job(write(f"input: {{path: 'in/KTLX*'}}\noutput: {{root: {root}}}\n")).check_places()
+    read_job(write("input: {path: in}\noutput: {root: inner}\n")).check_places()
+
+
+def test_a_check_names_the_folders_that_it_will_make(write, tmp_path: Path) -> None:
+    job = read_job(write(LEAST + "metrics: typo/x.prom\nlog: {file: x.log}\n"))
+    assert job.new_folders == [job.output.root, tmp_path / "typo"]
+
+
+def test_a_warning_is_about_a_threshold_that_is_scored(write) -> None:
+    wrong = write(LEAST + "scores: {warn_dbz: 33}\n")
+    with pytest.raises(ConfigError, match=r"south\.yaml:3: scores warn_dbz is 33: expected one of .*35"):
+        read_job(wrong, FullJob)
+    assert read_job(write(LEAST + "scores: {warn_dbz: 33, enabled: false}\n"), FullJob).scores.warn_dbz == 33
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from nowcast.operations.job import read_job
 from nowcast.operations.schedule import cron_line, systemd_units
 
 
-def printed(desk: Desk, option: str) -> str:
-    command = [sys.executable, "-m", "nowcast", "batch", str(desk.job_file), "--once-per", "5min", option]
+def printed(desk: Desk, *options: str) -> str:
+    command = [sys.executable, "-m", "nowcast", "batch", str(desk.job_file), "--once-per", "5min", *options]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -25,16 +25,19 @@ def test_the_crontab_line_is_one_line_that_a_shell_and_cron_take(desk: Desk) -> 
     odd = desk.folder / "50% of it"
     odd.mkdir()
     job_file = shutil.copy(desk.job_file, odd / "job.yaml")
-    line = cron_line(read_job(job_file), Path(job_file), "5min")
+    line = cron_line(read_job(job_file), Path(job_file), ["--once-per", "5min"])
     assert "\n" not in line and line.startswith("* * * * * ") and r"50\% of it/job.yaml" in line
     assert printed(desk, "--print-cron").startswith(f"* * * * * {sys.executable} -m nowcast batch {desk.job_file} ")
+    both = printed(desk, "--catch-up", "--print-cron", "--print-systemd")
+    assert both.startswith("* * * * * ") and "--once-per 5min --catch-up >" in both and "[Service]" in both
+    assert "PrivateTmp" not in both, "the job lies in what a private /tmp would hide"
     assert not desk.out.exists()
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 def test_systemd_takes_the_units(desk: Desk) -> None:
     desk.configure(metrics="/var/lib/prometheus/nowcast.prom", output={"root": "out put"})
-    units = systemd_units(read_job(desk.job_file), desk.job_file, "5min")
+    units = systemd_units(read_job(desk.job_file), desk.job_file, ["--once-per", "5min"])
     assert list(units) == ["nowcast-desk.service", "nowcast-desk.timer"]
     for name, text in units.items():
         (desk.folder / name).write_text(text)

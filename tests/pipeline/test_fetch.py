@@ -246,6 +246,7 @@ def test_what_is_no_volume_does_not_stay(archive: Archive, content: bytes) -> No
     assert archive.files() == [good]
     assert [f["key"].rsplit("/")[-1] for f in report.failures] == [bad]
     assert ".part" not in report.failures[0]["reason"]
+    report.raise_failures()  # nothing more will come: that is told, and no reason to run it again
     archive.server.asked.clear()
     again = fetch_volumes(replace(archive.request, refused=report.refused))
     assert (archive.asked, again.failures, again.refused) == ([], (), report.refused)
