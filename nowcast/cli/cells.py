@@ -59,7 +59,7 @@ def cells(
     run = run_cells(source, config, lead_minutes=minutes, model=parse_model(model), members=members, seed=seed)
     for path in output:
         if path in drawn:
-            save_figure(plot_tracks(run.gaussians, run.cells, run.ahead), path)
+            save_figure(plot_tracks(run.gaussians, run.cells, run.ahead, config), path)
         else:
             write_cells(run.cells, run.ahead, run.gaussians.grid, path, facts=run.facts, history=command_line())
         if not as_json:

@@ -187,8 +187,7 @@ def parse_site(text: str | None) -> Site | None:
     from nowcast.radar import Site
 
     try:
-        lat, lon, alt = (float(part) for part in text.split(","))
-        return Site(lat, lon, alt)
+        return Site.of(text)
     except ValueError as error:
         raise typer.BadParameter(
             f"expected LAT,LON,ALT such as --site=-27.608,152.539,372, got {text!r}", param_hint="--site"

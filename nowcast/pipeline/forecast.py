@@ -355,6 +355,16 @@ def provenance(
     return facts
 
 
+def site_of(forecast: Forecast) -> Site | None:
+    """The position of the radar that was given when a forecast was made, None where the files told it."""
+    from nowcast.radar import Site
+
+    try:
+        return Site.of(str(forecast.provenance["site"]))
+    except (KeyError, ValueError):
+        return None
+
+
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()

@@ -14,6 +14,7 @@ from nowcast import units
 from nowcast.errors import InputError
 from nowcast.io.forecasts import is_forecast_file, read_forecast
 from nowcast.io.foreign_forecasts import read_foreign_forecast
+from nowcast.pipeline.forecast import site_of
 from nowcast.pipeline.inputs import list_inputs, load_sequence
 from nowcast.times import event_numbers, match_tolerance, nearest, nominal_step
 from nowcast.types import Bool, Forecast, GridSpec, Progress, Times, VolumeSequence
@@ -156,7 +157,7 @@ def _observations(request: VerifyRequest, grid: GridSpec, valid: Times, progress
         at=valid[-1] + margin,
         frames=wanted,
         grid=grid,
-        site=request.site,
+        site=request.site or site_of(_read(forecast_files(request.forecasts)[0])),
         clutter=request.clutter,
         progress=progress,
     )

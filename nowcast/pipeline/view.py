@@ -82,7 +82,8 @@ def forecast_contents(forecast: Forecast, observed: VolumeSequence | None, name:
     notes = [] if observed is None else _missing(observed)
     if "fallback_reason" in forecast.provenance:
         notes.insert(0, f"A simpler forecast, {forecast.method}: {forecast.provenance['fallback_reason']}")
-    return contents_of(f"{name}: forecast from {utc(forecast.init_time)}", forecast, observed, notes)
+    title = f"Forecast from {utc(forecast.init_time)}"
+    return contents_of(title if name.startswith("forecast") else f"{name}: {title}", forecast, observed, notes)
 
 
 def _missing(volumes: VolumeSequence) -> list[str]:

@@ -75,7 +75,8 @@ def plot_gaussians(
     label_sections([sections])
     facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · height {datum(fitted.grid)}"
     note = (
-        f"maps: column maximum · ellipses: one sigma, grey where negative · arrows: motion in {ARROW_MINUTES:.0f} min"
+        "maps: column maximum · ellipses: one sigma, coloured by the amplitude of each alone (they add up), grey where "
+        f"negative · arrows: motion in {ARROW_MINUTES:.0f} min"
     )
     sheet.headline(f"{sequence.means.shape[1]} Gaussians", facts, note)
     _draw_bars(sheet, len(maps), scale, difference=observed is not None)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nowcast.projection import plane
 from nowcast.types import GridSpec
 
+Place = tuple[float, float]
 Extent = tuple[float, float, float, float]
 STEPS_DEG = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 POLAR_DEG = 85.0
@@ -19,17 +20,21 @@ POLAR_DEG = 85.0
 
 @dataclass(frozen=True)
 class GraticuleLine:
-    """A parallel or a meridian: ``points_km [P, 2]`` (x, y), its name, and where the name stands (None: nowhere)."""
+    """A parallel or a meridian: ``points_km [P, 2]`` (x, y), its name, and where that may stand.
+
+    ``labels_km`` are at the two ends, of a parallel in the east and the west, of a meridian in the north and the south;
+    None where a corner is near.
+    """
 
     points_km: NDArray[np.float64]
     name: str
     is_parallel: bool
-    label_km: tuple[float, float] | None
+    labels_km: tuple[Place | None, Place | None]
 
 
 @lru_cache(maxsize=16)
 def graticule(grid: GridSpec, extent_km: Extent) -> tuple[GraticuleLine, ...]:
-    """Parallels and meridians at a round step, three to six of each, with labels near the east and north edge."""
+    """Parallels and meridians at a round step, three to six of each, with places for labels near the edges."""
     west, east, south, north = extent_km
     edge = np.linspace(0.0, 1.0, 41)
     x = np.concatenate([west + edge * (east - west)] * 2 + [np.full(41, west), np.full(41, east)])
@@ -53,14 +58,20 @@ def graticule(grid: GridSpec, extent_km: Extent) -> tuple[GraticuleLine, ...]:
 def _line(points: NDArray[np.float64], name: str, is_parallel: bool, extent: Extent) -> GraticuleLine:
     west, east, south, north = extent
     width, height = east - west, north - south
-    # The label stands where the line crosses the inner side of the edge; lines near a corner go without.
-    if is_parallel:
-        x, y = east - 0.01 * width, float(np.interp(east, points[:, 0], points[:, 1]))
-        fits = south + 0.06 * height < y < north - 0.08 * height
-    else:
-        x, y = float(np.interp(north, points[:, 1], points[:, 0])), north - 0.01 * height
-        fits = west + 0.30 * width < x < east - 0.06 * width
-    return GraticuleLine(points, name, is_parallel, (x, y) if fits else None)
+
+    def at(edge: float) -> Place | None:
+        """Where the line crosses the inner side of an edge."""
+        if is_parallel:
+            x, y = edge + 0.05 * np.sign(west + east - 2 * edge) * width, _crossing(edge, points[:, 0], points[:, 1])
+            return (x, y) if south + 0.08 * height < y < north - 0.08 * height else None
+        x, y = _crossing(edge, points[:, 1], points[:, 0]), edge + 0.02 * np.sign(south + north - 2 * edge) * height
+        return (x, y) if west + 0.15 * width < x < east - 0.15 * width else None
+
+    return GraticuleLine(points, name, is_parallel, (at(east), at(west)) if is_parallel else (at(north), at(south)))
+
+
+def _crossing(edge: float, along: NDArray[np.float64], across: NDArray[np.float64]) -> float:
+    return float(np.interp(edge, along, across))
 
 
 def to_degrees(grid: GridSpec, x_km: NDArray[np.float64], y_km: NDArray[np.float64]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -98,10 +99,11 @@ class Sheet:
         ``certain=False`` is for volumes whose files do not tell "no echo" from "not observed".
         """
         white += "" if certain else ", or not observed: the files do not tell"
-        handles = [
-            Patch(facecolor=NO_ECHO, edgecolor="0.3", label=white),
-            Patch(facecolor=NOT_OBSERVED, edgecolor="0.3", label="not observed"),
-        ]
+        grey = Patch(facecolor=NOT_OBSERVED, edgecolor="0.3", label="not observed")
+        self.legend([Patch(facecolor=NO_ECHO, edgecolor="0.3", label=white), grey])
+
+    def legend(self, handles: list[Artist]) -> None:
+        """In the lower right corner: what stands for what, two in a line."""
         self.figure.legend(
             handles=handles, loc="lower right", ncols=2, fontsize=SMALL_SIZE, frameon=False, borderaxespad=0.4,
             columnspacing=1.2, handlelength=1.6,
@@ -154,7 +156,7 @@ class Strip:
     """The coloured strip that heads a cell; :meth:`say` changes what it says, and the axes' frame with it."""
 
     def __init__(self, axes: Axes, text: str, right: str = "", *, forecast: bool) -> None:
-        height_in, self._width_in = _size_in(axes)
+        height_in, self._width_in = size_in(axes)
         top = 1.0 + STRIP_IN / height_in
         self._axes = axes
         self._band = Rectangle((0, 1), 1, top - 1, transform=axes.transAxes, clip_on=False)
@@ -179,7 +181,8 @@ class Strip:
             self._right.set_fontsize(SMALL_SIZE / taken)
 
 
-def _size_in(axes: Axes) -> tuple[float, float]:
+def size_in(axes: Axes) -> tuple[float, float]:
+    """Height and width of axes in inches."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     box, (width, height) = axes.get_position(), figure.get_size_inches()

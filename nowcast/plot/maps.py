@@ -6,7 +6,6 @@ Axes are kilometres east and north of the grid's origin, the plane of its azimut
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,12 +29,15 @@ from nowcast.plot.frames import (
 )
 from nowcast.plot.graticule import graticule
 from nowcast.plot.layout import Strip, block_size, columns_for, new_sheet
+from nowcast.plot.room import Room
 from nowcast.plot.style import NOT_OBSERVED, SMALL_SIZE, ColourScale, Palette, reflectivity_scale
 from nowcast.products import column_maximum
 from nowcast.types import Float32, GridSpec
 
 HALO = withStroke(linewidth=2.2, foreground="white")
 LINE_INK = "0.35"
+RING_AZIMUTHS = (135, 225, 315, 45, 112, 158, 202, 248, 292, 338, 22, 68)
+"""Degrees from north on which the names of the rings may stand, the first the rather."""
 
 
 def plot_map(
@@ -180,25 +182,42 @@ def draw_map(
     coast = coastlines(grid)
     if coast:
         axes.add_collection(LineCollection(list(coast), colors="0.15", linewidths=0.9), autolim=False)
-    _draw_graticule(axes, grid, labels=detail)
-    _draw_rings(axes, grid, labels=detail)
+    _draw_graticule(axes, grid)
+    _draw_rings(axes, grid)
+    if detail:
+        name_lines(axes, grid, Room(axes, field, grid))
     return image
 
 
-def _draw_graticule(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
+def _draw_graticule(axes: Axes, grid: GridSpec) -> None:
     lines = graticule(grid, extent_km(grid))
     collection = LineCollection(
         [line.points_km for line in lines], colors="0.55", linewidths=0.5, linestyles=(0, (1, 3))
     )
     axes.add_collection(collection, autolim=False)
-    if not labels:
-        return
-    for line in lines:
-        if line.label_km is None:
-            continue
-        side: dict[str, Any] = {"ha": "right", "va": "center"} if line.is_parallel else {"ha": "center", "va": "top"}
-        x, y = line.label_km
-        axes.text(x, y, line.name, **side, **_label_style())
+
+
+def name_lines(axes: Axes, grid: GridSpec, room: Room) -> None:
+    """Name parallels, meridians and rings, each kind on the side where the names hide least echo."""
+    size = SMALL_SIZE - 1
+    lines = graticule(grid, extent_km(grid))
+    named = [[line for line in lines if line.is_parallel is kind] for kind in (True, False)]
+    sets = [
+        ([line.name for line in some], [[line.labels_km[end] for line in some] for end in (0, 1)]) for some in named
+    ]
+    radii = ring_radii_km(grid)
+    if radii is not None:
+        azimuths = np.radians(RING_AZIMUTHS)
+        sets.append(
+            (
+                [f"{radius:.0f} km" for radius in radii],
+                [[(radius * np.sin(a), radius * np.cos(a)) for radius in radii] for a in azimuths],
+            )
+        )
+    for texts, choices in sets:
+        for text, place in zip(texts, room.put(texts, choices, size), strict=True):
+            if place is not None:
+                axes.text(*place, text, ha="center", va="center", fontsize=size, color=LINE_INK, path_effects=[HALO])
 
 
 def ring_radii_km(grid: GridSpec) -> NDArray[np.float64] | None:
@@ -211,7 +230,7 @@ def ring_radii_km(grid: GridSpec) -> NDArray[np.float64] | None:
     return np.arange(step, reach * 1.0001, step)
 
 
-def _draw_rings(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
+def _draw_rings(axes: Axes, grid: GridSpec) -> None:
     radii = ring_radii_km(grid)
     if radii is None:
         return
@@ -222,13 +241,6 @@ def _draw_rings(axes: Axes, grid: GridSpec, *, labels: bool) -> None:
     for ink, width, dashes in (("#ffffff80", 1.3, "-"), (LINE_INK, 0.7, "--")):
         axes.add_collection(LineCollection(rings, colors=ink, linewidths=width, linestyles=dashes), autolim=False)
     axes.plot([0], [0], marker="+", markersize=8, markeredgewidth=1.6, color="black", path_effects=[HALO])
-    for radius in radii if labels else ():
-        x, y = radius * np.sqrt(0.5), -radius * np.sqrt(0.5)
-        axes.text(x, y, f"{radius:.0f} km", ha="center", va="center", clip_on=True, **_label_style())
-
-
-def _label_style() -> dict[str, Any]:
-    return {"fontsize": SMALL_SIZE - 1, "color": LINE_INK, "path_effects": [HALO]}
 
 
 def label_axes(cells: Sequence[Sequence[Axes]], *, y: bool = True) -> None:

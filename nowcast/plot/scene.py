@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nowcast.plot.camera import Camera, View, blend
 from nowcast.plot.frames import check_index, datum, origin_text, utc
 from nowcast.plot.layout import new_sheet
+from nowcast.plot.maps import HALO
 from nowcast.plot.splats import HARMONIC_0, UNIT_M, splats_of
 from nowcast.plot.style import SMALL_SIZE, Palette, reflectivity_scale
 from nowcast.types import GaussianSequence, GridSpec
@@ -24,7 +25,9 @@ POLE_PIXELS = 50
 """Heights are written at poles that rise by at least so much in the picture: below it one would cover the other."""
 MARGIN = 60
 """Pixels: words nearer to the left or right border would be cut."""
-LINE, TEXT = "0.62", "0.35"
+LINE = "0.62"
+WORDS = {"fontsize": SMALL_SIZE, "color": "0.35", "path_effects": [HALO], "zorder": 3, "clip_on": True}
+"""Upon the echo: under it they cannot be read."""
 COMPASS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 
 
@@ -70,7 +73,7 @@ def plot_scene(
     axes.set(xlim=(0, size[0]), ylim=(size[1], 0), xticks=[], yticks=[])
     side = f"from the {COMPASS[round(camera.azimuth_deg / 45) % 8]} at {camera.elevation_deg:g}°"
     facts = f"{utc(sequence.times[index])} · origin {origin_text(grid)} · height {datum(grid)}"
-    seen = f"{side} · rings every {RING_M / 1e3:g} km · heights drawn {UPWARDS:g} times"
+    seen = f"{side} · rings every {RING_M / 1e3:g} km · heights drawn {UPWARDS:g} times · colours blend"
     sheet.headline(f"{len(means)} of {sequence.means.shape[1]} Gaussians in space", facts, seen)
     sheet.colour_bar(scale)
     return sheet.figure
@@ -96,7 +99,7 @@ def _draw_ground(axes: Axes, view: View, grid: GridSpec) -> None:
     def text(place: tuple[float, float, float], words: str, **style: object) -> None:
         x, y = view.project(np.array(place))
         if MARGIN < x < view.width - MARGIN and 0 < y < view.height:
-            axes.text(x, y, words, **{"fontsize": SMALL_SIZE, "color": TEXT, "zorder": 1, "clip_on": True, **style})  # type: ignore[arg-type]
+            axes.text(x, y, words, **{**WORDS, **style})  # type: ignore[arg-type]
 
     corners = [(west, south), (east, south), (east, north), (west, north)]
     line(np.array([(*corner, 0.0) for corner in (*corners, corners[0])]), linewidth=1.0)

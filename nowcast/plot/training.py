@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nowcast.plot.style import TITLE_SIZE
+
 
 def plot_training(records: Sequence[dict[str, float]]) -> Figure:
     """Held-out and training loss, and the held-out scores, by epoch; ``records`` as of ``nowcast.train.read_log``.
@@ -14,7 +16,8 @@ def plot_training(records: Sequence[dict[str, float]]) -> Figure:
     A ring marks the epoch whose weights are kept.
     """
     epochs = [r["epoch"] for r in records]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    figure.suptitle("Training: loss and critical success index by epoch", fontsize=TITLE_SIZE, fontweight="bold")
     left, right = figure.subplots(1, 2)
     trained = [r for r in records if "train_loss" in r]
     left.plot([r["epoch"] for r in trained], [r["train_loss"] for r in trained], label="training", color="0.6")

@@ -43,6 +43,12 @@ class Site:
     def __str__(self) -> str:
         return f"{self.lat:.4f},{self.lon:.4f},{self.alt:.0f}"
 
+    @classmethod
+    def of(cls, text: str) -> Site:
+        """A site as it is written, ``LAT,LON,ALT``; raises ValueError (InputError is one) for what is none."""
+        lat, lon, alt = (float(part) for part in text.split(","))
+        return cls(lat, lon, alt)
+
     def distance_m(self, other: Site) -> float:
         """Distance along the ground, metres, good to a per cent for neighbours."""
         north = np.deg2rad(self.lat - other.lat)

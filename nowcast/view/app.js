@@ -43,7 +43,7 @@ function tellFrame(layer, source) {
   element("mark").textContent = seen ? "OBSERVED" : `FORECAST ${lead(minutes)}`;
   const from = init === null ? "" : !seen ? ` · init ${clock(init)}` : minutes === 0 ? " · initial time" : ` · ${lead(minutes)} from init`;
   element("when").textContent = `valid ${stamp(times[choice.frame])}${from}`;
-  element("facts").textContent = [method && `method ${method}`, seen ? "" : sources[source].name, `origin ${grid.origin}`, `heights ${grid.datum}`].filter(Boolean).join(" · ");
+  element("facts").textContent = [method && `method ${method}`, seen || layer.scale === "share" ? "" : sources[source].name, `origin ${grid.origin}`, `heights ${grid.datum}`].filter(Boolean).join(" · ");
   element("frame-slider").value = choice.frame;
   element("frame-slider").setAttribute("aria-valuetext", `${element("mark").textContent}, ${clock(times[choice.frame])} UTC`);
   element("level-text").textContent = `${+grid.z[choice.level].toFixed(2)} km`;

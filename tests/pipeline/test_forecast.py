@@ -20,9 +20,10 @@ from nowcast.io.gaussians import read_windows
 from nowcast.io.volumes import write_volumes
 from nowcast.models import GauMamba, ModelConfig, save_checkpoint
 from nowcast.pipeline.fit import fit_archive
-from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap
+from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap, site_of
 from nowcast.pipeline.inputs import GridConfig
 from nowcast.products import ProductConfig
+from nowcast.radar import Site
 from nowcast.types import Forecast, VolumeSequence
 
 SMALL_FIT = FitConfig(gaussians=64)
@@ -302,3 +303,14 @@ def test_what_is_no_state_is_not_written_over(tmp_path: Path) -> None:
     empty.touch()
     assert not run_forecast(replace(request, state=empty), forecast).warm_start
     assert run_forecast(replace(request, state=empty), forecast).warm_start
+
+
+def test_the_position_that_a_forecast_was_made_with_is_known_from_its_file(tmp_path: Path) -> None:
+    site = Site(-27.608, 152.539, 372.0)
+    sequence = archive(tmp_path / "in", steps=2)
+    run = run_forecast(
+        ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1, site=site), tmp_path / "fc.nc", volumes=sequence
+    )
+    assert site_of(read_forecast(run.outputs[0])) == site
+    assert site_of(replace(run.forecast, provenance={})) is None
+    assert site_of(replace(run.forecast, provenance={"site": "by the sea"})) is None

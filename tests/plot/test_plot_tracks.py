@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 from helpers import moving_cells, small_grid
 from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.text import Text
 
-from nowcast.cells import forecast_tracks, track_cells
+from nowcast.cells import CellConfig, forecast_tracks, track_cells
 from nowcast.gaussians import FitConfig, advect, fit_sequence
 from nowcast.plot import plot_tracks
 
@@ -30,6 +34,23 @@ def test_outlines_tracks_and_spread_are_drawn_where_the_cells_are() -> None:
     assert len(circles.get_paths()) == 2 * len(cells[-1])
     assert {text.get_text() for text in axes.texts} >= {str(cell.id) for cell in cells[-1]}
     figure.canvas.draw()
+
+
+def test_numbers_of_crowded_cells_lie_on_nothing_and_the_rest_is_counted() -> None:
+    gaussians = fit_sequence(moving_cells(GRID, (10.0, 5.0), cells=1), FitConfig(gaussians=64))
+    cells = track_cells(gaussians)
+    (one,) = cells[-1]
+    crowd = [replace(one, id=1000 + k, shape=replace(one.shape, x_m=one.shape.x_m + 500.0 * k)) for k in range(60)]
+    figure = plot_tracks(gaussians, [*cells[:-1], crowd], [], CellConfig(threshold_dbz=40.0))
+    figure.canvas.draw()
+    (axes, *_) = figure.axes
+    names = [text for text in axes.texts if text.get_text().isdigit()]
+    boxes = [Text.get_window_extent(name) for name in names]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert 20 < len(names) < 60
+    assert any(f"60 cells, {60 - len(names)} without room for a number" in t.get_text() for t in axes.texts)
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "hull of a cell: at least 40 dBZ, 20 km²" in told and "no echo (below 5 dBZ)" in told
 
 
 def test_a_map_without_a_cell_says_so() -> None:
