@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 
 def plane_crs(lat: float, lon: float) -> CRS:
     """The plane around a place (degrees) as a coordinate reference system, in metres."""
-    from pyproj import CRS
+    from pyproj.crs import GeographicCRS, ProjectedCRS
+    from pyproj.crs.coordinate_operation import AzimuthalEquidistantConversion
 
-    return CRS.from_dict({"proj": "aeqd", "lat_0": lat, "lon_0": lon, "datum": "WGS84", "units": "m"})
+    name = f"Azimuthal equidistant around {lat:.4f}, {lon:.4f}"
+    return ProjectedCRS(AzimuthalEquidistantConversion(lat, lon), name, geodetic_crs=GeographicCRS("WGS 84"))
 
 
 @lru_cache(maxsize=16)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NETCDF, ZARR, GEOTIFF, ODIM = ".nc", ".zarr", ".tif", ".h5"
 FORMATS = {NETCDF: "NetCDF", ZARR: "Zarr", GEOTIFF: "GeoTIFF", ".tiff": "GeoTIFF", ODIM: "ODIM_H5"}
+MOST_TOLD = 8
+"""Fields that an error names."""
 PLACES = ("variable", "time", "lead", "init")
 """What may stand in braces in the name of an output."""
 WHAT = "a file of nowcast grid, forecast, products or fit"
@@ -197,8 +199,9 @@ def _parts(dataset: xr.Dataset, request: ConvertRequest) -> Iterator[tuple[Path,
         names = [[name] for name in _fields(dataset)]
     elif request.format == "GeoTIFF" and len(fields := _fields(dataset)) > 1:
         better = request.output.with_name(f"{request.output.stem}-{{variable}}{request.output.suffix}")
+        told = ", ".join(fields[:MOST_TOLD]) + (", ..." if len(fields) > MOST_TOLD else "")
         raise UsageError(
-            f"a GeoTIFF holds one field, and here are {', '.join(fields)}: choose with --variables, or -o '{better}'"
+            f"a GeoTIFF holds one field, and here are {len(fields)} ({told}): choose with --variables, or -o '{better}'"
         )
     times: list[int | None] = [None]
     if request.splits("time", "lead") and dim is not None:
