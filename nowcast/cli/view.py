@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,8 @@ def view(
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"a page is HTML: give -o FILE.html, not {output.name}")
-    target = output or Path(source.resolve().with_suffix(".html").name)
+    # What a link is called tells more than what it leads to: `latest` stays that.
+    target = output or Path(Path(os.path.normpath(source.absolute())).with_suffix(".html").name)
     with progress_bar("Reading volumes") as progress:
         place = parse_site(site)
         if is_cycle(source):
