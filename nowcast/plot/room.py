@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from nowcast.plot.graticule import Place
 from nowcast.plot.layout import size_in
 from nowcast.plot.style import LEVELS_DBZ
 from nowcast.types import Float32, GridSpec
 
-Place = tuple[float, float]
 Box = tuple[float, float, float, float]
 CHARACTER_EM, LINE_EM = 0.74, 1.3
 
