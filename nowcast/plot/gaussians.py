@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -75,8 +77,8 @@ def plot_gaussians(
     label_sections([sections])
     facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · height {datum(fitted.grid)}"
     note = (
-        "maps: column maximum · ellipses: one sigma, coloured by the amplitude of each alone (they add up), grey where "
-        f"negative · arrows: motion in {ARROW_MINUTES:.0f} min"
+        "maps: column maximum · ellipses: one sigma, in the colour of their own peak though they add up, grey where it "
+        f"is negative · arrows: motion in {ARROW_MINUTES:.0f} min"
     )
     sheet.headline(f"{sequence.means.shape[1]} Gaussians", facts, note)
     _draw_bars(sheet, len(maps), scale, difference=observed is not None)
@@ -158,6 +160,7 @@ def _draw_motion(chart: Axes, cut: Axes, sequence: GaussianSequence, index: int,
 
 def _draw_bars(sheet: Sheet, columns: int, scale: ColourScale, *, difference: bool) -> None:
     left, bottom = sheet.inner[0], 0.80
+    scale = replace(scale, label="reflectivity; of an ellipse, the peak of that Gaussian alone [dBZ]")
     if not difference:
         sheet.colour_bar_below(scale, (left, bottom, sheet.inner[2]))
         return

@@ -65,10 +65,10 @@ def plot_tracks(
     field = horizontal(shown)
     draw_map(axes, field, grid, scale, detail=False)
     newest = {cell.id: cell for cell in cells[-1]} if cells else {}
-    pasts = [np.array([_place(c) for now in cells for c in now if c.id == number]) for number in newest]
-    _draw_lines(axes, pasts, "0.1")
     futures = [np.vstack([_place(newest[track.id]), track.centre_m / 1e3]) for track in ahead]
     _draw_lines(axes, futures, FORECAST_INK)
+    pasts = [np.array([_place(c) for now in cells for c in now if c.id == number]) for number in newest]
+    _draw_lines(axes, pasts, "0.1")
     circles = [
         Circle(place, radius)
         for track in ahead
@@ -96,7 +96,7 @@ def plot_tracks(
 def _handles(config: CellConfig, gaussians: GaussianSequence, ahead: Sequence[Ahead]) -> list[Artist]:
     """What each line on the map is."""
     what = f"hull of a cell: at least {config.threshold_dbz:g} dBZ, {config.least_area_km2:g} km²"
-    since = f"centres since {clock(gaussians.times[0])}"
+    since = f"centre at each volume since {clock(gaussians.times[0])}"
     style: dict[str, Any] = {"marker": "o", "markersize": 3.0, "linewidth": 1.5}
     handles: list[Artist] = [
         Patch(facecolor=NO_ECHO, edgecolor="0.3", label=f"no echo (below {LEVELS_DBZ[0]} dBZ)"),
@@ -122,8 +122,8 @@ def _draw_lines(axes: Axes, lines: Sequence[Points], ink: str) -> None:
     """Tracks with a dot at each time, on white so that they stand out from echo."""
     for colour, width in (("white", 3.2), (ink, 1.5)):
         axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=width), autolim=False)
-    dots = np.concatenate([line[1:] for line in lines]) if lines else np.empty((0, 2))
-    axes.scatter(dots[:, 0], dots[:, 1], s=9, color=ink, edgecolors="white", linewidths=0.4, zorder=3)
+    dots = np.concatenate(lines) if lines else np.empty((0, 2))
+    axes.scatter(dots[:, 0], dots[:, 1], s=13, color=ink, edgecolors="white", linewidths=0.5, zorder=3)
 
 
 def _name(axes: Axes, cells: Sequence[Cell], room: Room) -> int:

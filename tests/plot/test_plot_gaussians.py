@@ -127,6 +127,7 @@ def test_pictures_with_and_without_volumes_draw(amplitude: float) -> None:
     volumes.values[..., :5], volumes.mask[..., :5] = np.nan, False
     for figure in (plot_gaussians(sequence), plot_gaussians(sequence, volumes, line=Line(-20.0, -20.0, 20.0, 20.0))):
         figure.canvas.draw()
-    assert len(plot_gaussians(sequence, volumes).axes) == 8 + 2
+    both = plot_gaussians(sequence, volumes)
+    assert len(both.axes) == 8 + 2 and "the peak of that Gaussian alone" in both.axes[-2].get_xlabel()
     with pytest.raises(UsageError, match="no time 1"):
         plot_gaussians(sequence, index=1)

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 from helpers import moving_cells, small_grid
-from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.collections import LineCollection, PatchCollection, PathCollection
 from matplotlib.text import Text
 
 from nowcast.cells import CellConfig, forecast_tracks, track_cells
@@ -32,6 +32,9 @@ def test_outlines_tracks_and_spread_are_drawn_where_the_cells_are() -> None:
         np.testing.assert_allclose(end - start, [12.0, 6.0], atol=2.0)
     (circles,) = (c for c in axes.collections if isinstance(c, PatchCollection))
     assert len(circles.get_paths()) == 2 * len(cells[-1])
+    dots = [c.get_offsets() for c in axes.collections if isinstance(c, PathCollection)]
+    centres = [[c.shape.x_m / 1e3, c.shape.y_m / 1e3] for now in cells for c in now]
+    np.testing.assert_allclose(sorted(dots[-1].tolist()), sorted(centres), err_msg="a dot at each observed time")
     assert {text.get_text() for text in axes.texts} >= {str(cell.id) for cell in cells[-1]}
     figure.canvas.draw()
 
