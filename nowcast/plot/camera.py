@@ -46,16 +46,34 @@ class Camera:
 
 @dataclass(frozen=True)
 class View:
-    """A camera in a scene: it looks at ``target [3]``, from so far that a ball of ``radius`` around it fits.
+    """A camera in a scene, so far from ``target [3]`` that it looks at.
 
     Lengths are in the units of the scene, x east, y north, z up; ``width`` and ``height`` are in pixels.
     """
 
     camera: Camera
     target: Doubles
-    radius: float
+    distance: float
     width: int
     height: int
+
+    @classmethod
+    def around(cls, points: Doubles, middle: Doubles, camera: Camera, size: tuple[int, int], margin: int) -> View:
+        """The view from as near as all ``points [P, 3]`` are so many pixels inside of the picture.
+
+        With a zoom the camera comes nearer on the straight line to ``middle [3]``.
+        """
+        here = cls(camera, np.zeros(3), 0.0, *size)
+        turn = here.world_to_camera[:3, :3]
+        *across, depth = turn @ points.T
+        needed, aside = [], []
+        for place, pixels in zip(across, size, strict=True):
+            slope = here.intrinsics[0, 0] / (pixels / 2 - margin)
+            low, high = max(-slope * place - depth), max(slope * place - depth)
+            needed.append((low + high) / 2)
+            aside.append((high - low) / 2 / slope)
+        target = np.array([*aside, 0.0]) @ turn
+        return cls(camera, middle + (target - middle) / camera.zoom, max(needed) / camera.zoom, *size)
 
     @cached_property
     def world_to_camera(self) -> Doubles:
@@ -63,10 +81,9 @@ class View:
         azimuth, elevation = np.radians([self.camera.azimuth_deg, self.camera.elevation_deg])
         right = np.array([-np.cos(azimuth), np.sin(azimuth), 0.0])
         back = np.array([np.sin(azimuth) * np.cos(elevation), np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
-        distance = self.radius / math.sin(math.radians(FIELD_OF_VIEW_DEG / 2)) / self.camera.zoom
         turn = np.stack([right, np.cross(-back, right), -back])
         matrix = np.eye(4)
-        matrix[:3, :3], matrix[:3, 3] = turn, -turn @ (self.target + distance * back)
+        matrix[:3, :3], matrix[:3, 3] = turn, -turn @ (self.target + self.distance * back)
         return matrix
 
     @cached_property

@@ -81,21 +81,26 @@ def splats_of(gaussians: GaussianSet, grid: GridSpec, palette: Palette = "standa
     ``means [K, 3]`` in units, ``scales [K, 3]`` as logarithms, ``quats [K, 4]`` (wxyz) of length one, ``opacities [K]``
     as logits, ``sh0 [K, 1, 3]``, ``shN [K, 0, 3]``. All finite: one opacity that is not makes gsplat drop every splat.
     """
-    opacity = dbz_to_model(gaussians.intensities[:, 0].numpy())
-    reflectivity = _field_at(gaussians, grid)
-    shown = torch.from_numpy((opacity >= FAINTEST) & (reflectivity >= LEVELS_DBZ[0]))
-    kept = gaussians.take(shown)
+    kept, opacity, reflectivity = visible(gaussians, grid)
     scale = reflectivity_scale(palette)
-    colours = scale.cmap(scale.norm(reflectivity[shown.numpy()]))[:, :3]
-    alpha = torch.from_numpy(np.clip(opacity[shown.numpy()], FAINTEST, DENSEST))
+    colours = scale.cmap(scale.norm(reflectivity))[:, :3]
     return {
         "means": kept.means / UNIT_M,
         "scales": kept.log_scales - math.log(UNIT_M),
         "quats": torch.nn.functional.normalize(kept.quats, dim=1),
-        "opacities": torch.logit(alpha),
+        "opacities": torch.logit(opacity),
         "sh0": torch.from_numpy((colours - 0.5) / HARMONIC_0).float()[:, None],
         "shN": torch.zeros((len(kept), 0, 3)),
     }
+
+
+def visible(gaussians: GaussianSet, grid: GridSpec) -> tuple[GaussianSet, Tensor, Float32]:
+    """The Gaussians that are drawn in space, their opacities ``[K]``, and the reflectivity ``[K]`` at their centres."""
+    opacity = dbz_to_model(gaussians.intensities[:, 0].numpy())
+    reflectivity = _field_at(gaussians, grid)
+    shown = (opacity >= FAINTEST) & (reflectivity >= LEVELS_DBZ[0])
+    alpha = torch.from_numpy(np.clip(opacity[shown], FAINTEST, DENSEST))
+    return gaussians.take(torch.from_numpy(shown)), alpha, reflectivity[shown]
 
 
 def _field_at(gaussians: GaussianSet, grid: GridSpec) -> Float32:

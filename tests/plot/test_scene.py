@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gaussian_cases import drifting
 from helpers import moving_cells, small_grid
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from nowcast.cli import app
 from nowcast.errors import UsageError
-from nowcast.gaussians import FitConfig
+from nowcast.gaussians import FitConfig, fit_sequence
 from nowcast.io.volumes import write_volumes
 from nowcast.pipeline.fit import fit_archive
 from nowcast.plot.camera import BLUR, Camera, View, _by_gsplat, blend, blend_on_cpu
+from nowcast.plot.scene import UPWARDS, inside, plot_scene
+from nowcast.plot.splats import UNIT_M
+from nowcast.plot.style import class_colours, reflectivity_scale
 
 RED, BLUE = [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]
 
 
 def view(azimuth: float = 180.0, elevation: float = 0.0, size: tuple[int, int] = (160, 120)) -> View:
-    return View(Camera(azimuth, elevation), np.zeros(3), 5.0, *size)
+    return View(Camera(azimuth, elevation), np.zeros(3), 18.0, *size)
 
 
 def some(*means: list[float], scale: float = 0.4, opacity: float = 0.9) -> tuple[torch.Tensor, ...]:
@@ -80,6 +86,47 @@ def test_nothing_is_drawn_of_what_is_behind_the_camera_and_of_nothing() -> None:
 def test_impossible_cameras_are_refused(camera: tuple[float, float, float]) -> None:
     with pytest.raises(UsageError, match="expected an azimuth"):
         Camera(*camera)
+
+
+@pytest.mark.parametrize("camera", [(160.0, 30.0), (10.0, 0.0), (225.0, 90.0), (300.0, 60.0)])
+def test_the_view_around_points_has_them_all_and_is_no_wider_than_needed(camera: tuple[float, float]) -> None:
+    corners = np.array([*product((-14.0, 14.0), (-9.0, 20.0), (0.0, 6.0))])
+    around = View.around(corners, np.array([3.0, 2.0, 1.0]), Camera(*camera), (1200, 700), 60)
+    inside = np.minimum(around.project(corners), [1200, 700] - around.project(corners))
+    assert inside.min() == pytest.approx(60.0)
+    near = View.around(corners, np.array([3.0, 2.0, 1.0]), Camera(*camera, 1e2), (1200, 700), 60)
+    np.testing.assert_allclose(near.project(np.array([3.0, 2.0, 1.0])), around.project(np.array([3.0, 2.0, 1.0])))
+    assert near.distance == around.distance / 100
+
+
+def test_gaussians_are_drawn_between_the_ground_and_the_top_of_the_grid() -> None:
+    grid = small_grid((10, 24, 28))
+    made = drifting(60, 1, grid=grid).at(0)
+    made.means[:20, 2], made.means[20:40, 2] = 100.0, 9900.0
+    made.log_scales[:40, 2] = np.log(4000.0)
+    made.means[40:, 2], made.log_scales[40:] = 5000.0, np.log(1500.0)
+    means, covars = inside(made, grid)
+    reach = 2 * covars[:, 2, 2].sqrt()
+    top = UPWARDS * grid.z[-1] / UNIT_M
+    assert (means[:, 2] - reach > -1e-4).all() and (means[:, 2] + reach < top + 1e-4).all()
+    assert (torch.linalg.eigvalsh(covars) > 0).all()
+    whole = torch.diag(torch.tensor([1.0, 1.0, UPWARDS**2])) * (1500.0 / UNIT_M) ** 2
+    torch.testing.assert_close(covars[40:], whole.expand(20, 3, 3))
+
+
+def test_echo_has_the_colours_of_the_bar_and_words_lie_on_none_other() -> None:
+    grid = small_grid((8, 40, 48))
+    sequence = fit_sequence(moving_cells(grid, cells=4), FitConfig(gaussians=64))
+    classes = np.array([to_rgb(colour) for colour in class_colours(reflectivity_scale())])
+    for azimuth, elevation in ((160.0, 30.0), (45.0, 0.0), (40.0, 4.0), (0.0, 90.0)):
+        figure = plot_scene(sequence, camera=Camera(azimuth, elevation))
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        drawn = np.asarray(axes.images[0].get_array())
+        colours = np.unique(drawn[drawn[..., 3] > 0][:, :3], axis=0)
+        assert len(colours) >= 3 and np.abs(colours[:, None] - classes).max(-1).min(-1).max() < 1 / 250
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) >= 1 and not any(a.overlaps(b) for a, b in combinations(boxes, 2))
 
 
 @pytest.mark.gpu
