@@ -25,6 +25,8 @@ def cron_line(job: Job, job_file: Path, options: Sequence[str]) -> str:
 def systemd_units(job: Job, job_file: Path, options: Sequence[str]) -> dict[str, str]:
     """A service and a timer by file name; ``options`` are those of ``nowcast batch``."""
     name = f"nowcast-{job.name}"
+    # Of a run that catches up each cycle has a deadline of its own, and there may be many.
+    longest = "infinity" if "--catch-up" in options else round(job.limits.deadline) + SPARE_S
     memory = [] if job.limits.memory is None else [f"MemoryMax={int(1.5 * job.limits.memory)}"]
     service = [
         "[Unit]",
@@ -34,7 +36,7 @@ def systemd_units(job: Job, job_file: Path, options: Sequence[str]) -> dict[str,
         "[Service]",
         "Type=oneshot",
         f"ExecStart={' '.join(map(_quoted, _command(job_file, options)))}",
-        f"TimeoutStartSec={round(job.limits.deadline) + SPARE_S}",
+        f"TimeoutStartSec={longest}",
         "# 5: a fallback was published, which is no failure of the service; 3: no input.",
         "SuccessExitStatus=5",
         "User=nowcast",

@@ -30,6 +30,7 @@ def test_the_crontab_line_is_one_line_that_a_shell_and_cron_take(desk: Desk) -> 
     assert printed(desk, "--print-cron").startswith(f"* * * * * {sys.executable} -m nowcast batch {desk.job_file} ")
     both = printed(desk, "--catch-up", "--print-cron", "--print-systemd")
     assert both.startswith("* * * * * ") and "--once-per 5min --catch-up >" in both and "[Service]" in both
+    assert "TimeoutStartSec=infinity" in both and "TimeoutStartSec=300" in printed(desk, "--print-systemd")
     assert "PrivateTmp" not in both, "the job lies in what a private /tmp would hide"
     assert not desk.out.exists()
 
