@@ -313,10 +313,9 @@ class Job:
 
     @property
     def new_folders(self) -> list[Path]:
-        """Folders of the files that the job writes which are not there yet, and will be made."""
-        files = (self.status, self.metrics, self.log.file)
-        folders = [self.output.root, *(file.parent for file in files if file is not None)]
-        return [folder for folder in dict.fromkeys(folders) if not folder.is_dir()]
+        """Folders of files that the job writes beside its root which are not there yet, and will be made."""
+        folders = dict.fromkeys(file.parent for file in (self.status, self.metrics, self.log.file) if file is not None)
+        return [folder for folder in folders if not (folder.is_dir() or folder.is_relative_to(self.output.root))]
 
     @property
     def inside(self) -> Path:

@@ -85,7 +85,7 @@ def test_forecasts_are_not_written_into_the_input(write, tmp_path: Path, root: s
 
 def test_a_check_names_the_folders_that_it_will_make(write, tmp_path: Path) -> None:
     job = read_job(write(LEAST + "metrics: typo/x.prom\nlog: {file: x.log}\n"))
-    assert job.new_folders == [job.output.root, tmp_path / "typo"]
+    assert job.new_folders == [tmp_path / "typo"]
 
 
 def test_a_warning_is_about_a_threshold_that_is_scored(write) -> None:
