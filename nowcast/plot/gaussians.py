@@ -77,8 +77,7 @@ def plot_gaussians(
     label_sections([sections])
     facts = f"{utc(fitted.valid_time)} · origin {origin_text(fitted.grid)} · height {datum(fitted.grid)}"
     note = (
-        "maps: column maximum · ellipses: one sigma, in the colour of their own peak though they add up, grey where it "
-        f"is negative · arrows: motion in {ARROW_MINUTES:.0f} min"
+        f"maps: column maximum · ellipses: one sigma, grey where negative · arrows: motion in {ARROW_MINUTES:.0f} min"
     )
     sheet.headline(f"{sequence.means.shape[1]} Gaussians", facts, note)
     _draw_bars(sheet, len(maps), scale, difference=observed is not None)
