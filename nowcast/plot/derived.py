@@ -127,9 +127,15 @@ def _when(shown: Frame) -> str:
 
 
 def sheet_of(
-    maps: Sequence[SmallMap], grid: GridSpec, scale: ColourScale, white: str, *, forecast: bool = True
+    maps: Sequence[SmallMap],
+    grid: GridSpec,
+    scale: ColourScale,
+    white: str,
+    grey: str = "not observed",
+    *,
+    forecast: bool = True,
 ) -> Sheet:
-    """Maps of one quantity side by side, with its colour bar and what white means; without a headline yet."""
+    """Maps of one quantity side by side, with its colour bar and what white and grey mean; without a headline yet."""
     columns = columns_for(len(maps))
     rows = -(-len(maps) // columns)
     sheet = new_sheet(*block_size(rows, columns, map_width(columns), map_aspect(grid)))
@@ -140,5 +146,5 @@ def sheet_of(
     label_axes(cells)
     close_last_row(cells, len(maps))
     sheet.colour_bar(scale)
-    sheet.key(white=white)
+    sheet.key(white=white, grey=grey)
     return sheet

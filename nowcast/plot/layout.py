@@ -93,14 +93,20 @@ class Sheet:
         bar.set_label(scale.label, fontsize=TEXT_SIZE, labelpad=2 if orientation == "horizontal" else 5)
         axes.tick_params(labelsize=SMALL_SIZE, length=2.5)
 
-    def key(self, *, certain: bool = True, white: str = f"no echo (below {LEVELS_DBZ[0]} dBZ)") -> None:
+    def key(
+        self,
+        *,
+        certain: bool = True,
+        white: str = f"no echo (below {LEVELS_DBZ[0]} dBZ)",
+        grey: str = "not observed",
+    ) -> None:
         """In the lower right corner: what white and grey mean.
 
         ``certain=False`` is for volumes whose files do not tell "no echo" from "not observed".
         """
         white += "" if certain else ", or not observed: the files do not tell"
-        grey = Patch(facecolor=NOT_OBSERVED, edgecolor="0.3", label="not observed")
-        self.legend([Patch(facecolor=NO_ECHO, edgecolor="0.3", label=white), grey])
+        told = ((NO_ECHO, white), (NOT_OBSERVED, grey))
+        self.legend([Patch(facecolor=colour, edgecolor="0.3", label=label) for colour, label in told])
 
     def legend(self, handles: list[Artist]) -> None:
         """In the lower right corner: what stands for what, two in a line."""

@@ -28,23 +28,32 @@ DRAWN: dict[str, tuple[str, float]] = {
 def plot_product(
     file: ProductFile, field: ProductField, *, times: list[int] | None = None, palette: Palette = "standard"
 ) -> Figure:
-    """One product of a file at the given times, or at most twelve; raises UsageError for an unknown palette."""
-    scale, unit, nothing, factor = reflectivity_scale(palette), "dBZ", f"no echo (below {LEVELS_DBZ[0]} dBZ)", 1.0
+    """One product of a file at the given times, or at most twelve; raises UsageError for an unknown palette.
+
+    Sums of observed rain are drawn from the second volume on: at the first they are over no time.
+    """
+    scale, unit, white, factor = reflectivity_scale(palette), "dBZ", f"no echo (below {LEVELS_DBZ[0]} dBZ)", 1.0
     if field.product in DRAWN:
         name, factor = DRAWN[field.product]
-        unit, nothing = QUANTITIES[name].unit, QUANTITIES[name].nothing
+        unit, white = QUANTITIES[name].unit, QUANTITIES[name].nothing
         scale = quantity_scale(QUANTITIES[name], PRODUCTS[field.product].long_name)
-    chosen = spread_indices(len(file.valid_times), MOST_MAPS) if times is None else times
+    title, grey, there = field_title(field), "not observed", list(range(len(file.valid_times)))
+    if field.product == "rain_accumulation":
+        title, grey = f"Rain since {clock(file.valid_times[0])}", "not known all the time since"
+        if file.init_time is not None:
+            title = f"Rain since the initial time {clock(file.init_time)}"
+        elif len(there) > 1:
+            there = there[1:]
+    chosen = [there[i] for i in spread_indices(len(there), MOST_MAPS)] if times is None else times
     maps = []
     for t in chosen:
         values = factor * field.values[t]
-        known = np.isfinite(values).any()
-        most = f"max {np.nanmax(values):.3g} {unit}" if known else "nothing observed"
+        most = f"max {np.nanmax(values):.3g} {unit}" if np.isfinite(values).any() else "nothing known"
         maps.append(SmallMap(values, _when(file, t), most))
-    sheet = sheet_of(maps, file.grid, scale, nothing, forecast=file.init_time is not None)
+    sheet = sheet_of(maps, file.grid, scale, white, grey, forecast=file.init_time is not None)
     issued = [] if file.init_time is None else [f"init {utc(file.init_time)}", f"method {file.method}"]
     day = [] if file.init_time is not None else [f"observed, last {utc(file.valid_times[chosen[-1]])}"]
-    sheet.headline(field_title(field), " · ".join([*issued, *day, f"origin {origin_text(file.grid)}"]))
+    sheet.headline(title, " · ".join([*issued, *day, f"origin {origin_text(file.grid)}"]))
     return sheet.figure
 
 

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 import typer
+from plot_cases import strips
 
 from nowcast.cli.plot import plot
 from nowcast.errors import InputError, UsageError
 from nowcast.io.forecasts import read_forecast, write_forecast
 from nowcast.io.gaussians import write_windows
 from nowcast.io.volumes import write_volumes
+from nowcast.plot.products import plot_product
 from nowcast.products import PRODUCTS, ProductConfig, column_maximum
 from nowcast.products.files import read_products, write_products
 from nowcast.types import FittedWindow, Forecast, GaussianSequence, VolumeSequence
@@ -175,6 +177,21 @@ def test_products_are_drawn_one_by_one(volumes: VolumeSequence, forecast_file: P
     seen = write_products_file(volumes, tmp_path / "seen.nc")
     plot([seen], output=tmp_path / "top.svg", product=["mesh"])
     assert "observed, last" in (tmp_path / "top.svg").read_text()
+
+
+def test_sums_of_rain_say_since_when_and_leave_out_what_is_over_no_time(
+    volumes: VolumeSequence, forecast_file: Path, tmp_path: Path
+) -> None:
+    for source, since in (
+        (volumes, "Rain since 00:00 UTC"),
+        (read_forecast(forecast_file), "the initial time 00:20 UTC"),
+    ):
+        file = read_products(write_products_file(source, tmp_path / f"{len(since)}.nc"))
+        rain, vil = (next(f for f in file.fields if f.product == name) for name in ("rain_accumulation", "vil"))
+        figure = plot_product(file, rain)
+        assert since in figure.texts[0].get_text()
+        assert [text.get_text() for text in figure.legends[0].get_texts()][1] == "not known all the time since"
+        assert strips(figure) == strips(plot_product(file, vil))[file.init_time is None :]
 
 
 @pytest.mark.parametrize(
