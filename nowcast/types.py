@@ -135,8 +135,10 @@ class VolumeSequence:
         Name of each channel; the first is ``"reflectivity"``.
     sources
         For each time, the file the volume came from, or the files.
-    radars, missing
-        Of mosaics, the names of the radars, and for each time of those that had no volume; empty for a single radar.
+    radars
+        Names of the radars, as far as the files tell.
+    missing
+        Of mosaics, for each time the radars that had no volume; empty for a single radar.
     coverage
         ``[Z, Y, X]`` bool or None. Some gridded files do not tell "not observed" from "no echo"; then ``mask`` is
         True everywhere, and ``coverage`` marks the voxels that held a value at least once in the archive. It may
@@ -434,6 +436,11 @@ class Forecast:
     @property
     def valid_times(self) -> Times:
         return self.init_time + self.lead_times
+
+    @property
+    def radars(self) -> tuple[str, ...]:
+        """Names of the radars that it was made from, as far as their files tell."""
+        return tuple(self.provenance.get("radars", ()))
 
     @property
     def mask(self) -> Bool:

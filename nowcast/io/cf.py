@@ -182,11 +182,26 @@ def provenance_attribute(facts: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def radar_attributes(radars: Sequence[str], missing: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Global attributes of what several radars saw: their names, and those of them that were missing at some time."""
-    if not radars:
-        return {}
+    """Global attributes of what radars saw: their names and, of several, those that were missing at some time."""
     absent = {name for names in missing for name in names}
-    return {"radars": ", ".join(radars), "radars_missing": ", ".join(name for name in radars if name in absent)}
+    lacking = {"radars_missing": ", ".join(name for name in radars if name in absent)} if missing else {}
+    return {"radars": ", ".join(radars), **lacking} if radars else {}
+
+
+def radars_of(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the radars of :func:`radar_attributes`."""
+    return listed(attributes.get("radars", ""))
+
+
+def one_radar(name: str) -> tuple[str, ...]:
+    """The name of a radar as such an attribute can list it, without a comma; empty where there is none."""
+    plain = " ".join(name.replace(",", " ").split())
+    return (plain,) if plain else ()
+
+
+def listed(text: object) -> tuple[str, ...]:
+    """Names with commas between."""
+    return tuple(filter(None, str(text).split(", ")))
 
 
 def check_netcdf(path: Path) -> None:

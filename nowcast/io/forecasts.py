@@ -46,8 +46,8 @@ def write_forecast(forecast: Forecast, path: Path | str, *, history: str = "") -
         "method": forecast.method,
         "provenance": json.dumps(dict(forecast.provenance), default=str),
     }
-    if "radars" in forecast.provenance:
-        attributes |= cf.radar_attributes(forecast.provenance["radars"], forecast.provenance["radars_missing"])
+    if forecast.radars:
+        attributes |= cf.radar_attributes(forecast.radars, forecast.provenance.get("radars_missing", ()))
     if "fallback_reason" in forecast.provenance:
         attributes["fallback_reason"] = forecast.provenance["fallback_reason"]
     dataset = xr.Dataset(variables, coordinates, attributes)

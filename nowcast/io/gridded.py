@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import netCDF4
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nowcast.errors import InputError
 from nowcast.fields import find_field
+from nowcast.io import cf
 from nowcast.types import REFLECTIVITY, Bool, Float32, GridSpec, Times, VolumeSequence
 from nowcast.units import ECHO_FLOOR_DBZ, clip_dbz
 
@@ -77,10 +78,10 @@ def read_gridded(
         same time twice.
     """
     path = Path(path)
-    grid, found = _read_file(path, (bottom_m, top_m, level_spacing_m), times)
+    grid, found, radars = _read_file(path, (bottom_m, top_m, level_spacing_m), times)
     if not found:
         raise InputError(f"{path} holds no volume of the times asked for")
-    return _sequence(sorted(found, key=lambda item: item[0]), grid, path.name)
+    return replace(_sequence(sorted(found, key=lambda item: item[0]), grid, path.name), radars=radars)
 
 
 def _sequence(found: list[tuple[np.datetime64, Float32, Bool | None]], grid: GridSpec, source: str) -> VolumeSequence:
@@ -98,7 +99,7 @@ def _sequence(found: list[tuple[np.datetime64, Float32, Bool | None]], grid: Gri
 
 def _read_file(
     path: Path, levels: tuple[float, float, float], wanted: Sequence[np.datetime64] | None
-) -> tuple[GridSpec, list[tuple[np.datetime64, Float32, Bool | None]]]:
+) -> tuple[GridSpec, list[tuple[np.datetime64, Float32, Bool | None]], tuple[str, ...]]:
     with _opened(path) as dataset:
         layout = _layout(path, dataset)
         times = _times(path, dataset, layout)
@@ -117,7 +118,8 @@ def _read_file(
                 mask = resample.of_mask(_volume(dataset, layout.mask, layout, k)[np.ix_(*order)] > 0.5)
             volumes.append((time, resample.of_values(values), mask))
         grid = GridSpec.from_axes(lat, lon, resample.target, axes[1], axes[2], alt)
-    return grid, volumes
+        radars = cf.one_radar(str(getattr(dataset, "instrument_name", "")))
+    return grid, volumes, radars
 
 
 @dataclass(frozen=True)

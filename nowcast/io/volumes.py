@@ -78,14 +78,10 @@ def read_volumes(path: Path | str, channels: Sequence[str] | None = None) -> Vol
             channels=held,
             sources=tuple(str(s) for s in _of_times(dataset, "source_file")),
             coverage=dataset["coverage"].values.astype(bool) if "coverage" in dataset else None,
-            radars=_names(dataset.attrs.get("radars", "")),
-            missing=tuple(_names(names) for names in _of_times(dataset, "missing_radars")),
+            radars=cf.radars_of(dataset.attrs),
+            missing=tuple(cf.listed(names) for names in _of_times(dataset, "missing_radars")),
         )
         return volumes if channels is None else volumes.with_channels(channels)
-
-
-def _names(text: object) -> tuple[str, ...]:
-    return tuple(filter(None, str(text).split(", ")))
 
 
 def _of_times(dataset: xr.Dataset, name: str) -> Iterable[object]:

@@ -341,7 +341,9 @@ def provenance(
         "settings": {name: asdict(getattr(request, name)) for name in ("grid", "quality", "fit")},
     }
     if volumes.radars:
-        facts |= {"radars": volumes.radars, "radars_missing": volumes.missing}
+        facts["radars"] = volumes.radars
+    if volumes.missing:
+        facts["radars_missing"] = volumes.missing
         facts["settings"]["mosaic"] = asdict(request.mosaic)
     if request.site is not None:
         facts["site"] = str(request.site)

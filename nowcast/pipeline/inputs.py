@@ -16,6 +16,7 @@ import numpy as np
 from nowcast import units
 from nowcast.channels import moments_of
 from nowcast.errors import InputError, UsageError
+from nowcast.io.cf import one_radar
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.pipeline.archive import (
@@ -350,7 +351,10 @@ def _load_polar(
     values = np.stack([f[1] for f in found])
     mask = np.stack([f[2] for f in found])
     times = np.array([f[0].time for f in found], "datetime64[ns]")
-    return VolumeSequence(values, mask, times, grid, channels, tuple(f[0].path.name for f in found))
+    sources = tuple(f[0].path.name for f in found)
+    head = found[-1][0].head
+    assert head is not None  # these are polar
+    return VolumeSequence(values, mask, times, grid, channels, sources, radars=one_radar(head.radar))
 
 
 def polar_volumes(

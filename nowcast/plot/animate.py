@@ -20,7 +20,7 @@ from PIL import Image
 from nowcast.errors import UsageError
 from nowcast.io.atomic import atomic_path
 from nowcast.plot.encode import write_gif, write_mp4
-from nowcast.plot.frames import Frame, clock, frame_at, frames_of, match_tolerance_s, origin_text, peak_of, utc
+from nowcast.plot.frames import Frame, clock, frame_at, frames_of, match_tolerance_s, peak_of, place_text, utc
 from nowcast.plot.layout import BOTTOM_IN, Sheet, Strip, block_size, new_sheet
 from nowcast.plot.maps import draw_map, extent_km, field_name, horizontal, label_axes, map_aspect
 from nowcast.plot.style import (
@@ -194,7 +194,7 @@ def _sheet(maps: int, first: Frame) -> Sheet:
 
 
 def _facts(first: Frame, last: Frame | None) -> str:
-    origin = f"origin {origin_text(first.grid)}"
+    origin = place_text(first.grid, first.radars)
     if last is not None and last.init_time is not None:
         return f"init {utc(last.init_time)} · method {last.method} · {origin}"
     until = "" if last is None else f" to {utc(last.valid_time)}"

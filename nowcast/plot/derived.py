@@ -17,7 +17,7 @@ from nowcast.plot.frames import (
     frame_of,
     lead_text,
     match_tolerance_s,
-    origin_text,
+    place_text,
     spread_indices,
     utc,
 )
@@ -82,7 +82,7 @@ def plot_differences(
     if not maps:
         raise UsageError("no observed volume is valid at these lead times: a difference needs some, give --obs ARCHIVE")
     sheet = sheet_of(maps, forecast.grid, difference_scale(), f"within {DIFFERENCES_DBZ[6]} dBZ")
-    facts = f"init {utc(forecast.init_time)} · method {forecast.method} · origin {origin_text(forecast.grid)}"
+    facts = f"init {utc(forecast.init_time)} · method {forecast.method} · {place_text(forecast.grid, forecast.radars)}"
     sheet.headline(f"Forecast minus observed reflectivity, {field_name(forecast.grid, level_m)}", facts)
     return sheet.figure
 
@@ -114,7 +114,7 @@ def plot_probabilities(
     sheet = sheet_of(maps, forecast.grid, quantity_scale(share, "probability"), share.nothing)
     facts = f"init {utc(forecast.init_time)} · method {forecast.method}, {len(forecast.values)} members"
     what = f"Probability of {threshold_dbz:g} dBZ and more, {field_name(forecast.grid, level_m)}"
-    sheet.headline(what, f"{facts} · origin {origin_text(forecast.grid)}")
+    sheet.headline(what, f"{facts} · {place_text(forecast.grid, forecast.radars)}")
     return sheet.figure
 
 

@@ -14,6 +14,8 @@ from nowcast.types import Float32, Forecast, GaussianSequence, GridSpec, VolumeS
 from nowcast.units import minutes, seconds
 
 Source = VolumeSequence | Forecast
+MOST_NAMES = 5
+"""More radars than these are counted and not named."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Frame:
         Name of the forecast method, ``"observed"`` for an observation.
     certain
         False where the files do not tell "no echo" from "not observed", so that both are drawn as no echo.
+    radars
+        Names of the radars, as far as known.
     """
 
     field: Float32
@@ -42,6 +46,7 @@ class Frame:
     init_time: np.datetime64 | None = None
     method: str = "observed"
     certain: bool = True
+    radars: tuple[str, ...] = ()
 
     @property
     def is_forecast(self) -> bool:
@@ -72,15 +77,17 @@ def frame_of(source: Source, index: int = -1, member: int | None = None) -> Fram
     if not -len(source_times(source)) <= index < len(source_times(source)):
         raise UsageError(f"there is no frame {index} among {len(source_times(source))}")
     if isinstance(source, VolumeSequence):
-        return Frame(source.reflectivity[index], source.grid, source.times[index], certain=source.coverage is None)
+        field, certain = source.reflectivity[index], source.coverage is None
+        return Frame(field, source.grid, source.times[index], certain=certain, radars=source.radars)
     if member is None and source.control is not None:
-        return Frame(source.control[index], source.grid, source.valid_times[index], source.init_time, source.method)
-    members, member = len(source.values), member or 0
-    if not 0 <= member < members:
-        raise UsageError(f"there is no member {member} among {members}")
-    method = source.method if members == 1 else f"{source.method}, member {member + 1} of {members}"
-    field = source.values[member, index]
-    return Frame(field, source.grid, source.valid_times[index], source.init_time, method)
+        field, method = source.control[index], source.method
+    else:
+        members, member = len(source.values), member or 0
+        if not 0 <= member < members:
+            raise UsageError(f"there is no member {member} among {members}")
+        method = source.method if members == 1 else f"{source.method}, member {member + 1} of {members}"
+        field = source.values[member, index]
+    return Frame(field, source.grid, source.valid_times[index], source.init_time, method, radars=source.radars)
 
 
 def frames_of(source: Source, indices: Sequence[int] | None = None) -> list[Frame]:
@@ -143,6 +150,15 @@ def origin_text(grid: GridSpec) -> str:
     north = f"{abs(grid.origin_lat):.2f}°{'N' if grid.origin_lat >= 0 else 'S'}"
     longitude = (grid.origin_lon + 180.0) % 360.0 - 180.0
     return f"{north} {abs(longitude):.2f}°{'E' if longitude >= 0 else 'W'}"
+
+
+def place_text(grid: GridSpec, radars: Sequence[str] = ()) -> str:
+    """``radar CPOL · origin 12.25°S 131.04°E``; the origin alone where no file tells a name."""
+    origin = f"origin {origin_text(grid)}"
+    if not radars:
+        return origin
+    named = f"{len(radars)} radars" if len(radars) > MOST_NAMES else f"radar {', '.join(radars)}"
+    return f"{named} · {origin}"
 
 
 def peak_of(field: Float32) -> str:

@@ -22,9 +22,9 @@ from nowcast.plot.frames import (
     Source,
     datum,
     frame_of,
-    origin_text,
     peak_of,
     peak_text,
+    place_text,
     spread_indices,
 )
 from nowcast.plot.graticule import graticule
@@ -265,7 +265,7 @@ def close_last_row(cells: list[list[Axes]], used: int) -> None:
 def caption(shown: Frame) -> str:
     """Method and origin of a frame in one line."""
     method = [f"method {shown.method}"] if shown.is_forecast else []
-    return " · ".join([*method, f"origin {origin_text(shown.grid)}"])
+    return " · ".join([*method, place_text(shown.grid, shown.radars)])
 
 
 def field_name(grid: GridSpec, level_m: float | None) -> str:

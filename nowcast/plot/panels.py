@@ -18,8 +18,8 @@ from nowcast.plot.frames import (
     frames_of,
     lead_text,
     match_tolerance_s,
-    origin_text,
     peak_of,
+    place_text,
     spread_indices,
     utc,
 )
@@ -84,7 +84,7 @@ def plot_panels(
         for cell, shown in zip(cells[0], rows[0], strict=True):
             cell.set_visible(shown is not None)
     what = "Observed and forecast reflectivity" if observed is not None else "Forecast reflectivity"
-    facts = f"init {utc(first.init_time)} · origin {origin_text(first.grid)}"
+    facts = f"init {utc(first.init_time)} · {place_text(first.grid, first.radars)}"
     sheet.headline(f"{what}, {field_name(first.grid, level_m)}", facts)
     return sheet.figure
 
@@ -106,7 +106,7 @@ def plot_times(
     sheet, cells = _sheet_of_maps(rows, level_m, palette)
     close_last_row(cells, len(indices))
     span = f"{utc(volumes.times[indices[0]])} to {utc(volumes.times[indices[-1]])}"
-    facts = f"{span} · origin {origin_text(volumes.grid)}"
+    facts = f"{span} · {place_text(volumes.grid, volumes.radars)}"
     sheet.headline(f"Observed reflectivity, {field_name(volumes.grid, level_m)}", facts)
     return sheet.figure
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nowcast.plot.derived import MOST_MAPS, SmallMap, sheet_of
-from nowcast.plot.frames import clock, lead_text, origin_text, spread_indices, utc
+from nowcast.plot.frames import clock, lead_text, place_text, spread_indices, utc
 from nowcast.plot.style import LEVELS_DBZ, QUANTITIES, Palette, quantity_scale, reflectivity_scale
 from nowcast.products.catalogue import PRODUCTS
 from nowcast.products.files import ProductField, ProductFile
@@ -53,7 +53,7 @@ def plot_product(
     sheet = sheet_of(maps, file.grid, scale, white, grey, forecast=file.init_time is not None)
     issued = [] if file.init_time is None else [f"init {utc(file.init_time)}", f"method {file.method}"]
     day = [] if file.init_time is not None else [f"observed, last {utc(file.valid_times[chosen[-1]])}"]
-    sheet.headline(title, " · ".join([*issued, *day, f"origin {origin_text(file.grid)}"]))
+    sheet.headline(title, " · ".join([*issued, *day, place_text(file.grid, file.radars)]))
     return sheet.figure
 
 

@@ -61,6 +61,7 @@ def write_products(
             contents.add(name)
     attributes = cf.global_attributes(KIND, "Products of radar reflectivity", history)
     attributes["provenance"] = json.dumps({**(facts or {}), "products": asdict(config)}, default=str)
+    attributes |= cf.radar_attributes(source.radars, ())
     if isinstance(source, Forecast):
         attributes["method"] = source.method
         attributes |= {name: source.provenance[name] for name in ("fallback_reason",) if name in source.provenance}
@@ -94,13 +95,15 @@ class ProductField:
 
 @dataclass(frozen=True)
 class ProductFile:
-    """What a file of products holds: ``fields``, at ``valid_times [T]``; ``init_time`` and ``method`` of a forecast."""
+    """What a file of products holds: ``fields``, at ``valid_times [T]``; ``init_time`` and ``method`` of a forecast;
+    names of the ``radars``, as far as known."""
 
     grid: GridSpec
     valid_times: Times
     init_time: np.datetime64 | None
     method: str
     fields: tuple[ProductField, ...]
+    radars: tuple[str, ...] = ()
 
 
 def read_products(path: Path | str) -> ProductFile:
@@ -122,7 +125,8 @@ def read_products(path: Path | str) -> ProductFile:
         if forecast:
             init = np.datetime64(dataset["forecast_reference_time"].values.astype("datetime64[ns]").item(), "ns")
         grid = cf.grid_of(dataset.assign_coords(z=[0.0]))
-        return ProductFile(grid, times, init, str(dataset.attrs.get("method", "observed")), tuple(fields))
+        method = str(dataset.attrs.get("method", "observed"))
+        return ProductFile(grid, times, init, method, tuple(fields), cf.radars_of(dataset.attrs))
 
 
 class _Contents:

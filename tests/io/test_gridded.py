@@ -11,6 +11,7 @@ import pytest
 
 from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times, read_gridded
+from nowcast.io.volumes import read_volumes, write_volumes
 
 
 def write_grid(
@@ -74,6 +75,17 @@ def test_a_cf_grid(tmp_path: Path) -> None:
     assert volumes.grid.spacing_m == (500.0, 2500.0, 2500.0)
     assert volumes.times[0] == np.datetime64("2020-01-01T00:00", "ns")
     assert volumes.sources == ("v.nc",)
+
+
+def test_the_name_of_the_radar_is_that_of_its_file(tmp_path: Path) -> None:
+    path = write_grid(tmp_path / "v.nc", ramp())
+    assert read_gridded(path).radars == ()
+    with netCDF4.Dataset(path, "a") as file:
+        file.instrument_name = "Corozal, Radar"
+    named = read_gridded(path)
+    assert named.radars == ("Corozal Radar",), "names are listed with commas between"
+    write_volumes(named, tmp_path / "own.nc")
+    assert read_volumes(tmp_path / "own.nc").radars == named.radars
 
 
 def test_a_py_art_origin_with_altitude(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest, ForecastRun, lead_times, run_forecast, since_last_gap, site_of
 from nowcast.pipeline.inputs import GridConfig
 from nowcast.products import ProductConfig
+from nowcast.products.files import read_products
 from nowcast.radar import Site
 from nowcast.types import Forecast, VolumeSequence
 
@@ -303,6 +304,16 @@ def test_what_is_no_state_is_not_written_over(tmp_path: Path) -> None:
     empty.touch()
     assert not run_forecast(replace(request, state=empty), forecast).warm_start
     assert run_forecast(replace(request, state=empty), forecast).warm_start
+
+
+def test_a_forecast_and_its_products_name_the_radar(tmp_path: Path) -> None:
+    volumes = replace(archive(tmp_path / "in", steps=2), radars=("AU50",))
+    request = ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1, products=ProductConfig(names=("vil",)))
+    run = run_forecast(request, tmp_path / "fc.nc", volumes=volumes)
+    assert read_forecast(run.outputs[0]).radars == read_products(run.outputs[1]).radars == ("AU50",)
+    with xr.open_dataset(run.outputs[0]) as file:
+        assert file.attrs["radars"] == "AU50" and "radars_missing" not in file.attrs
+    assert "mosaic" not in run.forecast.provenance["settings"]
 
 
 def test_the_position_that_a_forecast_was_made_with_is_known_from_its_file(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def test_the_newest_volumes_at_or_before_a_time(archive: Path, caplog: pytest.Lo
     assert times_of(sequence) == [2, 3, 4]
     assert sequence.grid.shape == (9, 17, 17)
     assert sequence.sources[-1].startswith("TEST_20200101_0040")
+    assert sequence.radars == ("TEST",) and sequence.missing == ()
     assert times_of(load(archive, at=START + 3 * STEP, frames=2)) == [2, 3]
     assert times_of(load(archive, frames=2)) == [4, 5]
     assert times_of(load(archive)) == [0, 1, 2, 3, 4, 5]

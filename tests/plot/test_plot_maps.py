@@ -12,7 +12,7 @@ from plot_cases import colour_at, pixels
 from nowcast.errors import UsageError
 from nowcast.plot import plot_levels, plot_map
 from nowcast.plot.coastline import coastlines
-from nowcast.plot.frames import frame_of, peak_text, spread_indices
+from nowcast.plot.frames import frame_of, origin_text, peak_text, spread_indices
 from nowcast.plot.graticule import graticule, to_degrees, to_km
 from nowcast.plot.layout import Sheet
 from nowcast.plot.maps import extent_km, nearest_level
@@ -53,6 +53,15 @@ def forecast_of(sequence: VolumeSequence, leads: int = 3) -> Forecast:
     values = np.repeat(sequence.reflectivity[-1:], leads, axis=0)[None]
     times = np.timedelta64(600_000_000_000, "ns") * np.arange(1, leads + 1)
     return Forecast(sequence.times[-1], times, values, sequence.grid, "persistence")
+
+
+def test_titles_name_the_radars_as_far_as_they_are_known() -> None:
+    volumes = wet()
+    forecast = replace(forecast_of(volumes), provenance={"radars": ["behel", "bejab"]})
+    many = replace(volumes, radars=tuple("abcdefg"))
+    for source, named in ((forecast, "radar behel, bejab · origin"), (many, "7 radars · origin"), (volumes, "origin")):
+        told = plot_map(source).texts[1].get_text().removeprefix("method persistence · ")
+        assert told.startswith(named) and told.endswith(origin_text(volumes.grid))
 
 
 @pytest.mark.parametrize("make", [wet, dry, missing, one_level, half_observed])
