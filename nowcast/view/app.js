@@ -23,7 +23,7 @@ function draw() {
   const ground = GROUND[themeName()];
   const source = data.source(layer, choice.frame, choice.observed);
   const codes = data.plane(layer, source, choice.frame, choice.level);
-  const text = codes === null ? "not made for this time" : "";
+  const text = codes === null ? "not defined at this time" : "";
   plan.show(codes, tableOf(layer.scale), ground, choice.point, text);
   const level = layer.kind === "level" ? choice.level : null;
   storm.show(data.volume(source, choice.frame), data, tableOf("dbz"), data.view.scales.dbz, ground, level);

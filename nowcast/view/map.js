@@ -84,7 +84,7 @@ class Plan {
       this.centre[1] - (event.clientY - box.top - box.height / 2) * km];
   }
 
-  /** Show codes [Y, X] with a colour table. */
+  /** Show codes [Y, X] with a colour table; null where there are none, and the text says why. */
   show(codes, table, ground, point, text) {
     const { nx, ny } = this.data;
     this.shown = { ground, point, text };
@@ -92,9 +92,8 @@ class Plan {
     const image = new ImageData(nx, ny);
     const from = new Uint32Array(table.buffer);
     const to = new Uint32Array(image.data.buffer);
-    const missing = from[CODE_MISSING];
-    for (let j = 0; j < ny; j++) {
-      for (let i = 0; i < nx; i++) to[(ny - 1 - j) * nx + i] = codes === null ? missing : from[codes[j * nx + i]];
+    for (let j = 0; codes !== null && j < ny; j++) {
+      for (let i = 0; i < nx; i++) to[(ny - 1 - j) * nx + i] = from[codes[j * nx + i]];
     }
     this.picture.getContext("2d").putImageData(image, 0, 0);
     this.draw();
@@ -111,7 +110,7 @@ class Plan {
     const pen = canvas.getContext("2d");
     const scale = this.perKm(canvas.width);
     const to = ([x, y]) => [canvas.width / 2 + (x - this.centre[0]) * scale, canvas.height / 2 - (y - this.centre[1]) * scale];
-    pen.fillStyle = ground.missing;
+    pen.fillStyle = text ? ground.panel : ground.missing;
     pen.fillRect(0, 0, canvas.width, canvas.height);
     pen.imageSmoothingEnabled = false;
     pen.drawImage(this.picture, ...to([west, north]), (east - west) * scale, (north - south) * scale);
@@ -123,7 +122,7 @@ class Plan {
   caption(pen, text, pixels) {
     pen.font = `${14 * pixels}px system-ui, sans-serif`;
     pen.textAlign = "center";
-    haloText(pen, text, this.canvas.width / 2, this.canvas.height / 2, this.shown.ground, pixels);
+    haloText(pen, text, this.canvas.width / 2, this.canvas.height / 4, this.shown.ground, pixels);
   }
 }
 

@@ -53,6 +53,21 @@ def test_time_moves_the_picture(visit: Visit) -> None:
     visit.shot("forecast")
 
 
+def test_what_is_not_defined_at_a_time_is_not_drawn_as_not_observed(visit: Visit) -> None:
+    """Rain since the initial time before it."""
+    grey = """() => {
+      const canvas = document.querySelector("#map");
+      const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+      let found = 0;
+      for (let k = 0; k < data.length; k += 4) found += data[k] === 201 && data[k + 1] === 201 && data[k + 2] === 201;
+      return found / (data.length / 4);
+    }"""
+    visit.page.select_option("#product", "amount")
+    visit.page.locator("#frame-slider").fill("1")
+    visit.pixels("#map")
+    assert visit.said("source") == "observed" and visit.page.evaluate(grey) < 0.01
+
+
 def test_3d_draws_and_turns(visit: Visit) -> None:
     before = visit.pixels("#storm")
     assert before[1] > 100
