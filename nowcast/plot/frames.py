@@ -157,8 +157,8 @@ def place_text(grid: GridSpec, radars: Sequence[str] = ()) -> str:
     origin = f"origin {origin_text(grid)}"
     if not radars:
         return origin
-    named = f"{len(radars)} radars" if len(radars) > MOST_NAMES else f"radar {', '.join(radars)}"
-    return f"{named} · {origin}"
+    several = f"radars {', '.join(radars)}" if len(radars) <= MOST_NAMES else f"{len(radars)} radars"
+    return f"{several if len(radars) > 1 else f'radar {radars[0]}'} · {origin}"
 
 
 def peak_of(field: Float32) -> str:

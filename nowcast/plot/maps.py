@@ -34,7 +34,7 @@ from nowcast.plot.style import NOT_OBSERVED, SMALL_SIZE, ColourScale, Palette, r
 from nowcast.products import column_maximum
 from nowcast.types import Float32, GridSpec
 
-HALO = withStroke(linewidth=2.2, foreground="white")
+HALO = withStroke(linewidth=3.0, foreground="white")
 LINE_INK = "0.35"
 RING_AZIMUTHS = (135, 225, 315, 45, 112, 158, 202, 248, 292, 338, 22, 68)
 """Degrees from north on which the names of the rings may stand, the first the rather."""

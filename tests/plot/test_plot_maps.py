@@ -59,7 +59,7 @@ def test_titles_name_the_radars_as_far_as_they_are_known() -> None:
     volumes = wet()
     forecast = replace(forecast_of(volumes), provenance={"radars": ["behel", "bejab"]})
     many = replace(volumes, radars=tuple("abcdefg"))
-    for source, named in ((forecast, "radar behel, bejab · origin"), (many, "7 radars · origin"), (volumes, "origin")):
+    for source, named in ((forecast, "radars behel, bejab · origin"), (many, "7 radars · origin"), (volumes, "origin")):
         told = plot_map(source).texts[1].get_text().removeprefix("method persistence · ")
         assert told.startswith(named) and told.endswith(origin_text(volumes.grid))
 
