@@ -23,6 +23,7 @@ from nowcast.operations.job import Job, read_job
 from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import missed, note_tried
+from nowcast.operations.own_radars import OwnRadars, Radars
 from nowcast.operations.publish import Published, Records, link_latest, publish, recover
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, RUNNING, STALE, Status
@@ -81,7 +82,7 @@ def run_batch(
             if at is not None:
                 note_tried(job, at)
             known = Records(job).complete() if catch_up or once_per is not None else []
-            this = replace(plan, at=at, done=frozenset(one.cycle for one in known))
+            this = replace(plan, at=at, done=frozenset(one.cycle for one in known), radars=OwnRadars(job).read())
             outcomes.append(Cycle(job, this, run).run())
         return outcomes
 
@@ -105,6 +106,7 @@ class Cycle:
         self.job, self.plan = job, plan
         self.clock = Clock(job.limits)
         self.told = 0.0
+        self.radars: Radars = {}
         self.refused = Refused(job.inside / "refused.json", job.limits.memory)
         self.before = _as_left(job, status.read_status(job))
         self.status = Status.begin(job, run, self.before)
@@ -169,13 +171,15 @@ class Cycle:
     def _wait_for_inputs(self) -> None:
         """Find the complete files; ends the cycle where there are none, or none that is new."""
         try:
-            found = wait_for_files(self.job.input, self.clock.ends["wait"])
+            found = wait_for_files(self.job.input, self.clock.ends["wait"], self.plan.radars)
         except InputError as error:
             raise _End(STALE, 3, str(error)) from error
         for path in found.writing:
             marker = self.job.input.marker
             why = f"has no {path.name}{marker} beside it" if marker else "is still being written"
             self._warn(f"{path.name} {why} and is left out")
+        if found.unlooked:
+            self._warn(f"not looked at: {found.unlooked}")
         held = [p for p, stamp in found.files.items() if self.refused.holds(p, stamp)]
         if held:
             told = ", ".join(path.name for path in held[-3:])
@@ -183,7 +187,8 @@ class Cycle:
         self.feed = Feed({p: stamp for p, stamp in found.files.items() if p not in held}, found.writing)
         self._took("wait")
         if not self.feed.files:
-            raise _End(STALE, 3, f"no complete file in {self.job.input.path}")
+            beside = f"; not looked at: {found.unlooked}" if found.unlooked else ""
+            raise _End(STALE, 3, f"no complete file in {self.job.input.path}{beside}")
         if self.plan.once_per is not None and self.plan.at is None:
             self._end_where_nothing_is_new()
 
@@ -237,6 +242,8 @@ class Cycle:
             case "times", (times,):
                 self.looked = True
                 self.status.saw(cycle_name(times[-1]))
+            case "radars", (radars,):
+                self.radars = radars
             case "ahead", (names,):
                 # The clock may have been put back: when it is right again the same files are looked at once more.
                 self.look_again = True
@@ -294,6 +301,7 @@ class Cycle:
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
         self.status.outputs = self.published.paths(self.job.output.root)
         self.status.method = made["method"]
+        OwnRadars(self.job).add(self.radars)
         try:
             link_latest(self.job, self.plan.work, self.published)
         except OutputError as error:

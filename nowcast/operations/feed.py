@@ -12,9 +12,11 @@ from pathlib import Path
 
 from nowcast.errors import InputError
 from nowcast.operations.job import Input
+from nowcast.operations.own_radars import Radars, is_several
 from nowcast.texts import is_note
 
 POLL_S = 0.25
+MOST_TOLD = 3
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns: as long as both stay, so does the file."""
@@ -22,14 +24,17 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class Feed:
-    """The files that are complete, by path, and those that are still being written."""
+    """The files that are complete, by path, those that are still being written, and what is not looked at, and why."""
 
     files: dict[Path, Stamp]
     writing: list[Path]
+    unlooked: str = ""
 
 
-def wait_for_files(settings: Input, until: float) -> Feed:
+def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
     """List the input; wait for files that are being written, no longer than ``until`` (monotonic clock).
+
+    ``radars`` are those that the job is known to forecast from: an input with folders of radars remains one.
 
     A file counts as complete when its marker stands beside it or, without markers, when it was last changed longer ago
     than ``settle`` or stays the same for so long: a change that lies in the future, for the clock was put back, says
@@ -42,7 +47,8 @@ def wait_for_files(settings: Input, until: float) -> Feed:
     """
     since: dict[Path, tuple[Stamp, float]] = {}
     while True:
-        found, now = dict(_listed(settings)), time.monotonic()
+        paths, unlooked = list_input(settings.path, radars)
+        found, now = dict(_listed(paths, settings)), time.monotonic()
         since = {p: since[p] if p in since and since[p][0] == stamp else (stamp, now) for p, stamp in found.items()}
 
         def complete(path: Path, seen: dict[Path, tuple[Stamp, float]] = since, now: float = now) -> bool:
@@ -54,12 +60,43 @@ def wait_for_files(settings: Input, until: float) -> Feed:
 
         writing = sorted(path for path in found if not complete(path))
         if not writing or settings.marker or now >= until:
-            return Feed({p: stamp for p, stamp in found.items() if p not in writing}, writing)
+            return Feed({p: stamp for p, stamp in found.items() if p not in writing}, writing, unlooked)
         time.sleep(min(POLL_S, max(until - now, 0.0)))
 
 
-def _listed(settings: Input) -> Iterator[tuple[Path, Stamp]]:
-    for path in _paths(settings.path):
+def list_input(path: str, radars: Radars) -> tuple[list[Path], str]:
+    """The paths of an input, and what there is beside them that is not looked at.
+
+    Folders, and beside them at most notes, are those of radars.
+    """
+    try:
+        if glob.has_magic(path):
+            found = [Path(p) for p in glob.glob(path)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+            return found, "only folders: name the one above them" if found and all(p.is_dir() for p in found) else ""
+        found = [p for p in sorted(Path(path).iterdir()) if not p.name.startswith(".")]
+        folders = [p for p in found if p.is_dir()]
+        beside = [p for p in found if p not in folders and not is_note(p)] if folders else []
+        if is_several(radars) if radars else folders and not beside:
+            strays = f"{_names(beside)} beside the folders of the radars" if beside else ""
+            return [p for folder in folders for p in folder.iterdir()], strays
+        full = [folder for folder in folders if any(folder.iterdir())]
+        if not full or (radars and beside):
+            return found, ""
+        why = (
+            "the job is of one radar" if radars else f"folders are those of radars where no file as {_names(beside)} is"
+        )
+        return found, f"the files in {_names(full)}: {why}"
+    except OSError as error:
+        raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error
+
+
+def _names(paths: list[Path]) -> str:
+    more = len(paths) - MOST_TOLD
+    return ", ".join(path.name for path in paths[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
+
+
+def _listed(paths: list[Path], settings: Input) -> Iterator[tuple[Path, Stamp]]:
+    for path in paths:
         name = path.name
         if name.startswith(".") or any(fnmatch.fnmatch(name, pattern) for pattern in settings.ignore):
             continue
@@ -71,16 +108,3 @@ def _listed(settings: Input) -> Iterator[tuple[Path, Stamp]]:
             continue  # removed since it was listed
         if kinds.S_ISREG(stat.st_mode):
             yield path, (stat.st_size, stat.st_mtime_ns)
-
-
-def _paths(path: str) -> list[Path]:
-    if glob.has_magic(path):
-        return [Path(p) for p in glob.glob(path)]  # noqa: PTH207 - an absolute pattern, which Path.glob does not take
-    try:
-        found = [p for p in Path(path).iterdir() if not p.name.startswith(".")]
-        folders = [p for p in found if p.is_dir()]
-        # Folders, and beside them at most notes, are those of radars.
-        radars = folders and all(p.is_dir() or is_note(p) for p in found)
-        return [p for folder in folders for p in folder.iterdir()] if radars else found
-    except OSError as error:
-        raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error

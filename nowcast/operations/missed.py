@@ -13,6 +13,7 @@ from nowcast.io.json_files import read_json
 from nowcast.operations import status
 from nowcast.operations.feed import wait_for_files
 from nowcast.operations.job import Job
+from nowcast.operations.own_radars import OwnRadars
 from nowcast.operations.publish import Records
 from nowcast.operations.tree import cycle_name
 from nowcast.operations.watch import Clock, WorkerLost, fetching, worker
@@ -35,8 +36,9 @@ def missed(job: Job, plan: Plan) -> list[str]:
     times: list[str] = []
     try:
         _fetch_missed(job, plan, done[-1])
-        feed = wait_for_files(job.input, 0.0)
-        with worker(replace(plan, kind=SURVEY, files=feed.files)) as running:
+        radars = OwnRadars(job).read()
+        feed = wait_for_files(job.input, 0.0, radars)
+        with worker(replace(plan, kind=SURVEY, files=feed.files, radars=radars)) as running:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
                 times = facts[0] if kind == "times" else times
     except (InputError, WorkerLost) as error:

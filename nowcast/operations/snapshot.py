@@ -5,66 +5,138 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nowcast.errors import InputError
 from nowcast.operations.feed import Stamp
+from nowcast.operations.own_radars import OwnRadar, Radars, is_several
 from nowcast.pipeline.archive import NAME_ERROR, Entry, read_entries, time_in_name
+from nowcast.pipeline.place import home_of
+from nowcast.radar.polar import SAME_PLACE_M, Site
 
 logger = logging.getLogger(__name__)
 
 MOST_NAMED, MOST_NAMELESS = 60, 300
 """More files than these cannot matter for the newest volumes."""
+MOST_STRETCHES = 5
+"""So often are older files looked at where none of the newest is of the job's radar."""
+EPOCH = np.datetime64(0, "ns")
+Files = dict[Path, Stamp]
 
 
-def link_files(paths: Iterable[Path], folder: Path, source: Path) -> list[Path]:
-    """Symbolic links to the files in a new folder; returns the folders with links, one or one for each radar.
+@dataclass(frozen=True)
+class Snapshot:
+    """The newest volumes of one radar, by time, and why other files are none; all are links in a folder.
 
-    Files in folders of ``source`` are linked in folders of the same names; two of one name get numbers.
+    ``others`` are the names of radars of which there were files too: these have no links any more.
+    """
+
+    entries: list[Entry]
+    damaged: dict[Path, str]
+    others: tuple[str, ...] = ()
+
+    @property
+    def radar(self) -> OwnRadar | None:
+        """What the files tell of their radar."""
+        if not self.entries:
+            return None
+        site = home_of(self.entries)
+        return OwnRadar(self.entries[-1].radar, self.entries[-1].head is None, None if site is None else astuple(site))
+
+    def newly_damaged(self, files: Files, newest: np.datetime64) -> list[str]:
+        """Why files that follow the radar's newest volume are none, the newest last; not those far from ``newest``."""
+        last = self.entries[-1] if self.entries else None
+
+        def is_new(link: Path) -> bool:
+            named = time_in_name(link.name)
+            if named is None:
+                return last is None or _changed(link, files) > _changed(last.path, files)
+            return bool((last is None or named > last.time) and abs(named - newest) <= NAME_ERROR)
+
+        late = sorted(filter(is_new, self.damaged), key=lambda link: (time_in_name(link.name) or EPOCH, link.name))
+        return [self.damaged[link] for link in late]
+
+
+def by_radar(files: Files, source: Path, known: Radars) -> dict[str, Files]:
+    """The files by the folder of ``source`` that they lie in; also those folders that hold none, or are known and gone.
+
+    Of an input without such folders all are by an empty name.
+    """
+    if not is_several(known) and not any(path.parent.parent == source for path in files):
+        return {"": files}
+    there = [path.name for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    found: dict[str, Files] = {name: {} for name in sorted({*there, *known})}
+    for path, stamp in files.items():
+        found[path.parent.name][path] = stamp
+    return found
+
+
+def take(
+    newest_first: Iterable[list[Path]], folder: Path, name: str, known: OwnRadar | None, reading: Callable[[Path], None]
+) -> Snapshot:
+    """Link the newest files of one radar into a new folder, and read what they tell of themselves.
+
+    The radar is the one called ``name``, else the ``known`` one: ``newest_first`` holds stretches of files, looked at
+    until it is found. Where it is not known yet and none is called so, it is the one that most of the newest are of.
+    ``reading`` is called with each file before it is read, so that it is known which one killed the worker.
     """
     folder.mkdir(parents=True)
-    paths = list(paths)
-    if any(path.parent.parent == source for path in paths):
-        for radar in source.iterdir():  # also one without files, which is then known to be missing
-            if radar.is_dir() and not radar.name.startswith("."):
-                (folder / radar.name).mkdir(exist_ok=True)
-    for path in paths:
-        home = folder / path.parent.name if path.parent.parent == source else folder
-        link, number = home / path.name, 1
-        while link.is_symlink():
-            number += 1
-            link = home / f"{number}_{path.name}"
-        link.symlink_to(path)
-    return sorted(path for path in folder.iterdir() if path.is_dir()) or [folder]
+    entries: list[Entry] = []
+    damaged: dict[Path, str] = {}
+    usual: list[tuple[bool, str]] = []
+    own: set[tuple[bool, str]] = set()
+    for paths in newest_first:
+        found, why = _read(_linked(paths, folder), reading)
+        entries, damaged = entries + found, damaged | why
+        usual = usual or [kind for kind, _ in Counter(map(_kind, found)).most_common(1)]
+        own = {_kind(e) for e in entries if name and e.radar.casefold() == name.casefold()}
+        own = own or {_kind(e) for e in entries if known is not None and _is_of(e, known)}
+        if own or not (name or known):
+            break
+    if not own and known is None:
+        own = set(usual)
+        if name and usual and usual[0][1]:
+            logger.warning("no file is of radar %r: those of %r are taken, under that name", name, usual[0][1])
+    others: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if _kind(entry) not in own:
+            others.setdefault(entry.radar or "without a name", []).append(entry)
+            entry.path.unlink(missing_ok=True)
+    for radar, theirs in others.items():
+        _tell_of_other(radar, theirs)
+    entries = sorted((e for e in entries if _kind(e) in own), key=lambda e: (e.time, e.path.name))
+    return Snapshot(entries, damaged, tuple(others))
 
 
-def files_near(
-    files: dict[Path, Stamp], at: np.datetime64 | None, ahead_s: float, back_s: float | None = None
-) -> list[Path]:
-    """The files of each folder that may hold the newest volumes at or before a time.
+def stretches(
+    files: Files, at: np.datetime64 | None, ahead_s: float, back_s: float | None = None
+) -> Iterator[list[Path]]:
+    """The files that may hold the newest volumes at or before a time, then those before them, and so on.
 
     Where names tell times they are believed to within a day, for some use local time; a name far in the future of both
     the clock and the file's own date is not. ``back_s`` asks for the volumes of so long a time before.
     """
-    folders: dict[Path, dict[Path, Stamp]] = {}
-    for path, stamp in files.items():
-        folders.setdefault(path.parent, {})[path] = stamp
-    return [path for one in folders.values() for path in _near(one, at, ahead_s, back_s)]
-
-
-def _near(files: dict[Path, Stamp], at: np.datetime64 | None, ahead_s: float, back_s: float | None) -> list[Path]:
     named = {path: t for path in files if (t := time_in_name(path.name)) is not None}
     believed = [t for path, t in named.items() if not is_ahead(path, files[path], ahead_s)]
     end = at if at is not None else max(believed, default=None)
     nameless = sorted(files.keys() - named, key=lambda path: files[path][1])[-MOST_NAMELESS:]
     if end is None:
-        return nameless
+        yield nameless
+        return
     start = end - NAME_ERROR - np.timedelta64(round(back_s or 0), "s")
-    near = sorted((t, path) for path, t in named.items() if start <= t <= end + NAME_ERROR)
-    return [path for _, path in (near if back_s is not None or at is not None else near[-MOST_NAMED:])] + nameless
+    rising = sorted((t, path) for path, t in named.items() if t <= end + NAME_ERROR)
+    near = [path for t, path in rising if t >= start]
+    near = near if back_s is not None or at is not None else near[-MOST_NAMED:]
+    yield [*near, *nameless]
+    before = [path for _, path in rising[: len(rising) - len(near)]]
+    for _ in range(MOST_STRETCHES - 1):
+        before, older = before[:-MOST_NAMED], before[-MOST_NAMED:]
+        if older:
+            yield older
 
 
 def is_ahead(path: Path, stamp: Stamp, ahead_s: float) -> bool:
@@ -79,29 +151,57 @@ def latest_believed(stamp: Stamp, ahead_s: float) -> np.datetime64:
     return np.datetime64(round(newest * 1e9), "ns")
 
 
-def entries_of(folder: Path, radar: str, reading: Callable[[Path], None]) -> tuple[list[Entry], dict[Path, str]]:
-    """The volumes in the folder by time, and why other files are none.
+def _linked(paths: list[Path], folder: Path) -> list[Path]:
+    """Links to files in the folder; those of one name get numbers."""
+    links = []
+    for path in paths:
+        link, number = folder / path.name, 1
+        while link.is_symlink():
+            number += 1
+            link = folder / f"{number}_{path.name}"
+        link.symlink_to(path)
+        links.append(link)
+    return links
 
-    Files of another radar, or of another kind, than most are unlinked: of the radar that is named, where there are any.
-    """
+
+def _read(links: list[Path], reading: Callable[[Path], None]) -> tuple[list[Entry], dict[Path, str]]:
+    """The volumes in files, and why other files are none."""
     entries: list[Entry] = []
-    reasons: dict[Path, str] = {}
-    for path in sorted(folder.iterdir()):
-        reading(path)
+    damaged: dict[Path, str] = {}
+    for link in sorted(links):
+        reading(link)
         try:
-            found = read_entries(path)
+            found = read_entries(link)
             # These are read when first asked for, and remembered: here it is known which file they come from.
             _ = [entry.elevations for entry in found]
             entries += found
         except InputError as error:
-            reasons[path] = str(error)
-    kinds = Counter((entry.head is None, entry.radar) for entry in entries)
-    if len(kinds) > 1:
-        own = [kind for kind in kinds if radar and kind[1].lower() == radar.lower()]
-        kept = own[0] if own else kinds.most_common(1)[0][0]
-        for entry in entries:
-            if (entry.head is None, entry.radar) != kept:
-                logger.warning("%s is left out: it is of radar %r", entry.path.name, entry.radar or "without a name")
-                entry.path.unlink(missing_ok=True)
-        entries = [entry for entry in entries if (entry.head is None, entry.radar) == kept]
-    return sorted(entries, key=lambda entry: (entry.time, entry.path.name)), reasons
+            damaged[link] = str(error)
+    return entries, damaged
+
+
+def _kind(entry: Entry) -> tuple[bool, str]:
+    """Volumes of one radar agree in this: whether they are gridded, and what the radar is called."""
+    return entry.head is None, entry.radar
+
+
+def _is_of(entry: Entry, radar: OwnRadar) -> bool:
+    """Whether a volume is of a radar: by its name, or by its place where it was given another name."""
+    if (entry.head is None) != radar.gridded:
+        return False
+    if entry.radar == radar.name:
+        return True
+    site = entry.head.site if entry.head is not None else None
+    return site is not None and radar.site is not None and site.distance_m(Site(*radar.site)) <= SAME_PLACE_M
+
+
+def _tell_of_other(radar: str, entries: list[Entry]) -> None:
+    newest = max(entries, key=lambda e: e.time).path.name
+    if len(entries) == 1:
+        logger.warning("%s is left out: it is of radar %r", newest, radar)
+    else:
+        logger.warning("%d files are left out: they are of radar %r, the newest is %s", len(entries), radar, newest)
+
+
+def _changed(link: Path, files: Files) -> int:
+    return files[link.readlink()][1]

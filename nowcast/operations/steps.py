@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +17,19 @@ from nowcast.io.atomic import file_digest
 from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
+from nowcast.operations.own_radars import OwnRadars, Radars
 from nowcast.operations.publish import OBSERVED
 from nowcast.operations.quantities import duration_text
-from nowcast.operations.snapshot import entries_of, files_near, is_ahead, latest_believed, link_files
+from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, stretches, take
 from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
-from nowcast.pipeline.archive import NAME_ERROR, Entry, time_in_name
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.warm_start import is_state, state_stamp
 from nowcast.radar import Site
+from nowcast.radar.mosaic import MosaicConfig
 from nowcast.types import VolumeSequence
 from nowcast.units import iso_utc
 from nowcast.weights import checkpoint
@@ -35,9 +37,8 @@ from nowcast.weights import checkpoint
 logger = logging.getLogger(__name__)
 
 KEPT_VOLUMES = 16
-EPOCH = np.datetime64(0, "ns")
 MOST_TOLD = 3
-"""Damaged files of a radar that are named, the newest ones."""
+"""Damaged files of a radar that are named, the newest."""
 LIKELY_STEP_MINUTES, LONGEST_STEP_MINUTES = 5.0, 15.0
 """Of lead times where a single volume, after a gap, has no step of its own; and what may be taken for a step at all."""
 
@@ -53,7 +54,9 @@ class Steps:
         assert isinstance(job, FullJob)
         self.job = job
         self.inputs = plan.work / INPUTS
-        self.radar, self.radars = job.site.name, 1
+        self.radar = job.site.name
+        self.radars: Radars = {}
+        self.gone: Radars = {}
         self.usual_step_minutes = LIKELY_STEP_MINUTES
         self.at: np.datetime64 | None = None if plan.at is None else np.datetime64(plan.at, "ns")
 
@@ -61,20 +64,15 @@ class Steps:
         """Find out which volumes there are; raises Ended when there is nothing to do."""
         settings, files = self.job.input, self.plan.files
         back = self.job.limits.catch_up if self.plan.kind == SURVEY else None
-        near = files_near(files, self.at, settings.ahead, back)
         shutil.rmtree(self.inputs, ignore_errors=True)
-        folders = link_files(near, self.inputs, Path(settings.path))
-        entries: list[Entry] = []
-        broken: list[tuple[np.datetime64, str]] = []
-        reasons: list[str] = []
-        several = folders != [self.inputs]  # or one of several, the others being gone
-        for folder in folders:
-            found, why = entries_of(folder, "" if several else self.job.site.name, self._reading)
-            entries, reasons = entries + found, [*reasons, *why.values()]
-            newest = max((entry.time for entry in found), default=EPOCH)
-            named = ((t, reason) for path, reason in why.items() if (t := time_in_name(path.name)) is not None)
-            broken += sorted((t, reason) for t, reason in named if t > newest)[-MOST_TOLD:]
-        entries.sort(key=lambda entry: entry.time)
+        folders = by_radar(files, Path(settings.path), self.plan.radars)
+        several = "" not in folders
+        found: dict[str, Snapshot] = {}
+        for name, those in folders.items():
+            newest_first = stretches(those, self.at, settings.ahead, back)
+            called, known = "" if several else self.job.site.name, self.plan.radars.get(name)
+            found[name] = take(newest_first, self.inputs / name, called, known, self._reading)
+        entries = sorted((e for one in found.values() for e in one.entries), key=lambda entry: entry.time)
         targets = {entry.path: entry.path.readlink() for entry in entries}
         believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
         times = sorted({e.time for e in believed if self.at is None or e.time <= self.at})
@@ -83,12 +81,16 @@ class Steps:
         if early:
             self.reporter.tell("ahead", sorted(early))
         if not times:
-            first = f"; the first: {reasons[0]}" if reasons else ""
-            raise Ended("stale", f"no volume among the {len(near)} files of {settings.path}{first}")
-        for t, reason in broken:
-            if abs(t - times[-1]) <= NAME_ERROR:
+            raise Ended("stale", self._nothing(found))
+        for one in found.values():
+            damaged = one.newly_damaged(files, times[-1])
+            for reason in damaged[-MOST_TOLD:]:
                 logger.warning("left out: %s", reason)
-        self.radars = len(folders)
+            if len(damaged) > MOST_TOLD:
+                logger.warning("left out: %d more damaged files before these", len(damaged) - MOST_TOLD)
+        self.radars = {name: radar for name, one in found.items() if (radar := one.radar) is not None}
+        self.gone = {name: radar for name, radar in self.plan.radars.items() if name not in self.radars}
+        self.reporter.tell("radars", self.radars)
         told = "" if several else plain_name(believed[-1].radar)
         self.radar = self.job.site.name or told or self.job.name
         self.reporter.tell("times", [str(t) for t in times])
@@ -115,12 +117,12 @@ class Steps:
                 clutter=self.job.clutter,
                 cache=store,
                 partial_volumes=self.job.input.partial,
-                mosaic=self.job.mosaic,
+                mosaic=self._mosaic(),
             )
         except InputError as error:
             raise Ended("stale", str(error)) from error
         self.volumes = since_last_gap(volumes)
-        store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames * self.radars))
+        store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames * len(self.radars)))
         newest = self.volumes.times[-1]
         self.reporter.tell("cycle", iso_utc(newest), self.radar, list(self.volumes.sources))
         self._check(newest)
@@ -203,6 +205,22 @@ class Steps:
         if site.lat is None or site.lon is None or site.alt is None:
             return None
         return Site(site.lat, site.lon, site.alt)
+
+    def _mosaic(self) -> MosaicConfig:
+        """The settings, with the places of radars that are gone: the grid spans them as it did."""
+        sites = {name: radar.site for name, radar in self.gone.items() if radar.site is not None}
+        return replace(self.job.mosaic, sites=sites | self.job.mosaic.sites)
+
+    def _nothing(self, found: Mapping[str, Snapshot]) -> str:
+        """Why there is no volume."""
+        source, count = self.job.input.path, len(self.plan.files)
+        others = sorted({radar for one in found.values() for radar in one.others})
+        if others:
+            own = ", ".join(repr(radar.name) for radar in self.plan.radars.values())
+            remedy = f"if the job's radar is another now, remove {OwnRadars(self.job).path}"
+            return f"no volume of radar {own} among the {count} files of {source}, but of {', '.join(others)}; {remedy}"
+        first = next((f"; the first: {reason}" for one in found.values() for reason in one.damaged.values()), "")
+        return f"no volume among the {count} files of {source}{first}"
 
     def _stamp(self) -> str:
         clutter = None if self.job.clutter is None else file_digest(self.job.clutter)

@@ -14,13 +14,14 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nowcast.errors import NowcastError
 from nowcast.operations.feed import Stamp
+from nowcast.operations.own_radars import Radars
 from nowcast.operations.quantities import duration_text
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Plan:
         bring the newest volumes of the open archive.
     files
         The input files that are complete.
+    radars
+        Those that the job is known to forecast from, by folder.
     at
         Use the newest volumes at or before this time; None for the newest.
     done
@@ -61,6 +64,7 @@ class Plan:
     kind: str
     work: Path
     files: dict[Path, Stamp]
+    radars: Radars = field(default_factory=dict)
     at: str | None = None
     done: frozenset[str] = frozenset()
     once_per: float | None = None

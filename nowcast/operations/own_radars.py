@@ -1,0 +1,71 @@
+"""The radars that a job forecasts from: when it has published from one, no other takes that one's place."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from nowcast.errors import OutputError
+from nowcast.io.atomic import atomic_write_text
+from nowcast.io.json_files import read_json
+from nowcast.operations.job import Job
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OwnRadar:
+    """A radar as its files tell of it: name, position (degrees, degrees, m) where known, whether they are gridded."""
+
+    name: str
+    gridded: bool = False
+    site: tuple[float, float, float] | None = None
+
+
+Radars = dict[str, OwnRadar]
+"""By the folder of each in the input; the one radar of an input without such folders by an empty name."""
+
+
+def is_several(radars: Mapping[str, OwnRadar]) -> bool:
+    """Whether these are of an input with a folder for each radar."""
+    return any(radars)
+
+
+class OwnRadars:
+    """The radars that forecasts were published from, in a file of the job's own folder.
+
+    Another ``input.path`` or ``site.name`` in the job file starts anew, and so does who removes the file.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.path = job.inside / "radars.json"
+        self.of = {"input": job.input.path, "site": job.site.name}
+
+    def read(self) -> Radars:
+        """What is known; nothing where the file is not there, is damaged, or is of other settings."""
+        held = read_json(self.path)
+        try:
+            found = held["radars"].items() if held.get("of") == self.of else ()
+            return {name: OwnRadar(str(r["name"]), bool(r["gridded"]), _place(r["site"])) for name, r in found}
+        except (AttributeError, LookupError, TypeError, ValueError):
+            return {}
+
+    def add(self, radars: Radars) -> None:
+        """Remember these too."""
+        known = self.read()
+        if known | radars == known:
+            return
+        told = {name: asdict(radar) for name, radar in sorted((known | radars).items())}
+        try:
+            atomic_write_text(self.path, json.dumps({"of": self.of, "radars": told}, indent=1))
+        except OutputError as error:
+            logger.warning("the next run will not know which radar the forecast is from: %s", error)
+
+
+def _place(site: list[float] | None) -> tuple[float, float, float] | None:
+    if site is None:
+        return None
+    lat, lon, alt = (float(part) for part in site)
+    return lat, lon, alt
