@@ -7,6 +7,7 @@ else: it is told by a mask and stored as NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeVar, overload
 
 import numpy as np
@@ -69,6 +70,11 @@ def minutes(delta: np.timedelta64 | NDArray[np.timedelta64]) -> float | NDArray[
 def iso_utc(time: np.datetime64, unit: Literal["m", "s"] = "s") -> str:
     """A numpy time as ISO 8601 UTC, to the second or the minute: ``2020-01-01T00:30:00Z``."""
     return f"{np.datetime_as_string(time, unit=unit)}Z"
+
+
+def span_text(times: Sequence[np.datetime64] | NDArray[np.datetime64]) -> str:
+    """The first of rising times and, where there are several, the last: ``2024-01-15T04:00:00Z to ...``."""
+    return " to ".join(iso_utc(t) for t in (times[0], times[-1])[: len(times)])
 
 
 def compact_utc(time: np.datetime64, unit: Literal["m", "s"] = "s") -> str:

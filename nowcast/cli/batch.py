@@ -49,6 +49,8 @@ def batch(
     from nowcast.operations.worker import KNOWN
 
     period = _seconds(once_per)
+    if check and (print_cron or print_systemd):
+        raise typer.BadParameter("prints no schedule: give one of them", param_hint="--check")
     if check or print_cron or print_systemd:
         if check:
             _check(job, as_json)

@@ -70,8 +70,9 @@ def _tell(report: FetchReport, as_json: bool) -> None:
         for volume in report.fetched:
             print_result(str(volume.path))
     flush_answer()  # whoever reads along with --follow is not to wait for more
+    broken = {stored.key for stored in report.refused}
     for failure in report.failures:
-        print_note(f"failed: {failure['reason']}")
+        print_note(f"{'no volume' if failure['key'] in broken else 'failed'}: {failure['reason']}")
     came = sum(v.size for v in report.fetched) / 1e6
     here = f", {report.kept} were here already" if report.kept else ""
     print_note(f"{counted(len(report.fetched), 'volume')}, {came:.1f} MB in {report.seconds:.1f} s{here}")

@@ -76,7 +76,7 @@ def forecast(
     """
     from nowcast.errors import FallbackPublished
     from nowcast.pipeline.forecast import ForecastRequest, run_forecast
-    from nowcast.units import iso_utc
+    from nowcast.units import span_text
 
     settings = load_settings(
         config,
@@ -111,10 +111,9 @@ def forecast(
     else:
         for path in run.outputs:
             print_result(str(path))
-    first, last = run.volumes.times[0], run.volumes.times[-1]
     print_note(
         f"{run.forecast.method} forecast for {counted(len(run.forecast.lead_times), 'lead time')} "
-        f"from {counted(len(run.volumes), 'volume')} {iso_utc(first)} to {iso_utc(last)} "
+        f"from {counted(len(run.volumes), 'volume')} {span_text(run.volumes.times)} "
         f"in {run.seconds['total']:.1f} s"
     )
     if run.fallback is not None:

@@ -65,7 +65,7 @@ def grid(
     from nowcast.radar.mosaic import MosaicConfig
     from nowcast.radar.quality import QualityConfig
     from nowcast.types import REFLECTIVITY
-    from nowcast.units import iso_utc
+    from nowcast.units import span_text
 
     # All settings together take seconds to import, which is long beside the gridding.
     settings = None if config is None else load_settings(config)
@@ -110,6 +110,5 @@ def grid(
         print_result(str(output))
     nz, ny, nx = volumes.grid.shape
     print_note(
-        f"{counted(len(volumes), 'volume')} of {nz} x {ny} x {nx} from {iso_utc(volumes.times[0])} to "
-        f"{iso_utc(volumes.times[-1])} in {seconds:.1f} s"
+        f"{counted(len(volumes), 'volume')} of {nz} x {ny} x {nx}, {span_text(volumes.times)}, in {seconds:.1f} s"
     )

@@ -67,10 +67,10 @@ def _nothing(value: Any) -> bool:
 
 
 def _text(name: str, value: Any) -> str:
-    from nowcast.units import iso_utc
+    from nowcast.units import iso_utc, span_text
 
     if name == "times":
-        return f"{len(value)} from {iso_utc(value[0])} to {iso_utc(value[-1])}" if value else "none"
+        return f"{len(value)}: {span_text(value)}" if value else "none"
     if name.endswith("time"):
         return iso_utc(value)
     if isinstance(value, dict):

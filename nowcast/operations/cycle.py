@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -166,7 +165,7 @@ class Cycle:
             for message in fetching(self.job, self.plan, self.clock, "wait"):
                 self._hear(*message)
         except WorkerLost as lost:
-            self._hear("trouble", str(lost))
+            self._hear("trouble", lost.why)
 
     def _wait_for_inputs(self) -> None:
         """Find the complete files; ends the cycle where there are none, or none that is new."""
@@ -189,13 +188,13 @@ class Cycle:
         if not self.feed.files:
             beside = f"; not looked at: {found.unlooked}" if found.unlooked else ""
             raise _End(STALE, 3, f"no complete file in {self.job.input.path}{beside}")
-        if self.plan.once_per is not None and self.plan.at is None:
+        if self.plan.done and self.plan.at is None:
             self._end_where_nothing_is_new()
 
     def _end_where_nothing_is_new(self) -> None:
         """Spare a run every minute the worker; an input that stays the same still grows old."""
         seen = read_json(self.job.inside / "seen.json")
-        if seen.get("listing") != self._listing() or not any(c == seen["cycle"] for c in self.plan.done):
+        if seen.get("listing") != self.feed.listing or not any(c == seen["cycle"] for c in self.plan.done):
             return
         self.status.saw(seen["newest"])
         age, limit = self.status.input_age_seconds or 0.0, self.job.input.max_age
@@ -322,10 +321,6 @@ class Cycle:
         except OSError as error:
             self._warn(f"the extrapolation is not kept for scoring: {error.strerror}")
 
-    def _listing(self) -> str:
-        """A digest of the complete files: while it stays, nothing new has come."""
-        return hashlib.sha256(repr(sorted(self.feed.files.items())).encode()).hexdigest()
-
     def _took(self, stage: str) -> None:
         """Note that a stage is done, which took the time since the one before."""
         seconds, self.told = self.clock.seconds - self.told, self.clock.seconds
@@ -388,7 +383,7 @@ class Cycle:
             return
         if self.feed.writing or self.look_again:
             return
-        seen = {"listing": self._listing(), "newest": newest, "cycle": last["cycle"]}
+        seen = {"listing": self.feed.listing, "newest": newest, "cycle": last["cycle"]}
         try:
             atomic_write_text(self.job.inside / "seen.json", json.dumps(seen))
         except OutputError as error:

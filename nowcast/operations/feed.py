@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import hashlib
 import stat as kinds
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,11 @@ class Feed:
     writing: list[Path]
     unlooked: str = ""
 
+    @property
+    def listing(self) -> str:
+        """A digest of the complete files: while it stays, nothing new has come."""
+        return hashlib.sha256(repr(sorted(self.files.items())).encode()).hexdigest()
+
 
 def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
     """List the input; wait for files that are being written, no longer than ``until`` (monotonic clock).
@@ -47,8 +53,8 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
     """
     since: dict[Path, tuple[Stamp, float]] = {}
     while True:
-        paths, unlooked = list_input(settings.path, radars)
-        found, now = dict(_listed(paths, settings)), time.monotonic()
+        paths, unlooked = list_input(settings, radars)
+        found, now = dict(_listed(paths)), time.monotonic()
         since = {p: since[p] if p in since and since[p][0] == stamp else (stamp, now) for p, stamp in found.items()}
 
         def complete(path: Path, seen: dict[Path, tuple[Stamp, float]] = since, now: float = now) -> bool:
@@ -64,30 +70,38 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
         time.sleep(min(POLL_S, max(until - now, 0.0)))
 
 
-def list_input(path: str, radars: Radars) -> tuple[list[Path], str]:
-    """The paths of an input, and what there is beside them that is not looked at.
+def list_input(settings: Input, radars: Radars) -> tuple[list[Path], str]:
+    """The paths of an input that are meant to be read, and what there is beside them that is not looked at.
 
     Folders, and beside them at most notes, are those of radars.
     """
+    path = settings.path
     try:
         if glob.has_magic(path):
-            found = [Path(p) for p in glob.glob(path)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+            found = _meant(map(Path, glob.glob(path)), settings)  # noqa: PTH207 - Path.glob takes no absolute pattern
             return found, "only folders: name the one above them" if found and all(p.is_dir() for p in found) else ""
-        found = [p for p in sorted(Path(path).iterdir()) if not p.name.startswith(".")]
-        folders = [p for p in found if p.is_dir()]
-        beside = [p for p in found if p not in folders and not is_note(p)] if folders else []
+        found = _meant(Path(path).iterdir(), settings)
+        folders = sorted(p for p in found if p.is_dir())
+        beside = sorted(p for p in found if p not in folders and not is_note(p)) if folders else []
         if is_several(radars) if radars else folders and not beside:
             strays = f"{_names(beside)} beside the folders of the radars" if beside else ""
-            return [p for folder in folders for p in folder.iterdir()], strays
+            return _meant((p for folder in folders for p in folder.iterdir()), settings), strays
         full = [folder for folder in folders if any(folder.iterdir())]
         if not full or (radars and beside):
             return found, ""
-        why = (
-            "the job is of one radar" if radars else f"folders are those of radars where no file as {_names(beside)} is"
-        )
+        why = "the job is of one radar" if radars else f"folders are of radars where no file is as {_names(beside)}"
         return found, f"the files in {_names(full)}: {why}"
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error
+
+
+def _meant(paths: Iterable[Path], settings: Input) -> list[Path]:
+    return [path for path in paths if not _is_ignored(path.name, settings)]
+
+
+def _is_ignored(name: str, settings: Input) -> bool:
+    is_marker = bool(settings.marker) and name.endswith(settings.marker)
+    return name.startswith(".") or is_marker or any(fnmatch.fnmatch(name, pattern) for pattern in settings.ignore)
 
 
 def _names(paths: list[Path]) -> str:
@@ -95,13 +109,8 @@ def _names(paths: list[Path]) -> str:
     return ", ".join(path.name for path in paths[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
-def _listed(paths: list[Path], settings: Input) -> Iterator[tuple[Path, Stamp]]:
+def _listed(paths: list[Path]) -> Iterator[tuple[Path, Stamp]]:
     for path in paths:
-        name = path.name
-        if name.startswith(".") or any(fnmatch.fnmatch(name, pattern) for pattern in settings.ignore):
-            continue
-        if settings.marker and name.endswith(settings.marker):
-            continue
         try:
             stat = path.stat()
         except OSError:

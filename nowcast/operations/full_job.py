@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from nowcast.errors import ConfigError
 from nowcast.gaussians import FitConfig
 from nowcast.operations.job import Job
+from nowcast.pipeline.forecast import LONGEST_HOURS, MOST_MEMBERS
 from nowcast.products import ProductConfig
 from nowcast.radar.gridding import GridConfig
 from nowcast.radar.mosaic import MosaicConfig
@@ -27,6 +28,12 @@ class FullJob(Job):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.leads * (self.step_minutes or 1.0) > 60 * LONGEST_HOURS:
+            raise ConfigError(
+                f"job leads is {self.leads}: no forecast reaches farther than {LONGEST_HOURS} hours ahead"
+            )
+        if self.members > MOST_MEMBERS:
+            raise ConfigError(f"job members is {self.members}: expected at most {MOST_MEMBERS}")
         if self.scores.enabled and self.scores.warn_dbz not in self.tally.thresholds_dbz:
             scored = ", ".join(f"{t:g}" for t in self.tally.thresholds_dbz)
             told = (

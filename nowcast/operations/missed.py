@@ -6,6 +6,8 @@ import json
 import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from nowcast.errors import InputError, OutputError
 from nowcast.io.atomic import atomic_write_text
@@ -22,6 +24,8 @@ from nowcast.operations.worker import SURVEY, Plan
 logger = logging.getLogger(__name__)
 
 TRIED, MOST_TRIED = "tried.json", 500
+COMPLETE = "complete.json"
+"""What the input and the published cycles were like when none was missing."""
 
 
 def missed(job: Job, plan: Plan) -> list[str]:
@@ -38,6 +42,9 @@ def missed(job: Job, plan: Plan) -> list[str]:
         _fetch_missed(job, plan, done[-1])
         radars = OwnRadars(job).read()
         feed = wait_for_files(job.input, 0.0, radars)
+        seen = {"listing": feed.listing, "done": done, "tried": _tried(job)}
+        if read_json(job.inside / COMPLETE) == seen:
+            return []
         with worker(replace(plan, kind=SURVEY, files=feed.files, radars=radars)) as running:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
                 times = facts[0] if kind == "times" else times
@@ -48,15 +55,23 @@ def missed(job: Job, plan: Plan) -> list[str]:
     newest = datetime.fromisoformat(times[-1][:19])
     first = max((newest - timedelta(seconds=job.limits.catch_up)).isoformat(), done[0].removesuffix("Z"))
     known = {*done, *map(cycle_name, _tried(job))}
-    return [t for t in times[:-1] if t >= first and cycle_name(t) not in known]
+    lacking = [t for t in times[:-1] if t >= first and cycle_name(t) not in known]
+    if not lacking:
+        _note(job.inside / COMPLETE, seen, "the next run looks for missed cycles again")
+    return lacking
 
 
 def note_tried(job: Job, time: str) -> None:
     """Remember that a cycle that was missed is made now."""
+    times = [*_tried(job), time][-MOST_TRIED:]
+    _note(job.inside / TRIED, {"times": times}, f"the cycle of {time} may be tried again")
+
+
+def _note(path: Path, facts: dict[str, Any], otherwise: str) -> None:
     try:
-        atomic_write_text(job.inside / TRIED, json.dumps({"times": [*_tried(job), time][-MOST_TRIED:]}))
+        atomic_write_text(path, json.dumps(facts))
     except OutputError as error:
-        logger.warning("the cycle of %s may be tried again: %s", time, error)
+        logger.warning("%s: %s", otherwise, error)
 
 
 def _tried(job: Job) -> list[str]:
@@ -74,4 +89,4 @@ def _fetch_missed(job: Job, plan: Plan, last: str) -> None:
             if kind in ("log", "trouble"):
                 logger.log(facts[1] if kind == "log" else logging.WARNING, "fetching what was missed: %s", facts[0])
     except WorkerLost as lost:
-        logger.warning("fetching what was missed: %s", lost)
+        logger.warning("fetching what was missed: %s", lost.why)

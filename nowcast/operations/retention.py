@@ -45,10 +45,12 @@ def clean(job: Job) -> list[str]:
 
 
 def require_room(job: Job) -> None:
-    """Notice a full disk before work starts; raises OutputError."""
+    """Notice a full disk before work starts; gridded volumes, which can be made again, go first. Raises OutputError."""
     root = job.output.root
     try:
         root.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(root).free < job.output.keep_free:
+            shutil.rmtree(job.gridded, ignore_errors=True)
         free = shutil.disk_usage(root).free
     except OSError as error:
         raise OutputError(f"cannot use the output root {root}: {error.strerror}") from error

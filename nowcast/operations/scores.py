@@ -18,7 +18,7 @@ from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes, write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.publish import Published, Records
-from nowcast.operations.status import epoch_seconds
+from nowcast.operations.status import epoch_seconds, scored_text
 from nowcast.operations.tree import cycle_stem
 from nowcast.times import match_tolerance, nearest, nominal_step
 from nowcast.types import Forecast, VolumeSequence
@@ -59,7 +59,8 @@ def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
 def score_tables(rows: list[Row], arrived: list[Row], config: TallyConfig, warn_dbz: float) -> dict[str, Any]:
     """The running table, the table of what arrived last, and a warning where the forecast is worse than extrapolation.
 
-    Counts are pooled before scores are formed, so that no cycle without echo weighs as much as one with.
+    Counts are pooled before scores are formed, so that no cycle without echo weighs as much as one with; ``pooled_csi``
+    is over all lead times too.
     """
     tables: dict[str, Any] = {"running": _table(rows, config), "latest": _table(arrived, config), "warning": None}
     key = f"{warn_dbz:g}"
@@ -67,12 +68,12 @@ def score_tables(rows: list[Row], arrived: list[Row], config: TallyConfig, warn_
     if key not in thresholds or not rows:
         return tables
     k = thresholds.index(key)
-    total = {m: np.sum([row["methods"][m]["counts"] for row in rows], axis=0)[k] for m in (PUBLISHED, EXTRAPOLATION)}
-    csi = {method: float(categorical.csi(counts[None])[0]) for method, counts in total.items()}
-    if total[PUBLISHED][:2].sum() >= LEAST_EVENTS and csi[PUBLISHED] < csi[EXTRAPOLATION]:
+    events = np.sum([row["methods"][PUBLISHED]["counts"] for row in rows], axis=0)[k][:2].sum()
+    csi = {method: tables["running"]["pooled_csi"][method][key] for method in (PUBLISHED, EXTRAPOLATION)}
+    if events >= LEAST_EVENTS and csi[PUBLISHED] < csi[EXTRAPOLATION]:
         tables["warning"] = (
             f"the forecasts are worse than extrapolation: CSI at {key} dBZ {csi[PUBLISHED]:.3f} against "
-            f"{csi[EXTRAPOLATION]:.3f} over {len(rows)} forecasts that have become verifiable"
+            f"{csi[EXTRAPOLATION]:.3f}, {scored_text(len(rows))}"
         )
     return tables
 
@@ -139,18 +140,21 @@ def _lead(forecast: Forecast, minutes: float) -> int:
 def _table(rows: list[Row], config: TallyConfig) -> dict[str, Any]:
     leads = sorted({row["lead_minutes"] for row in rows})
     table: dict[str, Any] = {
-        "cycles": sorted({row["cycle"] for row in rows})[:: max(len(rows) - 1, 1)],
+        "cycles": sorted({row["cycle"] for row in rows}),
         "lead_minutes": leads,
         "forecasts": [sum(row["lead_minutes"] == lead for row in rows) for lead in leads],
         "methods": {},
+        "pooled_csi": {},
     }
+    keys = [f"{t:g}" for t in config.thresholds_dbz]
     for method in (PUBLISHED, EXTRAPOLATION, PERSISTENCE) if rows else ():
         by_lead = [[row["methods"][method] for row in rows if row["lead_minutes"] == lead] for lead in leads]
         counts = np.array([np.sum([r["counts"] for r in some], axis=0) for some in by_lead])
         sums = np.array([np.sum([r["sums"] for r in some], axis=0) for some in by_lead])
         csi = categorical.csi(counts)
+        table["pooled_csi"][method] = dict(zip(keys, _plain(categorical.csi(counts.sum(axis=0))), strict=True))
         table["methods"][method] = {
-            "csi": {f"{t:g}": _plain(csi[:, n]) for n, t in enumerate(config.thresholds_dbz)},
+            "csi": {key: _plain(csi[:, n]) for n, key in enumerate(keys)},
             "mae_dbz": _plain(continuous.mean_absolute_error(sums)),
         }
     return table

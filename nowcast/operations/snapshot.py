@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,13 @@ MOST_STRETCHES = 5
 """So often are older files looked at where none of the newest is of the job's radar."""
 EPOCH = np.datetime64(0, "ns")
 Files = dict[Path, Stamp]
+
+
+class Kind(NamedTuple):
+    """What volumes of one radar agree in: whether they are gridded, and what the radar is called."""
+
+    gridded: bool
+    radar: str
 
 
 @dataclass(frozen=True)
@@ -87,28 +95,27 @@ def take(
     folder.mkdir(parents=True)
     entries: list[Entry] = []
     damaged: dict[Path, str] = {}
-    usual: list[tuple[bool, str]] = []
-    own: set[tuple[bool, str]] = set()
+    usual: Kind | None = None
+    own: Kind | None = None
     for paths in newest_first:
         found, why = _read(_linked(paths, folder), reading)
         entries, damaged = entries + found, damaged | why
-        usual = usual or [kind for kind, _ in Counter(map(_kind, found)).most_common(1)]
-        own = {_kind(e) for e in entries if name and e.radar.casefold() == name.casefold()}
-        own = own or {_kind(e) for e in entries if known is not None and _is_of(e, known)}
-        if own or not (name or known):
+        usual = usual or next((kind for kind, _ in Counter(map(_kind, found)).most_common(1)), None)
+        own = _own(entries, name, known)
+        if own is not None or not (name or known):
             break
-    if not own and known is None:
-        own = set(usual)
-        if name and usual and usual[0][1]:
-            logger.warning("no file is of radar %r: those of %r are taken, under that name", name, usual[0][1])
+    if own is None and known is None and usual is not None:
+        own = usual
+        if name and own.radar:
+            logger.warning("no file is of radar %r: those of %r are taken, under that name", name, own.radar)
     others: dict[str, list[Entry]] = {}
     for entry in entries:
-        if _kind(entry) not in own:
+        if _kind(entry) != own:
             others.setdefault(entry.radar or "without a name", []).append(entry)
             entry.path.unlink(missing_ok=True)
     for radar, theirs in others.items():
         _tell_of_other(radar, theirs)
-    entries = sorted((e for e in entries if _kind(e) in own), key=lambda e: (e.time, e.path.name))
+    entries = sorted((e for e in entries if _kind(e) == own), key=lambda e: (e.time, e.path.name))
     return Snapshot(entries, damaged, tuple(others))
 
 
@@ -180,17 +187,25 @@ def _read(links: list[Path], reading: Callable[[Path], None]) -> tuple[list[Entr
     return entries, damaged
 
 
-def _kind(entry: Entry) -> tuple[bool, str]:
-    """Volumes of one radar agree in this: whether they are gridded, and what the radar is called."""
-    return entry.head is None, entry.radar
+def _kind(entry: Entry) -> Kind:
+    return Kind(entry.head is None, entry.radar)
 
 
-def _is_of(entry: Entry, radar: OwnRadar) -> bool:
-    """Whether a volume is of a radar: by its name, or by its place where it was given another name."""
-    if (entry.head is None) != radar.gridded:
-        return False
-    if entry.radar == radar.name:
-        return True
+def _own(entries: list[Entry], name: str, known: OwnRadar | None) -> Kind | None:
+    """The radar of that name, else the known one by its name or, where it was given another, by its place."""
+    kinds = {_kind(e): e for e in sorted(entries, key=lambda e: e.time)}
+    for kind in kinds:
+        if name and kind.radar.casefold() == name.casefold():
+            return kind
+    if known is None:
+        return None
+    if (same := Kind(known.gridded, known.name)) in kinds:
+        return same
+    near = {kind: e.time for kind, e in kinds.items() if kind.gridded == known.gridded and _is_at(e, known)}
+    return max(near, key=lambda kind: near[kind], default=None)
+
+
+def _is_at(entry: Entry, radar: OwnRadar) -> bool:
     site = entry.head.site if entry.head is not None else None
     return site is not None and radar.site is not None and site.distance_m(Site(*radar.site)) <= SAME_PLACE_M
 

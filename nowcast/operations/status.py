@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -167,20 +167,17 @@ def health_text(found: Health) -> str:
     return "\n".join(lines)
 
 
+def scored_text(count: int) -> str:
+    """``12 forecasts verified``."""
+    return f"{count} forecast{'' if count == 1 else 's'} verified"
+
+
 def scores_text(table: Mapping[str, Any]) -> list[str]:
-    """The running table for people: CSI by method at each threshold, the mean over lead times."""
-    methods = table.get("methods") or {}
-    if not methods:
-        return []
+    """The running table for people: CSI by method at each threshold, of all lead times together."""
+    pooled = table.get("pooled_csi") or {}
     lines = []
-    for threshold in next(iter(methods.values()))["csi"]:
-        means = {method: _mean(found["csi"][threshold]) for method, found in methods.items()}
-        told = ", ".join(f"{method} {mean:.3f}" for method, mean in means.items() if mean is not None)
+    for threshold in next(iter(pooled.values()), ()):
+        told = [f"{method} {csi[threshold]:.3f}" for method, csi in pooled.items() if csi[threshold] is not None]
         if told:
-            lines.append(f"CSI at {threshold} dBZ, {sum(table['forecasts'])} forecasts verified: {told}")
+            lines.append(f"CSI at {threshold} dBZ, {scored_text(sum(table['forecasts']))}: {', '.join(told)}")
     return lines
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

@@ -105,7 +105,7 @@ class Steps:
         """Read and grid the newest volumes that can be used; raises Ended when their forecast has been made."""
         # In a hurry two volumes have to do: they tell the motion.
         frames = min(self.job.input.frames, 2) if self.plan.kind == SIMPLE else self.job.input.frames
-        store = VolumeStore(self.job.inside / "volumes", self._stamp(), self._reading)
+        store = VolumeStore(self.job.gridded, self._stamp(), self._reading)
         try:
             volumes = load_sequence(
                 self.inputs,

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -38,6 +39,10 @@ class StoredVolume(ReadVolume):
         return found
 
 
+ROOM_BYTES = 100_000_000
+"""Where less is free nothing is kept: what the disk has left is for the forecast."""
+
+
 class VolumeStore(VolumeCache):
     """Gridded volumes in a folder, by file, and by ``stamp`` of what else they depend on.
 
@@ -68,7 +73,9 @@ class VolumeStore(VolumeCache):
         return StoredVolume(volume.site, volume.defect, again, volume, file=file)
 
     def clean(self, keep: int) -> None:
-        """Remove all but the ``keep`` volumes used last."""
+        """Remove all but the ``keep`` volumes used last; all where the disk is nearly full."""
+        if not _has_room(self.folder):
+            keep = 0
         used = sorted(self.folder.glob("*.npz"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for file in used[keep:]:
             file.unlink(missing_ok=True)
@@ -95,7 +102,14 @@ def _load(file: Path, facts: dict[str, Any]) -> Gridded | None:
     return values, mask
 
 
+def _has_room(folder: Path) -> bool:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free >= ROOM_BYTES
+
+
 def _save(file: Path, facts: dict[str, Any], gridded: Gridded) -> None:
+    if not _has_room(file.parent):
+        return
     try:
         with atomic_path(file) as path:
             np.savez(path, facts=np.array(json.dumps(facts)), values=gridded[0], mask=gridded[1])

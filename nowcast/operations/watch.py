@@ -29,7 +29,7 @@ class WorkerLost(Exception):
 
     def __init__(self, stage: str, why: str, kind: str, exit_code: int = 1) -> None:
         super().__init__(f"{stage}: {why}")
-        self.stage, self.kind, self.exit_code = stage, kind, exit_code
+        self.stage, self.why, self.kind, self.exit_code = stage, why, kind, exit_code
 
 
 class Clock:

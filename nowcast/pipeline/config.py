@@ -114,7 +114,7 @@ def _told(path: Path, root: yaml.Node | None, loc: Location, message: str, value
         return f"{path}:{_line(root, (*loc, *named[:1]))}: {message}"
     advice = ""
     if isinstance(value, str) and _LIKE_A_NUMBER.fullmatch(value):
-        advice = "; YAML reads this as text, write it with a point, as in 1.0e-3"
+        advice = "; YAML reads this as text, write it with a point and a sign, as in 1.0e-3 or 1.0e+6"
     elif isinstance(value, bool):
         advice = "; YAML reads yes, no, on and off as true and false, put text in quotes"
     return f"{where}: {_dotted(loc)} = {value!r}: {message}{advice}"

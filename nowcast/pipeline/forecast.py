@@ -44,6 +44,7 @@ LEAST_GAP = np.timedelta64(30, "m")
 """Echo is followed over so long a silence at any step: the few volumes of one cycle are precious."""
 LONGEST_HOURS = 12
 """Extrapolation tells nothing beyond."""
+MOST_MEMBERS = 1000
 SEEN_SHARE = 0.5
 """Between voxels seen and unseen, air counts as seen from this share on."""
 
@@ -149,11 +150,13 @@ def run_forecast(
     OutputError
         The file cannot be written.
     UsageError
-        ``output`` is named like a picture or another format, members are asked for without a model, or the state's
-        file holds something else.
+        ``output`` is named like a picture or another format, members are asked for without a model or too many, or
+        the state's file holds something else.
     """
     if request.members > 1 and request.model is None:
         raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
+    if request.members > MOST_MEMBERS:
+        raise UsageError(f"{request.members} members: expected at most {MOST_MEMBERS}")
     if output.suffix.lower() in PICTURES:
         raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
     check_output(output, request.source)

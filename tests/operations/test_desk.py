@@ -83,6 +83,62 @@ def test_another_radar_and_a_duplicate_change_nothing(desk: Desk) -> None:
     assert any("near_20240115_041500.h5 is left out: it is of radar" in text for text in status["warnings"])
 
 
+def other_radar(desk: Desk, minute: int) -> Path:
+    """A volume of another radar in the feed, called after its time."""
+    time = START + np.timedelta64(minute, "m")
+    site = Site(RADAR.site.lat + 5, RADAR.site.lon, 100.0)
+    volume = polar_volume(storm(), elevations=(0.5, 1.5), rays=90, gates=60, time=time, radar="FAR", site=site)
+    path = desk.feed / f"far_{str(time)[:10].replace('-', '')}_{str(time)[11:16].replace(':', '')}00.h5"
+    write_odim(volume, path)
+    return path
+
+
+def test_no_other_radar_takes_the_place_of_the_job_s_own(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    desk.batch()
+    for path in desk.feed.iterdir():
+        path.unlink()
+    for minute in (20, 25, 30):
+        other_radar(desk, minute)
+    status = desk.batch(code=3)
+    remedy = f"remove {desk.inside / 'radars.json'}"
+    assert status["state"] == "stale" and "no volume of radar 'SIMR' among the 3 files" in status["reason"]
+    assert "but of FAR" in status["reason"] and remedy in status["reason"]
+    assert "3 files are left out: they are of radar 'FAR', the newest is far_20240115_043000.h5" in status["warnings"]
+    desk.deliver(2)
+    assert desk.batch()["cycle"] == "2024-01-15T04:10:00Z"
+    desk.configure(site={"name": "FAR"})
+    assert desk.batch()["cycle"] == "2024-01-15T04:30:00Z", "who names another radar wants it"
+
+
+def test_a_radar_that_is_named_is_looked_for_among_older_files_too(desk: Desk) -> None:
+    desk.configure(site={"name": "SIMR"})
+    desk.deliver(0, 1)
+    other_radar(desk, 3 * 1440)
+    status = desk.batch()
+    assert status["cycle"] == "2024-01-15T04:05:00Z" and len(status["input_files"]) == 2
+
+
+def test_a_name_that_no_file_has_is_told_once(desk: Desk) -> None:
+    desk.configure(site={"name": "town"})
+    told = "no file is of radar 'town': those of 'SIMR' are taken, under that name"
+    desk.deliver(0, 1)
+    assert told in desk.batch()["warnings"]
+    desk.deliver(2)
+    assert told not in desk.batch()["warnings"]
+
+
+def test_a_radar_that_was_given_another_name_is_known_by_its_place(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    desk.batch()
+    for path in desk.feed.iterdir():
+        path.unlink()
+    renamed = replace(RADAR, name="NEWNAME")
+    for path in simulate_feed(desk.folder / "renamed", volumes=2, start=START + np.timedelta64(10, "m"), radar=renamed):
+        shutil.copy(path, desk.feed)
+    assert desk.batch()["cycle"] == "2024-01-15T04:15:00Z"
+
+
 def test_a_truncated_newest_volume_is_told(desk: Desk) -> None:
     desk.deliver(0, 1, 2, 3)
     newest = desk.feed / desk.volumes[3].name
@@ -122,17 +178,37 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     status = desk.batch()
     assert status["cycle"] == "2024-01-15T04:15:00Z", "a mosaic is of a round time"
     with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
-        assert dataset.sizes["x"] > 21 and dataset.attrs["radars"] == "east, simr"
+        width = dataset.sizes["x"]
+        assert width > 21 and dataset.attrs["radars"] == "east, simr"
     (desk.feed / "none").mkdir()
     (desk.feed / "README").write_text("a folder for each radar")
     (desk.feed / ".cache").mkdir()
     with xr.open_dataset(desk.batch()["outputs"][0]["path"], decode_timedelta=True) as dataset:
         assert dataset.attrs["radars_missing"] == "none"
     assert desk.batch("--once-per", "5min")["totals"]["done"] == 2
+    shutil.copy(desk.volumes[4], desk.feed)
+    strayed = desk.batch()
+    assert strayed["outputs"] and f"not looked at: {desk.volumes[4].name} beside" in strayed["warnings"][0]
     shutil.rmtree(desk.feed / "none")
     shutil.rmtree(desk.feed / "east")
     last = desk.batch()
     assert last["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
+    with xr.open_dataset(last["outputs"][0]["path"], decode_timedelta=True) as dataset:
+        assert dataset.attrs["radars_missing"] == "east" and dataset.sizes["x"] == width, "the grid stays as it was"
+
+
+def test_folders_beside_files_are_told(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    (desk.feed / "east").mkdir()
+    shutil.copy(desk.volumes[0], desk.feed / "east")
+    told = "not looked at: the files in east: folders are of radars where no file is as SIMR_20240115_040000.nc, SIMR_"
+    assert desk.batch()["warnings"][0].startswith(told)
+    assert desk.batch()["warnings"] == [], "the job is of one radar"
+    for path in desk.feed.glob("*.nc"):
+        path.unlink()
+    assert desk.batch(code=3)["reason"].endswith("not looked at: the files in east: the job is of one radar")
+    desk.configure(input={"path": "feed/*"})
+    assert "only folders: name the one above them" in desk.batch(code=3)["reason"]
 
 
 def test_the_damaged_file_of_one_of_several_radars_is_told(desk: Desk) -> None:
@@ -301,12 +377,9 @@ def test_ages_that_are_negative_are_told_as_such() -> None:
 def test_the_status_for_people_has_the_scores() -> None:
     table = {
         "forecasts": [3, 2],
-        "methods": {
-            "forecast": {"csi": {"20": [0.5, 0.3], "45": [None, None]}},
-            "extrapolation": {"csi": {"20": [0.4, None], "45": [None, None]}},
-        },
+        "pooled_csi": {"forecast": {"20": 0.4, "45": None}, "extrapolation": {"20": 0.3, "45": None}},
     }
-    assert scores_text(table) == ["CSI at 20 dBZ, 5 forecasts verified: forecast 0.400, extrapolation 0.400"]
+    assert scores_text(table) == ["CSI at 20 dBZ, 5 forecasts verified: forecast 0.400, extrapolation 0.300"]
     assert scores_text({}) == []
 
 

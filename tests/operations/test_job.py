@@ -79,8 +79,40 @@ def test_places_that_are_not_there_are_told_by_the_check(write, line: str, words
 def test_forecasts_are_not_written_into_the_input(write, tmp_path: Path, root: str) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(ConfigError, match=r"output\.root is .*, within the input"):
-        read_job(write(f"input: {{path: 'in/KTLX*'}}\noutput: {{root: {root}}}\n")).check_places()
+        read_job(write(f"input: {{path: 'in/KTLX*'}}\noutput: {{root: {root}}}\n"))
     read_job(write("input: {path: in}\noutput: {root: inner}\n")).check_places()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("status: south.yaml", "status is .*, which is the job file"),
+        ("log: {file: ./south.yaml}", r"log\.file is .*, which is the job file"),
+        ("metrics: a.txt\nstatus: a.txt", "metrics is .*, which is status"),
+        ("clutter: map.nc\nmetrics: map.nc", "metrics is .*, which is clutter"),
+        ("status: in/status.json", "status is .*, within the input"),
+        ("status: out/.nowcast/south/lock", "status is .*, within the job's own folder"),
+    ],
+)
+def test_what_a_run_writes_is_nothing_that_it_reads(write, line: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_job(write(LEAST + line + "\n"))
+    read_job(write("input: {path: 'in/KTLX*'}\noutput: {root: out}\nstatus: in/status.json\n"))
+
+
+def test_a_file_that_is_written_must_not_be_a_folder(write, tmp_path: Path) -> None:
+    for folder in ("in", "logs"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(ConfigError, match=r"log\.file is .*, which is a folder"):
+        read_job(write(LEAST + "log: {file: logs}\n")).check_places()
+
+
+def test_no_forecast_is_asked_for_that_none_can_make(write) -> None:
+    for line, words in (("leads: 721", "12 hours ahead"), ("leads: 73\nstep_minutes: 10", "12 hours ahead")):
+        with pytest.raises(ConfigError, match=words):
+            read_job(write(LEAST + line + "\n"), FullJob)
+    with pytest.raises(ConfigError, match="at most 1000"):
+        read_job(write(LEAST + "members: 100000\n"), FullJob)
 
 
 def test_a_check_names_the_folders_that_it_will_make(write, tmp_path: Path) -> None:
