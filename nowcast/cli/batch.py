@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nowcast.cli.console import command_line, ending_with, print_json, print_note, print_result
 from nowcast.cli.interrupts import end_in_order_on_sigterm
 from nowcast.cli.options import Json
+
+if TYPE_CHECKING:
+    from nowcast.operations.job import Job
 
 WORSE = (0, 5, 3, 1)
 """The exit codes of a cycle, the worst last."""
@@ -97,6 +100,7 @@ def _check(path: Path, as_json: bool) -> None:
     job.check_places()
     if (model := checkpoint(job.model)) is not None:
         load_checkpoint(model)
+    radars = [] if job.input.nexrad else _radars(job)
     for folder in job.new_folders:
         print_note(f"{folder} is not there yet and will be made")
     if job.limits.deadline < SHORT_DEADLINE_S:
@@ -105,9 +109,23 @@ def _check(path: Path, as_json: bool) -> None:
             "expect fallbacks, or no forecast at all"
         )
     if as_json:
-        print_json({"file": str(path), "valid": True, "input": str(job.input)})
+        print_json({"file": str(path), "valid": True, "input": str(job.input), "radars": radars})
     else:
-        print_result(f"{path}: valid; volumes come from {job.input}")
+        several = f", a folder for each radar: {', '.join(radars)}" if radars else ""
+        print_result(f"{path}: valid; volumes come from {job.input}{several}")
+
+
+def _radars(job: Job) -> list[str]:
+    """The folders of several radars; tells what the input holds that is not looked at."""
+    from nowcast.operations.feed import list_input
+    from nowcast.operations.own_radars import OwnRadars
+
+    known = OwnRadars(job).read()
+    paths, unlooked = list_input(job.input, known)
+    if unlooked:
+        print_note(f"not looked at: {unlooked}")
+    home = Path(job.input.path)
+    return sorted({path.parent.name for path in paths if path.parent.parent == home} | {name for name in known if name})
 
 
 def _print_schedule(path: Path, options: list[str], *, cron: bool, systemd: bool) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import random
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,10 +97,11 @@ class StoredObject:
 
 
 class Bucket:
-    """A bucket that anybody may read."""
+    """A bucket that anybody may read; ``heard`` is when it last sent something, on the monotonic clock."""
 
     def __init__(self, config: BucketConfig) -> None:
         self.config = config
+        self.heard = time.monotonic()
         self._store = _store(config)
 
     async def listing(self, prefix: str) -> list[StoredObject]:
@@ -125,6 +127,7 @@ class Bucket:
 
         found: list[StoredObject] = []
         async for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+            self.heard = time.monotonic()
             found += [StoredObject(o["path"], o["size"], o["e_tag"] or "") for o in page]
         return sorted(found, key=lambda o: o.key)
 
@@ -182,6 +185,7 @@ class Bucket:
         try:
             answer = await obstore.get_async(self._store, stored.key, options=options)
             async for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
+                self.heard = time.monotonic()
                 file.write(chunk[: stored.size - file.tell()])
         except FileNotFoundError as error:
             raise InputError(f"{stored.key} is no longer in {self.config}") from error

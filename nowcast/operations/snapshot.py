@@ -25,6 +25,8 @@ MOST_NAMED, MOST_NAMELESS = 60, 300
 """More files than these cannot matter for the newest volumes."""
 MOST_STRETCHES = 5
 """So often are older files looked at where none of the newest is of the job's radar."""
+FAR_M = 100_000.0
+"""So far from where it stands no file of a radar places it, unless by mistake."""
 EPOCH = np.datetime64(0, "ns")
 Files = dict[Path, Stamp]
 
@@ -84,12 +86,17 @@ def by_radar(files: Files, source: Path, known: Radars) -> dict[str, Files]:
 
 
 def take(
-    newest_first: Iterable[list[Path]], folder: Path, name: str, known: OwnRadar | None, reading: Callable[[Path], None]
+    newest_first: Iterable[list[Path]],
+    folder: Path,
+    wanted: OwnRadar,
+    known: OwnRadar | None,
+    reading: Callable[[Path], None],
 ) -> Snapshot:
     """Link the newest files of one radar into a new folder, and read what they tell of themselves.
 
-    The radar is the one called ``name``, else the ``known`` one: ``newest_first`` holds stretches of files, looked at
-    until it is found. Where it is not known yet and none is called so, it is the one that most of the newest are of.
+    The radar is the one called as the ``wanted`` one, else the ``known`` one: ``newest_first`` holds stretches of
+    files, looked at until it is found. Where it is not known yet and none is called so, it is the one that most of the
+    newest are of, unless that one stands far from where the wanted one does.
     ``reading`` is called with each file before it is read, so that it is known which one killed the worker.
     """
     folder.mkdir(parents=True)
@@ -101,13 +108,13 @@ def take(
         found, why = _read(_linked(paths, folder), reading)
         entries, damaged = entries + found, damaged | why
         usual = usual or next((kind for kind, _ in Counter(map(_kind, found)).most_common(1)), None)
-        own = _own(entries, name, known)
-        if own is not None or not (name or known):
+        own = _own(entries, wanted.name, known)
+        if own is not None or not (wanted.name or known):
             break
-    if own is None and known is None and usual is not None:
+    if own is None and known is None and usual is not None and not _is_elsewhere(usual, entries, wanted):
         own = usual
-        if name and own.radar:
-            logger.warning("no file is of radar %r: those of %r are taken, under that name", name, own.radar)
+        if wanted.name and own.radar:
+            logger.warning("no file is of radar %r: those of %r are taken, under that name", wanted.name, own.radar)
     others: dict[str, list[Entry]] = {}
     for entry in entries:
         if _kind(entry) != own:
@@ -203,6 +210,14 @@ def _own(entries: list[Entry], name: str, known: OwnRadar | None) -> Kind | None
         return same
     near = {kind: e.time for kind, e in kinds.items() if kind.gridded == known.gridded and _is_at(e, known)}
     return max(near, key=lambda kind: near[kind], default=None)
+
+
+def _is_elsewhere(kind: Kind, entries: list[Entry], wanted: OwnRadar) -> bool:
+    """Whether a radar of another name than the wanted one stands at another place too, in all its files."""
+    if not wanted.name or wanted.site is None:
+        return False
+    sites = [e.head.site for e in entries if _kind(e) == kind and e.head is not None and e.head.site is not None]
+    return bool(sites) and all(site.distance_m(Site(*wanted.site)) > FAR_M for site in sites)
 
 
 def _is_at(entry: Entry, radar: OwnRadar) -> bool:

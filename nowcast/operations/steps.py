@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from nowcast.io.atomic import file_digest
 from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
-from nowcast.operations.own_radars import OwnRadars, Radars
+from nowcast.operations.own_radars import OwnRadar, OwnRadars, Radars
 from nowcast.operations.publish import OBSERVED
 from nowcast.operations.quantities import duration_text
 from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, stretches, take
@@ -70,8 +70,8 @@ class Steps:
         found: dict[str, Snapshot] = {}
         for name, those in folders.items():
             newest_first = stretches(those, self.at, settings.ahead, back)
-            called, known = "" if several else self.job.site.name, self.plan.radars.get(name)
-            found[name] = take(newest_first, self.inputs / name, called, known, self._reading)
+            wanted = OwnRadar("") if several else self._wanted()
+            found[name] = take(newest_first, self.inputs / name, wanted, self.plan.radars.get(name), self._reading)
         entries = sorted((e for one in found.values() for e in one.entries), key=lambda entry: entry.time)
         targets = {entry.path: entry.path.readlink() for entry in entries}
         believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
@@ -206,6 +206,11 @@ class Steps:
             return None
         return Site(site.lat, site.lon, site.alt)
 
+    def _wanted(self) -> OwnRadar:
+        """The one radar as the job file names it."""
+        site = self._site()
+        return OwnRadar(self.job.site.name, site=None if site is None else astuple(site))
+
     def _mosaic(self) -> MosaicConfig:
         """The settings, with the places of radars that are gone: the grid spans them as it did."""
         sites = {name: radar.site for name, radar in self.gone.items() if radar.site is not None}
@@ -216,8 +221,10 @@ class Steps:
         source, count = self.job.input.path, len(self.plan.files)
         others = sorted({radar for one in found.values() for radar in one.others})
         if others:
-            own = ", ".join(repr(radar.name) for radar in self.plan.radars.values())
-            remedy = f"if the job's radar is another now, remove {OwnRadars(self.job).path}"
+            own = ", ".join(repr(radar.name) for radar in self.plan.radars.values()) or repr(self.job.site.name)
+            remedy = "give the job another site.name if its radar is another now"
+            if self.plan.radars:
+                remedy = f"if the job's radar is another now, remove {OwnRadars(self.job).path}"
             return f"no volume of radar {own} among the {count} files of {source}, but of {', '.join(others)}; {remedy}"
         first = next((f"; the first: {reason}" for one in found.values() for reason in one.damaged.values()), "")
         return f"no volume among the {count} files of {source}{first}"

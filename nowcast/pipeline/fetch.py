@@ -30,6 +30,9 @@ STRIKES = 8
 LOOK_BACK = np.timedelta64(1, "h")
 """Volumes may come into the archive so much later than newer ones."""
 LONGEST_PAUSE_S = 300.0
+QUIET_S = 5.0
+"""After so long a silence of the archive it is said that it is waited for, and again each time that has doubled."""
+MANY_DAYS = 60
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,25 @@ class _Session:
         self.refused = set(request.refused)
 
     async def fetch(self, start: np.datetime64, end: np.datetime64, progress: Progress | None = None) -> FetchReport:
+        telling = asyncio.create_task(self._tell_of_silence())
+        try:
+            return await self._fetch(start, end, progress)
+        finally:
+            telling.cancel()
+
+    async def _tell_of_silence(self) -> None:
+        self.bucket.heard = time.monotonic()
+        next_s = QUIET_S
+        while True:
+            await asyncio.sleep(QUIET_S / 5)
+            silent_s = time.monotonic() - self.bucket.heard
+            if silent_s < QUIET_S:
+                next_s = QUIET_S
+            elif silent_s >= next_s:
+                logger.info("%s has sent nothing for %.0f s: still waiting", self.bucket.config, silent_s)
+                next_s = 2 * next_s
+
+    async def _fetch(self, start: np.datetime64, end: np.datetime64, progress: Progress | None) -> FetchReport:
         began = time.perf_counter()
         listed = await self._list(start, end)
         absent = [o for o in listed if not self._is_here(o)]
@@ -258,7 +280,10 @@ class _Session:
             async with limit:
                 return await self.bucket.listing(prefix)
 
-        days = await asyncio.gather(*map(listed, day_prefixes(self.site, start, end)))
+        prefixes = day_prefixes(self.site, start, end)
+        if len(prefixes) > MANY_DAYS:
+            logger.info("listing %d days of %s before anything is fetched", len(prefixes), self.site)
+        days = await asyncio.gather(*map(listed, prefixes))
         times = ((t, o) for day in days for o in day if (t := volume_time(o.key, self.site)) is not None)
         found = sorted(((t, o) for t, o in times if start <= t < end), key=lambda one: one[0])
         return [o for _, o in found][-(self.request.newest or 0) :]

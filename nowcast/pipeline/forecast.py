@@ -44,7 +44,7 @@ LEAST_GAP = np.timedelta64(30, "m")
 """Echo is followed over so long a silence at any step: the few volumes of one cycle are precious."""
 LONGEST_HOURS = 12
 """Extrapolation tells nothing beyond."""
-MOST_MEMBERS = 1000
+MOST_MEMBERS = 10_000
 SEEN_SHARE = 0.5
 """Between voxels seen and unseen, air counts as seen from this share on."""
 

@@ -84,7 +84,7 @@ def test_catch_up_does_the_missed_ones_oldest_first(desk: Desk) -> None:
     for name, newest in (("0415", "041500"), ("0420", "042000")):
         forecast = read_forecast(desk.out / "SIMR" / f"20240115_{name}" / "forecast.nc")
         assert forecast.provenance["input_files"][-1].endswith(f"_{newest}.nc"), "a late cycle sees nothing later"
-    assert "has been published" in [desk.batch("--catch-up"), desk.log[-1]["message"]][1]
+    assert "nothing has come since" in [desk.batch("--catch-up"), desk.log[-1]["message"]][1]
 
 
 def test_catch_up_goes_no_farther_back_than_the_job_allows(desk: Desk) -> None:
@@ -144,7 +144,7 @@ def test_forecasts_below_extrapolation_are_warned_of() -> None:
     def warning(rows: list[dict[str, object]], **changes: float) -> str | None:
         return score_tables(rows, [], TallyConfig(), changes.get("warn_dbz", 35.0))["warning"]
 
-    assert "CSI at 35 dBZ 0.273 against 0.364 over 2" in str(warning([row(300, 400), row(300, 400)]))
+    assert "CSI at 35 dBZ 0.273 against 0.364, 2 forecasts verified" in str(warning([row(300, 400), row(300, 400)]))
     assert warning([row(400, 300)] * 2) is None, "better is no reason"
     assert warning([row(300, 400)]) is None, "a thousand voxels tell little"
     assert warning([row(300, 400)] * 2, warn_dbz=33.0) is None, "no such threshold is scored"

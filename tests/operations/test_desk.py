@@ -128,6 +128,14 @@ def test_a_name_that_no_file_has_is_told_once(desk: Desk) -> None:
     assert told not in desk.batch()["warnings"]
 
 
+def test_a_radar_far_from_the_named_one_is_not_taken_for_it(desk: Desk) -> None:
+    desk.configure(site={"name": "town", "lat": RADAR.site.lat, "lon": RADAR.site.lon, "alt": 60.0})
+    other_radar(desk, 10)
+    assert "no volume of radar 'town' among the 1 files" in desk.batch(code=3)["reason"]
+    desk.deliver(0, 1)
+    assert desk.batch()["cycle"] == "2024-01-15T04:05:00Z"
+
+
 def test_a_radar_that_was_given_another_name_is_known_by_its_place(desk: Desk) -> None:
     desk.deliver(0, 1)
     desk.batch()

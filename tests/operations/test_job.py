@@ -111,7 +111,7 @@ def test_no_forecast_is_asked_for_that_none_can_make(write) -> None:
     for line, words in (("leads: 721", "12 hours ahead"), ("leads: 73\nstep_minutes: 10", "12 hours ahead")):
         with pytest.raises(ConfigError, match=words):
             read_job(write(LEAST + line + "\n"), FullJob)
-    with pytest.raises(ConfigError, match="at most 1000"):
+    with pytest.raises(ConfigError, match="at most 10000"):
         read_job(write(LEAST + "members: 100000\n"), FullJob)
 
 

@@ -148,6 +148,18 @@ def test_a_broken_transfer_goes_on_where_it_stopped(archive: Archive) -> None:
     assert (archive.folder / name).read_bytes() == VOLUME
 
 
+def test_a_silence_of_the_archive_is_told(
+    archive: Archive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nowcast.pipeline.fetch.QUIET_S", 0.1)
+    monkeypatch.setattr("nowcast.pipeline.fetch.MANY_DAYS", 0)
+    (name,) = archive.add_many(1)
+    archive.server.faults[name] = ["stall"]
+    with caplog.at_level(logging.INFO, "nowcast"):
+        fetch_volumes(archive.request)
+    assert "has sent nothing for 0 s: still waiting" in caplog.text and "listing 1 days of KTLX" in caplog.text
+
+
 def test_a_slow_server_is_waited_for(archive: Archive) -> None:
     (name,) = archive.add_many(1)
     archive.server.faults[name] = ["slow"]
