@@ -14,10 +14,9 @@ from pathlib import Path
 from nowcast.errors import InputError
 from nowcast.operations.job import Input
 from nowcast.operations.own_radars import Radars, is_several
-from nowcast.texts import is_note
+from nowcast.pipeline.layout import layout
 
 POLL_S = 0.25
-MOST_TOLD = 3
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns: as long as both stay, so does the file."""
@@ -71,26 +70,16 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
 
 
 def list_input(settings: Input, radars: Radars) -> tuple[list[Path], str]:
-    """The paths of an input that are meant to be read, and what there is beside them that is not looked at.
-
-    Folders, and beside them at most notes, are those of radars.
-    """
+    """The paths of an input that are meant to be read, and what there is beside them that is not looked at."""
     path = settings.path
     try:
         if glob.has_magic(path):
             found = _meant(map(Path, glob.glob(path)), settings)  # noqa: PTH207 - Path.glob takes no absolute pattern
             return found, "only folders: name the one above them" if found and all(p.is_dir() for p in found) else ""
         found = _meant(Path(path).iterdir(), settings)
-        folders = sorted(p for p in found if p.is_dir())
-        beside = sorted(p for p in found if p not in folders and not is_note(p)) if folders else []
-        if is_several(radars) if radars else folders and not beside:
-            strays = f"{_names(beside)} beside the folders of the radars" if beside else ""
-            return _meant((p for folder in folders for p in folder.iterdir()), settings), strays
-        full = [folder for folder in folders if any(folder.iterdir())]
-        if not full or (radars and beside):
-            return found, ""
-        why = "the job is of one radar" if radars else f"folders are of radars where no file is as {_names(beside)}"
-        return found, f"the files in {_names(full)}: {why}"
+        laid = layout(found, is_several(radars) if radars else None)
+        below = (p for folder in laid.folders for p in folder.iterdir())
+        return _meant(below, settings) if laid.folders else found, laid.unlooked
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error
 
@@ -102,11 +91,6 @@ def _meant(paths: Iterable[Path], settings: Input) -> list[Path]:
 def _is_ignored(name: str, settings: Input) -> bool:
     is_marker = bool(settings.marker) and name.endswith(settings.marker)
     return name.startswith(".") or is_marker or any(fnmatch.fnmatch(name, pattern) for pattern in settings.ignore)
-
-
-def _names(paths: list[Path]) -> str:
-    more = len(paths) - MOST_TOLD
-    return ", ".join(path.name for path in paths[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _listed(paths: list[Path]) -> Iterator[tuple[Path, Stamp]]:

@@ -5,6 +5,7 @@ Nothing valid later than the requested time is read, nor does it influence what 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -31,6 +32,7 @@ from nowcast.pipeline.archive import (
 )
 from nowcast.pipeline.cache import GridWork, VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
+from nowcast.pipeline.layout import layout
 from nowcast.pipeline.place import home_of
 from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture, skip_entry
 from nowcast.pipeline.radars import cycle_files, listed, load_mosaic, radar_folders
@@ -53,6 +55,8 @@ __all__ = [
     "load_sequence",
     "refuse_polar_options",
 ]
+
+logger = logging.getLogger(__name__)
 
 QUALITY = QualityConfig()
 MOSAIC = MosaicConfig()
@@ -134,6 +138,8 @@ def load_sequence(
             partial_volumes=partial_volumes,
             config=mosaic,
         )
+    if source.is_dir() and (unlooked := layout(source.iterdir()).unlooked):
+        logger.warning("not looked at: %s", unlooked)
     near = None
     if frames is not None and source.is_dir():
         near = at if at is not None else newest_name(source)

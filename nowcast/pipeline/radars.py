@@ -23,6 +23,7 @@ from nowcast.io.atomic import file_digest
 from nowcast.pipeline.archive import NEIGHBOURS, Entry, Unread, first_entries, list_archive, newest_name
 from nowcast.pipeline.cache import GridWork, ReadVolume, VolumeCache
 from nowcast.pipeline.failed_scans import without_failed_scans
+from nowcast.pipeline.layout import layout
 from nowcast.pipeline.place import home_of
 from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture
 from nowcast.radar.gridding import GridConfig
@@ -30,7 +31,6 @@ from nowcast.radar.mosaic import MosaicConfig, Part, combine, common_grid, radar
 from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site
 from nowcast.radar.quality import QualityConfig
 from nowcast.radar.reader import PositionUnknown
-from nowcast.texts import is_note
 from nowcast.types import Bool, Float32, GridSpec, Progress, Times, VolumeSequence
 from nowcast.units import iso_utc, minutes
 
@@ -79,9 +79,7 @@ def radar_folders(source: Path) -> dict[str, Path]:
     """The folders of radars, by name, in a folder that holds no data of its own; empty where it is none such."""
     if not source.is_dir():
         return {}
-    shown = [path for path in source.iterdir() if not path.name.startswith(".")]
-    folders = {path.name: path for path in sorted(shown) if path.is_dir()}
-    return folders if folders and all(path.is_dir() or is_note(path) for path in shown) else {}
+    return {folder.name: folder for folder in layout(source.iterdir()).folders}
 
 
 def clutter_digests(config: MosaicConfig) -> dict[str, str | None]:

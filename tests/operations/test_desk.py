@@ -207,14 +207,15 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
 
 def test_folders_beside_files_are_told(desk: Desk) -> None:
     desk.deliver(0, 1)
-    (desk.feed / "east").mkdir()
-    shutil.copy(desk.volumes[0], desk.feed / "east")
-    told = "not looked at: the files in east: folders are of radars where no file is as SIMR_20240115_040000.nc, SIMR_"
+    for name in ("east", "west"):
+        (desk.feed / name).mkdir()
+        shutil.copy(desk.volumes[0], desk.feed / name)
+    told = "not looked at: the files in east, west: folders are of radars where no file is as SIMR_20240115_04"
     assert desk.batch()["warnings"][0].startswith(told)
     assert desk.batch()["warnings"] == [], "the job is of one radar"
     for path in desk.feed.glob("*.nc"):
         path.unlink()
-    assert desk.batch(code=3)["reason"].endswith("not looked at: the files in east: the job is of one radar")
+    assert desk.batch(code=3)["reason"].endswith("not looked at: the files in east, west: the input is of one radar")
     desk.configure(input={"path": "feed/*"})
     assert "only folders: name the one above them" in desk.batch(code=3)["reason"]
 

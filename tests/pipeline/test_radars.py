@@ -200,6 +200,14 @@ def test_one_folder_a_radar(archive: Path, tmp_path: Path) -> None:
         load(archive)
 
 
+def test_a_file_beside_the_folders_of_radars_is_told(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (one,) = sorted((archive / "west").iterdir())[:1]
+    shutil.copy(one, archive)
+    with caplog.at_level(logging.WARNING, "nowcast"):
+        assert load_sequence(archive, grid=GRID).radars == ("west",)
+    assert f"the files in east, west: folders are of radars where no file is as {one.name}" in caplog.text
+
+
 def test_an_empty_folder_is_a_missing_radar_and_a_centre_keeps_the_grid(archive: Path) -> None:
     centred = MosaicConfig(centre=(0.0, 150.0))
     before = load(archive, frames=1, mosaic=centred)
