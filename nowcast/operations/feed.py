@@ -9,6 +9,7 @@ import stat as kinds
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from nowcast.errors import InputError
@@ -30,10 +31,10 @@ class Feed:
     writing: list[Path]
     unlooked: str = ""
 
-    @property
+    @cached_property
     def listing(self) -> str:
         """A digest of the complete files: while it stays, nothing new has come."""
-        return hashlib.sha256(repr(sorted(self.files.items())).encode()).hexdigest()
+        return hashlib.sha256(repr(sorted((str(path), stamp) for path, stamp in self.files.items())).encode()).hexdigest()
 
 
 def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:

@@ -25,11 +25,11 @@ def layout(paths: Iterable[Path], several: bool | None = None) -> Layout:
     Folders, and beside them at most notes, are those of radars. Where it is known whether there are ``several``,
     nothing that lies beside them changes that.
     """
-    shown = sorted(path for path in paths if not path.name.startswith("."))
-    folders = [path for path in shown if path.is_dir()]
+    shown = [path for path in paths if not path.name.startswith(".")]
+    folders = sorted(path for path in shown if path.is_dir())
     if not folders:
         return Layout(())
-    beside = [path for path in shown if not path.is_dir() and not is_note(path)]
+    beside = sorted(path for path in shown if not path.is_dir() and not is_note(path))
     if several or (several is None and not beside):
         return Layout(tuple(folders), f"{_names(beside)} beside the folders of the radars" if beside else "")
     full = [folder for folder in folders if any(folder.iterdir())]
