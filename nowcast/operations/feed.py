@@ -34,7 +34,8 @@ class Feed:
     @cached_property
     def listing(self) -> str:
         """A digest of the complete files: while it stays, nothing new has come."""
-        return hashlib.sha256(repr(sorted((str(path), stamp) for path, stamp in self.files.items())).encode()).hexdigest()
+        listed = sorted((str(path), stamp) for path, stamp in self.files.items())
+        return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
 def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
