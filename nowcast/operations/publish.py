@@ -7,14 +7,16 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nowcast.errors import OutputError
+from nowcast.errors import InputError, OutputError
 from nowcast.io.atomic import OLD, atomic_write_text, exchange, file_digest, flush
 from nowcast.operations.job import Job
+from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import below, cycle_stem, rendered
 
 logger = logging.getLogger(__name__)
@@ -45,15 +47,21 @@ class Published:
 _TOLD = {"cycle", "site", "folder", "run", "state", "reason", "method", "published", "input_files", "outputs"}
 
 
-def _read_manifest(path: Path) -> Published | None:
-    """A manifest, or a record, which is a copy of one; None where it tells less than those that this job writes."""
+def read_manifest(path: Path) -> Published:
+    """A cycle by its manifest, or by its record, which is a copy of one.
+
+    Raises InputError where the file tells less than those that :func:`publish` writes.
+    """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         one = Published(facts["cycle"], facts["folder"], facts)
-        _ = one.size, [str(file["sha256"]) for file in one.paths(Path())], datetime.fromisoformat(one.cycle)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return one if facts.keys() >= _TOLD else None
+        _ = one.size, [str(file["sha256"]) for file in one.paths(Path())], epoch_seconds(one.cycle)
+        lacking = _TOLD - facts.keys()
+    except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no manifest of a published cycle: {error}") from error
+    if lacking:
+        raise InputError(f"{path} is no manifest of a published cycle: {min(lacking)} is missing")
+    return one
 
 
 class Records:
@@ -64,11 +72,13 @@ class Records:
 
     def all(self) -> list[Published]:
         """By cycle; one that cannot be read is none."""
-        read = [(path, _read_manifest(path)) for path in self.folder.glob("*.json")]
-        for path, one in read:
-            if one is None:
-                logger.warning("%s is not a record of a cycle: it is left out; remove it", path)
-        return sorted((one for _, one in read if one is not None), key=lambda cycle: cycle.cycle)
+        found = []
+        for path in self.folder.glob("*.json"):
+            try:
+                found.append(read_manifest(path))
+            except InputError as error:
+                logger.warning("%s: it is left out; remove it", error)
+        return sorted(found, key=lambda cycle: cycle.cycle)
 
     def complete(self) -> list[Published]:
         """Those whose manifest is in its place."""
@@ -158,8 +168,8 @@ def recover(job: Job) -> list[str]:
                 elif target.exists():
                     _keep_strangers(old, target)
                 # The record was written for what was to come; what is there was published before.
-                if (stands := _read_manifest(target / MANIFEST)) is not None:
-                    records.write(stands.facts)
+                with suppress(InputError):
+                    records.write(read_manifest(target / MANIFEST).facts)
         shutil.rmtree(left, ignore_errors=True)
         told.append(f"removed the work of run {left.name}, which did not end")
     for file in _half_written(job):

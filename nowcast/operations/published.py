@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 from nowcast.errors import InputError
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes
-from nowcast.operations.publish import MANIFEST, OBSERVED
-from nowcast.operations.status import epoch_seconds
+from nowcast.operations.publish import MANIFEST, OBSERVED, read_manifest
 from nowcast.pipeline.view import forecast_contents
 from nowcast.types import REFLECTIVITY
 from nowcast.view import Contents
@@ -24,7 +22,7 @@ class PublishedCycle:
     """A cycle's folder and its manifest."""
 
     folder: Path
-    facts: dict[str, Any]
+    facts: Mapping[str, Any]
 
     @property
     def cycle(self) -> str:
@@ -49,13 +47,7 @@ def is_cycle(folder: Path) -> bool:
 
 def read_cycle(folder: Path) -> PublishedCycle:
     """A cycle by its folder; raises InputError where the manifest is none."""
-    file = folder / MANIFEST
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        epoch_seconds(facts["cycle"]), [file["path"] for file in facts["outputs"]]
-    except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is no manifest of a published cycle: {error}") from error
-    return PublishedCycle(folder, facts)
+    return PublishedCycle(folder, read_manifest(folder / MANIFEST).facts)
 
 
 def cycle_contents(folder: Path) -> Contents:

@@ -158,7 +158,7 @@ def test_a_damaged_record_is_none(desk: Desk, caplog: pytest.LogCaptureFixture) 
     least: dict[str, object] = {"cycle": "2024-01-15T04:00:00Z", "folder": "x"}
     for damaged in (least, {**done.facts, **least, "outputs": [{"path": "x"}]}, {**done.facts, "cycle": "yesterday"}):
         records.write(damaged)
-        assert len(records.all()) == 1 and "is not a record" in caplog.text
+        assert len(records.all()) == 1 and "is no manifest of a published cycle" in caplog.text
         caplog.clear()
         records.remove(str(damaged["cycle"]))
     assert desk.batch()["state"] == "done"

@@ -58,8 +58,10 @@ def publish(root: Path, age_min: float, *, site: str = "SITE", state: str = "don
     folder = root / site / now.strftime("%Y%m%d") / now.strftime("%H%M%S")
     write_forecast(forecast, folder / "forecast.nc")
     write_volumes(seen, folder / "forecast.observed.nc")
-    outputs = [{"path": name} for name in ("forecast.nc", "forecast.products.nc", "forecast.observed.nc")]
+    names = ("forecast.nc", "forecast.products.nc", "forecast.observed.nc")
+    outputs = [{"path": name, "size": 1, "sha256": ""} for name in names]
     facts = {"cycle": iso_utc(times[2]), "job": site, "site": site, "state": state, "reason": reason}
+    facts |= {"folder": str(folder.relative_to(root)), "run": "1", "input_files": []}
     told = facts | {"method": "gaumamba", "published": f"{datetime.now(UTC)}", "outputs": outputs}
     (folder / "manifest.json").write_text(json.dumps(told))
     return folder
