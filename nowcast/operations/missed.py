@@ -45,7 +45,7 @@ def missed(job: Job, plan: Plan) -> list[str]:
         seen = {"listing": feed.listing, "done": done, "tried": _tried(job)}
         if read_json(job.inside / COMPLETE) == seen:
             return []
-        with worker(replace(plan, kind=SURVEY, files=feed.files, radars=radars)) as running:
+        with worker(replace(plan, kind=SURVEY, files=feed.files, done=frozenset(done), radars=radars)) as running:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
                 times = facts[0] if kind == "times" else times
     except (InputError, WorkerLost) as error:

@@ -46,6 +46,8 @@ class OwnRadars:
     def read(self) -> Radars:
         """What is known; nothing where the file is not there, is damaged, or is of other settings."""
         held = read_json(self.path)
+        if not held and self.path.exists():
+            logger.warning("%s is damaged: the job's radars are those that the input has now", self.path)
         try:
             found = held["radars"].items() if held.get("of") == self.of else ()
             return {name: OwnRadar(str(r["name"]), bool(r["gridded"]), _place(r["site"])) for name, r in found}

@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 PUBLISHED, EXTRAPOLATION, PERSISTENCE = "forecast", "extrapolation", "persistence"
 LEAST_EVENTS = 2000
 """A warning takes so many voxels with observed echo: a few say nothing."""
-OTHER_GRID = "the cycle %s is on another grid and is not scored; mosaic.centre keeps that of several radars the same"
+OTHER_GRID = (
+    "cycles on another grid are not scored: %d, the last %s; mosaic.centre keeps that of several radars the same"
+)
 Row = dict[str, Any]
 
 
@@ -44,7 +46,10 @@ def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
     write_volumes(volumes.select([-1]), folder / f"{_name(volumes.times[-1])}.nc")
     rows = _rows(path)
     known = {(row["cycle"], row["lead_minutes"]) for row in rows}
-    arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known)]
+    elsewhere: list[str] = []
+    arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known, elsewhere)]
+    if elsewhere:
+        logger.warning(OTHER_GRID, len(elsewhere), elsewhere[-1])
     newest = epoch_seconds(units.iso_utc(volumes.times[-1]))
     rows = [
         row
@@ -78,8 +83,10 @@ def score_tables(rows: list[Row], arrived: list[Row], config: TallyConfig, warn_
     return tables
 
 
-def _arrived(job: FullJob, one: Published, volumes: VolumeSequence, known: set[tuple[str, float]]) -> Iterator[Row]:
-    """Rows of one earlier cycle that the volumes allow."""
+def _arrived(
+    job: FullJob, one: Published, volumes: VolumeSequence, known: set[tuple[str, float]], elsewhere: list[str]
+) -> Iterator[Row]:
+    """Rows of one earlier cycle that the volumes allow; it goes to ``elsewhere`` where it is on another grid."""
     init = np.datetime64(one.cycle.removesuffix("Z"), "ns")
     leads = [m for m in one.facts.get("lead_minutes", []) if (one.cycle, m) not in known]
     tolerance = match_tolerance(nominal_step(volumes.times) or np.timedelta64(5, "m"))
@@ -96,7 +103,7 @@ def _arrived(job: FullJob, one: Published, volumes: VolumeSequence, known: set[t
         logger.debug("the cycle %s cannot be scored: %s", one.cycle, error)
         return
     if not all(grid.matches(volumes.grid) for grid in (forecast.grid, baseline.grid, start.grid)):
-        logger.warning(OTHER_GRID, one.cycle)
+        elsewhere.append(one.cycle)
         return
     for minutes, k in pairs:
         assert k is not None
@@ -140,7 +147,7 @@ def _lead(forecast: Forecast, minutes: float) -> int:
 def _table(rows: list[Row], config: TallyConfig) -> dict[str, Any]:
     leads = sorted({row["lead_minutes"] for row in rows})
     table: dict[str, Any] = {
-        "cycles": sorted({row["cycle"] for row in rows}),
+        "cycles": _span(sorted({row["cycle"] for row in rows})),
         "lead_minutes": leads,
         "forecasts": [sum(row["lead_minutes"] == lead for row in rows) for lead in leads],
         "methods": {},
@@ -158,6 +165,10 @@ def _table(rows: list[Row], config: TallyConfig) -> dict[str, Any]:
             "mae_dbz": _plain(continuous.mean_absolute_error(sums)),
         }
     return table
+
+
+def _span(cycles: list[str]) -> dict[str, Any]:
+    return {"count": len(cycles)} | ({"first": cycles[0], "last": cycles[-1]} if cycles else {})
 
 
 def _plain(scores: np.ndarray) -> list[float | None]:

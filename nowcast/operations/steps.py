@@ -27,6 +27,7 @@ from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
+from nowcast.pipeline.radars import mosaic_steps, mosaic_times
 from nowcast.pipeline.warm_start import is_state, state_stamp
 from nowcast.radar import Site
 from nowcast.radar.mosaic import MosaicConfig
@@ -83,16 +84,13 @@ class Steps:
         if not times:
             raise Ended("stale", self._nothing(found))
         for one in found.values():
-            damaged = one.newly_damaged(files, times[-1])
-            for reason in damaged[-MOST_TOLD:]:
-                logger.warning("left out: %s", reason)
-            if len(damaged) > MOST_TOLD:
-                logger.warning("left out: %d more damaged files before these", len(damaged) - MOST_TOLD)
+            _tell_damaged(one.newly_damaged(files, times[-1]))
         self.radars = {name: radar for name, one in found.items() if (radar := one.radar) is not None}
         self.gone = {name: radar for name, radar in self.plan.radars.items() if name not in self.radars}
         self.reporter.tell("radars", self.radars)
         told = "" if several else plain_name(believed[-1].radar)
         self.radar = self.job.site.name or told or self.job.name
+        times = self._mosaic_times(times) if several else times
         self.reporter.tell("times", [str(t) for t in times])
         steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([LIKELY_STEP_MINUTES])
         if np.median(steps) <= LONGEST_STEP_MINUTES:
@@ -206,6 +204,15 @@ class Steps:
             return None
         return Site(site.lat, site.lon, site.alt)
 
+    def _mosaic_times(self, times: list[np.datetime64]) -> list[np.datetime64]:
+        """Times of mosaics; a step of which one is published lacks none, unless it is the newest."""
+        config = self.job.mosaic
+        found = mosaic_times(times, config)
+        done = mosaic_steps(np.array([t.removesuffix("Z") for t in self.plan.done], "datetime64[ns]"), config)
+        lacking = ~np.isin(mosaic_steps(found, config), done)
+        lacking[-1] = True
+        return list(found[lacking if self.plan.kind == SURVEY else slice(None)])
+
     def _wanted(self) -> OwnRadar:
         """The one radar as the job file names it."""
         site = self._site()
@@ -252,3 +259,10 @@ class Steps:
             if same := slots.get(epoch_seconds(cycle) // period):
                 told = f"the forecast from {same} has been published, of the same {duration_text(period)} as {cycle}"
                 raise Ended(KNOWN, told)
+
+
+def _tell_damaged(reasons: list[str]) -> None:
+    for reason in reasons[-MOST_TOLD:]:
+        logger.warning("left out: %s", reason)
+    if len(reasons) > MOST_TOLD:
+        logger.warning("left out: %d more damaged files before these", len(reasons) - MOST_TOLD)

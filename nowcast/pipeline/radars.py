@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nowcast.channels import moments_of
 from nowcast.errors import InputError, UsageError
@@ -99,9 +100,21 @@ def cycle_files(folders: dict[str, Path], config: MosaicConfig) -> dict[np.datet
     """The times of the mosaics of an archive, rising, and the files that each may be made of."""
     entries = sorted((e for name in folders for e in listed(folders[name])[0]), key=lambda e: (e.time, e.path))
     found: dict[np.datetime64, list[Path]] = {}
-    for cycle in _cycles((e.time for e in entries), config):
+    for cycle in mosaic_times((e.time for e in entries), config):
         found[cycle] = [e.path for e in entries if cycle - config.within <= e.time <= cycle]
     return found
+
+
+def mosaic_times(times: Iterable[np.datetime64], config: MosaicConfig) -> Times:
+    """When there are mosaics of volumes at these times: the newest in each step, rising."""
+    began = np.sort(np.array(list(times), "datetime64[ns]"))
+    return began[np.append(np.diff(mosaic_steps(began, config)) > 0, True)] if len(began) else began
+
+
+def mosaic_steps(times: Times, config: MosaicConfig) -> NDArray[np.int64]:
+    """The number of the step that each time lies in; one in the middle of two belongs to the earlier."""
+    step = config.step.astype(np.int64)
+    return -((step // 2 - times.astype("datetime64[ns]").astype(np.int64)) // step)
 
 
 def load_mosaic(
@@ -123,7 +136,7 @@ def load_mosaic(
     time is left out of its mosaic and named in ``missing``.
     """
     radars, unread = _radars(folders, at, frames, config, quality)
-    cycles = _cycles((t for radar in radars for t in radar.times), config)
+    cycles = mosaic_times((t for radar in radars for t in radar.times), config)
     if len(cycles) == 0:
         raise _nothing(folders, unread, at)
     _warn_of_step(radars, config)
@@ -209,14 +222,6 @@ def _mosaics(
     )
 
 
-def _cycles(times: Iterable[np.datetime64], config: MosaicConfig) -> Times:
-    """The newest of the times in each step, rising."""
-    step = config.step.astype(np.int64)
-    began = np.sort(np.array(list(times), "datetime64[ns]"))
-    steps = -((step // 2 - began.astype(np.int64)) // step)  # a time in the middle of two goes to the earlier
-    return began[np.append(np.diff(steps) > 0, True)] if len(began) else began
-
-
 def _radars(
     folders: dict[str, Path],
     at: np.datetime64 | None,
@@ -233,7 +238,7 @@ def _radars(
     found = {name: listed(folder, near) for name, folder in folders.items()}
     times = [e.time for entries, _, _ in found.values() for e in entries if at is None or e.time <= at]
     whole = all(complete for *_, complete in found.values())
-    if near is not None and not whole and len(_cycles(times, config)) < (frames or 0) + NEIGHBOURS:
+    if near is not None and not whole and len(mosaic_times(times, config)) < (frames or 0) + NEIGHBOURS:
         near, found = None, {name: listed(folder) for name, folder in folders.items()}
     radars = []
     for name, (entries, _, complete) in found.items():

@@ -205,6 +205,24 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
         assert dataset.attrs["radars_missing"] == "east" and dataset.sizes["x"] == width, "the grid stays as it was"
 
 
+def test_catching_up_makes_a_mosaic_a_step(desk: Desk) -> None:
+    east = replace(RADAR, name="EAST", site=Site(RADAR.site.lat, RADAR.site.lon + 0.6, 60.0))
+    late = simulate_feed(desk.folder / "east", volumes=6, start=START + np.timedelta64(40, "s"), radar=east)
+    for name, files in (("simr", desk.volumes), ("east", late)):
+        (desk.feed / name).mkdir()
+        shutil.copy(files[0], desk.feed / name)
+    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%H%M%S}"})
+    desk.batch()
+    shutil.copy(desk.volumes[1], desk.feed / "simr")
+    desk.batch()
+    for name, files in (("simr", desk.volumes), ("east", late)):
+        for path in files[1:4]:
+            shutil.copy(path, desk.feed / name)
+    desk.batch("--catch-up")
+    made = sorted(path.parent.name for path in desk.out.glob("desk/*/manifest.json") if not path.parent.is_symlink())
+    assert made == ["040040", "040500", "041040", "041540"], "04:05 has its mosaic"
+
+
 def test_folders_beside_files_are_told(desk: Desk) -> None:
     desk.deliver(0, 1)
     for name in ("east", "west"):
@@ -241,7 +259,8 @@ def test_cycles_on_another_grid_are_not_scored_and_that_is_told(desk: Desk) -> N
     desk.configure(grid={"spacing_m": 12500})
     desk.deliver(3)
     assert desk.batch()["scores"]["running"]["forecasts"] == []
-    assert any("2024-01-15T04:10:00Z is on another grid and is not scored" in w for w in desk.status["warnings"])
+    told = "cycles on another grid are not scored: 1, the last 2024-01-15T04:10:00Z"
+    assert any(told in warning for warning in desk.status["warnings"])
 
 
 def test_an_old_input_gives_no_forecast(desk: Desk) -> None:
