@@ -24,9 +24,9 @@ def nominal_step(times: NDArray[np.datetime64] | NDArray[np.timedelta64]) -> np.
     return np.timedelta64(round(float(np.median(steps))) if len(steps) else 0, "ns")
 
 
-def breaks(times: Times, at_least: np.timedelta64 = np.timedelta64(0, "ns")) -> Positions:  # noqa: B008 - a constant
-    """Positions of the times that come after a gap, which is also longer than ``at_least``."""
-    return np.flatnonzero(np.diff(times) > max(LARGEST_GAP * nominal_step(times), at_least)) + 1
+def breaks(times: Times) -> Positions:
+    """Positions of the times that come after a gap."""
+    return np.flatnonzero(np.diff(times) > LARGEST_GAP * nominal_step(times)) + 1
 
 
 def event_numbers(starts: Times, ends: Times) -> Positions:

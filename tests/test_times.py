@@ -17,7 +17,7 @@ def test_one_missing_volume_is_no_gap_and_two_are() -> None:
     times = at(0, 10, 20, 40, 50, 80, 90)
     assert nominal_step(times) == 10 * MINUTE and nominal_step(at(5)) == 0 * MINUTE
     assert list(breaks(times)) == [5]
-    assert list(breaks(times, 30 * MINUTE)) == [] and len(breaks(at(5))) == 0
+    assert len(breaks(at(5))) == 0
 
 
 def test_a_neighbour_never_stands_for_a_missing_volume() -> None:

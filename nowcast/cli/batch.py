@@ -94,12 +94,16 @@ def _check(path: Path, as_json: bool) -> None:
     from nowcast.models import load_checkpoint
     from nowcast.operations.full_job import FullJob
     from nowcast.operations.job import read_job
+    from nowcast.radar.clutter import read_clutter_map
     from nowcast.weights import checkpoint
 
     job = read_job(path, FullJob)
+    assert isinstance(job, FullJob)
     job.check_places()
     if (model := checkpoint(job.model)) is not None:
         load_checkpoint(model)
+    for clutter in filter(None, (job.clutter, *job.mosaic.clutter.values())):
+        read_clutter_map(clutter)
     radars = [] if job.input.nexrad else _radars(job)
     for folder in job.new_folders:
         print_note(f"{folder} is not there yet and will be made")
@@ -121,11 +125,10 @@ def _radars(job: Job) -> list[str]:
     from nowcast.operations.own_radars import OwnRadars
 
     known = OwnRadars(job).read()
-    paths, unlooked = list_input(job.input, known)
-    if unlooked:
-        print_note(f"not looked at: {unlooked}")
-    home = Path(job.input.path)
-    return sorted({path.parent.name for path in paths if path.parent.parent == home} | {name for name in known if name})
+    found = list_input(job.input, known)
+    if found.unlooked:
+        print_note(f"not looked at: {found.unlooked}")
+    return sorted({*found.folders, *filter(None, known)})
 
 
 def _print_schedule(path: Path, options: list[str], *, cron: bool, systemd: bool) -> None:

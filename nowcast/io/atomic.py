@@ -99,7 +99,11 @@ def exchange(new: Path, target: Path) -> None:
         return
     old = new.with_name(f"{new.name}{OLD}")
     target.rename(old)
-    new.rename(target)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
     old.rename(new)
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
 from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
-from nowcast.operations.missed import missed, note_tried
+from nowcast.operations.missed import forget_tried, missed, note_tried
 from nowcast.operations.own_radars import OwnRadars, Radars
 from nowcast.operations.publish import Published, Records, link_latest, publish, recover
 from nowcast.operations.refused import Refused
@@ -75,14 +75,13 @@ def run_batch(
             logger.warning(told)
         work = job.inside / "work" / run
         plan = Plan(job_file, FULL, work, {}, once_per=once_per, memory=job.limits.memory, history=history)
-        times: list[str | None] = [*(missed(job, plan) if catch_up else []), None]
+        refused = Refused(job.inside / "refused.json", job.limits.memory)
+        times: list[str | None] = [*(missed(job, plan, refused) if catch_up else []), None]
         outcomes = []
         for at in times:
-            if at is not None:
-                note_tried(job, at)
             known = Records(job).complete() if catch_up or once_per is not None else []
             this = replace(plan, at=at, done=frozenset(one.cycle for one in known), radars=OwnRadars(job).read())
-            outcomes.append(Cycle(job, this, run).run())
+            outcomes.append(Cycle(job, this, run, refused).run())
         return outcomes
 
 
@@ -101,12 +100,11 @@ def _locked(job: Job, run: str) -> Iterator[Holder | None]:
 class Cycle:
     """One cycle: wait for volumes, have a worker forecast within the deadline, publish, tell, clean up."""
 
-    def __init__(self, job: Job, plan: Plan, run: str) -> None:
-        self.job, self.plan = job, plan
+    def __init__(self, job: Job, plan: Plan, run: str, refused: Refused) -> None:
+        self.job, self.plan, self.refused = job, plan, refused
         self.clock = Clock(job.limits)
         self.told = 0.0
         self.radars: Radars = {}
-        self.refused = Refused(job.inside / "refused.json", job.limits.memory)
         self.before = _as_left(job, status.read_status(job))
         self.status = Status.begin(job, run, self.before)
         self.how_it_ended: tuple[str, int, str | None] | None = None
@@ -130,6 +128,8 @@ class Cycle:
         except NowcastError as error:
             self._ended(FAILED, error.exit_code, str(error))
         except KeyboardInterrupt:
+            if self.plan.at is not None:
+                forget_tried(self.job, self.plan.at)
             self._ended(FAILED, INTERRUPTED, "interrupted")
             raise
         except BaseException as error:
@@ -147,6 +147,8 @@ class Cycle:
             self._fetch()
         self._wait_for_inputs()
         status.write_status(self.job, self.status.facts())
+        if self.plan.at is not None:
+            note_tried(self.job, self.plan.at)
         lost, tries = self._work(FULL, until="inputs"), 0
         while lost and self._time_for("grid") and self._worth_another(lost, tries):
             lost, tries = self._work(FULL, until="grid"), tries + 1
@@ -183,7 +185,7 @@ class Cycle:
         if held:
             told = ", ".join(path.name for path in held[-3:])
             self.status.warnings.append(f"workers were lost over {len(held)} of the files, not read any more: {told}")
-        self.feed = Feed({p: stamp for p, stamp in found.files.items() if p not in held}, found.writing)
+        self.feed = replace(found, files={p: stamp for p, stamp in found.files.items() if p not in held})
         self._took("wait")
         if not self.feed.files:
             beside = f"; not looked at: {found.unlooked}" if found.unlooked else ""
@@ -217,10 +219,10 @@ class Cycle:
 
     def _work(self, kind: str, until: str) -> WorkerLost | None:
         """Have a worker go through the stages; returns how it was lost, None where it did all."""
-        files = {p: stamp for p, stamp in self.feed.files.items() if not self.refused.holds(p, stamp)}
+        files = self.refused.without(self.feed.files)
         if not files:
             raise _End(FAILED, 1, "a worker was lost over every file of the input")
-        plan = replace(self.plan, kind=kind, files=files)
+        plan = replace(self.plan, kind=kind, files=files, folders=self.feed.folders)
         self.reading = None
         try:
             with worker(plan) as running:
@@ -248,6 +250,8 @@ class Cycle:
                 self.look_again = True
                 self._warn(f"ahead of the clock and left out: {', '.join(names[-3:])} ({len(names)} in all)")
             case "cycle", (cycle, site, files):
+                if cycle != self.status.cycle:  # what a worker made before it was lost is of another cycle
+                    self.made, self.observed = {}, []
                 self.status.cycle, self.site, self.status.input_files, self.reading = cycle, site, files, None
                 self.status.saw(cycle)
             case "log", (text, level):
@@ -373,7 +377,7 @@ class Cycle:
             facts["warnings"] = [*self.status.warnings, *([worse] if worse else [])]
         newest = Records(self.job).complete()[-1:]
         if newest and (facts.get("state"), facts.get("cycle")) != (newest[0].facts["state"], newest[0].cycle):
-            facts |= _published_facts(self.job, newest[0])
+            facts |= _published_facts(self.job, newest[0], {})
         return facts
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
@@ -394,22 +398,25 @@ def _as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
     """The status that the last run left; of one that was killed how it ended, as what it published tells."""
     if facts.get("state") != RUNNING:
         return facts
-    run = facts.get("run")
-    published = next((one for one in Records(job).complete() if one.facts["run"] == run), None)
-    if published is None:
-        ended = {"state": FAILED, "exit_code": 1, "reason": f"run {run} was killed", "finished": status.utc_now()}
+    run, started = facts.get("run"), str(facts.get("started") or "")
+    # A run that caught up has published several cycles: of the last one, where it was killed at that.
+    theirs = [r for r in Records(job).complete() if r.facts["run"] == run and str(r.facts["published"]) >= started]
+    if theirs:
+        ended = _published_facts(job, theirs[-1], facts.get("last_success") or {})
     else:
-        ended = _published_facts(job, published)
+        ended = {"state": FAILED, "exit_code": 1, "reason": f"run {run} was killed", "finished": status.utc_now()}
     totals = dict(facts.get("totals") or {})
     totals[ended["state"]] = totals.get(ended["state"], 0) + 1
     return facts | ended | {"totals": totals}
 
 
-def _published_facts(job: Job, published: Published) -> dict[str, Any]:
-    """What a status says of a cycle after it was published, from its record."""
+def _published_facts(job: Job, published: Published, last: Mapping[str, Any]) -> dict[str, Any]:
+    """What a status says of a cycle after it was published, from its record; ``last`` success was the one before."""
     told = {name: published.facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
     finished = str(published.facts["published"])
     success = {name: told[name] for name in ("cycle", "state", "method")} | {"finished": finished}
+    if str(last.get("cycle") or "") > published.cycle:
+        success = dict(last)
     outputs = published.paths(job.output.root)
     code = 5 if told["reason"] else 0
     return told | {"exit_code": code, "finished": finished, "last_success": success, "outputs": outputs}

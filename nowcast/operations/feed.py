@@ -25,10 +25,11 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class Feed:
-    """The files that are complete, by path, those that are still being written, and what is not looked at, and why."""
+    """The files that are complete, by path, and those that are still being written; the rest as in a listing."""
 
     files: dict[Path, Stamp]
     writing: list[Path]
+    folders: tuple[str, ...] = ()
     unlooked: str = ""
 
     @cached_property
@@ -54,8 +55,8 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
     """
     since: dict[Path, tuple[Stamp, float]] = {}
     while True:
-        paths, unlooked = list_input(settings, radars)
-        found, now = dict(_listed(paths)), time.monotonic()
+        listing = list_input(settings, radars)
+        found, now = dict(_stamped(listing.paths)), time.monotonic()
         since = {p: since[p] if p in since and since[p][0] == stamp else (stamp, now) for p, stamp in found.items()}
 
         def complete(path: Path, seen: dict[Path, tuple[Stamp, float]] = since, now: float = now) -> bool:
@@ -67,21 +68,33 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
 
         writing = sorted(path for path in found if not complete(path))
         if not writing or settings.marker or now >= until:
-            return Feed({p: stamp for p, stamp in found.items() if p not in writing}, writing, unlooked)
+            files = {p: stamp for p, stamp in found.items() if p not in writing}
+            return Feed(files, writing, listing.folders, listing.unlooked)
         time.sleep(min(POLL_S, max(until - now, 0.0)))
 
 
-def list_input(settings: Input, radars: Radars) -> tuple[list[Path], str]:
-    """The paths of an input that are meant to be read, and what there is beside them that is not looked at."""
+@dataclass(frozen=True)
+class Listing:
+    """The paths of an input that are meant to be read; ``folders`` of radars, if any, and what is not looked at."""
+
+    paths: list[Path]
+    folders: tuple[str, ...] = ()
+    unlooked: str = ""
+
+
+def list_input(settings: Input, radars: Radars) -> Listing:
+    """What there is; raises InputError where the folder cannot be read."""
     path = settings.path
     try:
         if glob.has_magic(path):
             found = _meant(map(Path, glob.glob(path)), settings)  # noqa: PTH207 - Path.glob takes no absolute pattern
-            return found, "only folders: name the one above them" if found and all(p.is_dir() for p in found) else ""
+            only_folders = bool(found) and all(p.is_dir() for p in found)
+            return Listing(found, unlooked="only folders: name the one above them" if only_folders else "")
         found = _meant(Path(path).iterdir(), settings)
         laid = layout(found, is_several(radars) if radars else None)
         below = (p for folder in laid.folders for p in folder.iterdir())
-        return _meant(below, settings) if laid.folders else found, laid.unlooked
+        names = tuple(folder.name for folder in laid.folders)
+        return Listing(_meant(below, settings) if names else found, names, laid.unlooked)
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error
 
@@ -95,7 +108,7 @@ def _is_ignored(name: str, settings: Input) -> bool:
     return name.startswith(".") or is_marker or any(fnmatch.fnmatch(name, pattern) for pattern in settings.ignore)
 
 
-def _listed(paths: list[Path]) -> Iterator[tuple[Path, Stamp]]:
+def _stamped(paths: list[Path]) -> Iterator[tuple[Path, Stamp]]:
     for path in paths:
         try:
             stat = path.stat()

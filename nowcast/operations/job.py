@@ -316,7 +316,8 @@ class Job:
         if self.input.nexrad is not None:
             return False
         if glob.has_magic(self.input.path):
-            return fnmatch.fnmatch(str(place), self.input.path)
+            folder = self.input.folder
+            return fnmatch.fnmatch(str(place), self.input.path.replace(str(folder), str(folder.resolve()), 1))
         return place.is_relative_to(self.input.folder.resolve())
 
     def check_places(self) -> None:

@@ -17,8 +17,9 @@ from nowcast.operations.feed import wait_for_files
 from nowcast.operations.job import Job
 from nowcast.operations.own_radars import OwnRadars
 from nowcast.operations.publish import Records
+from nowcast.operations.refused import Refused
 from nowcast.operations.tree import cycle_name
-from nowcast.operations.watch import Clock, WorkerLost, fetching, worker
+from nowcast.operations.watch import DIED, STUCK, Clock, WorkerLost, fetching, worker
 from nowcast.operations.worker import SURVEY, Plan
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ COMPLETE = "complete.json"
 """What the input and the published cycles were like when none was missing."""
 
 
-def missed(job: Job, plan: Plan) -> list[str]:
+def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
     """Times of volumes before the newest from which no forecast was published, oldest first.
 
     None before the oldest published cycle, none farther back than the job allows, and each once: what failed then is
@@ -38,6 +39,7 @@ def missed(job: Job, plan: Plan) -> list[str]:
     if not done:
         return []
     times: list[str] = []
+    reading: Path | None = None
     try:
         _fetch_missed(job, plan, done[-1])
         radars = OwnRadars(job).read()
@@ -45,11 +47,17 @@ def missed(job: Job, plan: Plan) -> list[str]:
         seen = {"listing": feed.listing, "done": done, "tried": _tried(job)}
         if read_json(job.inside / COMPLETE) == seen:
             return []
-        with worker(replace(plan, kind=SURVEY, files=feed.files, done=frozenset(done), radars=radars)) as running:
+        survey = replace(plan, kind=SURVEY, files=refused.without(feed.files), folders=feed.folders, radars=radars)
+        with worker(replace(survey, done=frozenset(done))) as running:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
                 times = facts[0] if kind == "times" else times
-    except (InputError, WorkerLost) as error:
+                reading = Path(facts[0]) if kind == "reading" else reading
+    except InputError as error:
         logger.warning("what was missed is not known: %s", error)
+    except WorkerLost as lost:
+        logger.warning("what was missed is not known: %s", lost)
+        if reading is not None and lost.kind in (DIED, STUCK):
+            refused.add(reading, feed.files[reading], strike=lost.kind == DIED)
     if not times:
         return []
     newest = datetime.fromisoformat(times[-1][:19])
@@ -65,6 +73,12 @@ def note_tried(job: Job, time: str) -> None:
     """Remember that a cycle that was missed is made now."""
     times = [*_tried(job), time][-MOST_TRIED:]
     _note(job.inside / TRIED, {"times": times}, f"the cycle of {time} may be tried again")
+
+
+def forget_tried(job: Job, time: str) -> None:
+    """That cycle was not tried to its end."""
+    times = [one for one in _tried(job) if one != time]
+    _note(job.inside / TRIED, {"times": times}, f"the cycle of {time} is not tried again")
 
 
 def _note(path: Path, facts: dict[str, Any], otherwise: str) -> None:

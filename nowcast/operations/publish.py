@@ -93,6 +93,12 @@ class Records:
     def remove(self, cycle: str) -> None:
         self._path(cycle).unlink(missing_ok=True)
 
+    def forget_others(self, cycle: str, folder: str) -> None:
+        """Remove the records of earlier cycles whose folder a cycle has taken, for its name comes again."""
+        for one in self.all():
+            if one.folder == folder and one.cycle != cycle:
+                self.remove(one.cycle)
+
     def _path(self, cycle: str) -> Path:
         return self.folder / f"{cycle_stem(cycle)}.json"
 
@@ -124,6 +130,7 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         _refuse_strangers(target, records)
         records.write(manifest)
         exchange(staging, target)
+        records.forget_others(cycle, folder)
         flush(target.parent)
         _keep_strangers(staging, target)
     except OutputError:

@@ -1,4 +1,4 @@
-"""Files that a worker was lost over: they are not given to the next one."""
+"""Files that a worker was lost over: they are not given to the next one, of this run nor, in time, of any."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ class Refused:
         """Whether the file is not to be read."""
         size, modified, strikes = self.files.get(str(file), (0, 0, 0))
         return (file, stamp) in self.in_this_run or ((size, modified) == stamp and strikes >= STRIKES)
+
+    def without(self, files: dict[Path, Stamp]) -> dict[Path, Stamp]:
+        """The files that may be read."""
+        return {path: stamp for path, stamp in files.items() if not self.holds(path, stamp)}
 
     def add(self, file: Path, stamp: Stamp, *, strike: bool) -> None:
         """Refuse a file in this run and, when it is not the first ``strike``, for good."""

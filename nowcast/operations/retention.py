@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import file_digest
+from nowcast.io.json_files import read_json
 from nowcast.operations.job import Job
 from nowcast.operations.publish import MANIFEST, Published, Records
 from nowcast.operations.tree import is_below
@@ -34,13 +35,13 @@ def clean(job: Job) -> list[str]:
         if not (old or large):
             break
         try:
-            _remove(job.output.root, one)
+            gone = _remove(job.output.root, one)
             records.remove(one.cycle)
         except OSError as error:
             logger.warning("%s cannot be removed and stays: %s: %s", one.cycle, error.filename, error.strerror)
             continue
         total -= one.size
-        removed.append(one.cycle)
+        removed += [one.cycle] if gone else []
     return removed
 
 
@@ -61,11 +62,12 @@ def require_room(job: Job) -> None:
         )
 
 
-def _remove(root: Path, one: Published) -> None:
+def _remove(root: Path, one: Published) -> bool:
+    """Remove the files of a cycle; whether they were in their place."""
     folder = root / one.folder
     if folder.is_symlink() or not is_below(root, folder):
-        logger.warning("%s is a link now: nothing is removed there", folder)
-        return
+        logger.warning("%s is a link now: nothing is removed there, and the cycle is forgotten", folder)
+        return False
     ours = []
     for file in one.facts["outputs"]:
         path = folder / Path(str(file["path"])).name
@@ -76,13 +78,14 @@ def _remove(root: Path, one: Published) -> None:
         else:
             logger.warning("%s was changed by somebody else: it stays", path)
     manifest = folder / MANIFEST
-    if manifest.is_file() and not manifest.is_symlink():
+    if not manifest.is_symlink() and read_json(manifest).get("cycle") == one.cycle:
         manifest.unlink()
     for path in ours:
         path.unlink()
     for parent in (folder, *folder.parents):
         if parent == root or not _removed(parent):
             break
+    return True
 
 
 def _removed(folder: Path) -> bool:

@@ -44,7 +44,8 @@ def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
     folder = job.inside / "observed"
     path = job.inside / "scores.json"
     write_volumes(volumes.select([-1]), folder / f"{_name(volumes.times[-1])}.nc")
-    rows = _rows(path)
+    thresholds = list(job.tally.thresholds_dbz)
+    rows = [row for row in _rows(path) if row.get("thresholds_dbz") == thresholds]
     known = {(row["cycle"], row["lead_minutes"]) for row in rows}
     elsewhere: list[str] = []
     arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known, elsewhere)]
@@ -111,6 +112,7 @@ def _arrived(
             "cycle": one.cycle,
             "lead_minutes": minutes,
             "state": one.facts.get("state"),
+            "thresholds_dbz": list(job.tally.thresholds_dbz),
             "methods": _scored(forecast, baseline, start, volumes, minutes, k, job.tally),
         }
 

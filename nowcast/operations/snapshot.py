@@ -71,15 +71,14 @@ class Snapshot:
         return [self.damaged[link] for link in late]
 
 
-def by_radar(files: Files, source: Path, known: Radars) -> dict[str, Files]:
-    """The files by the folder of ``source`` that they lie in; also those folders that hold none, or are known and gone.
+def by_radar(files: Files, folders: Iterable[str], known: Radars) -> dict[str, Files]:
+    """The files by the folder of their radar; also for those that hold none, or are known and gone.
 
     Of an input without such folders all are by an empty name.
     """
-    if not is_several(known) and not any(path.parent.parent == source for path in files):
+    if not is_several(known) and not folders:
         return {"": files}
-    there = [path.name for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    found: dict[str, Files] = {name: {} for name in sorted({*there, *known})}
+    found: dict[str, Files] = {name: {} for name in sorted({*folders, *known})}
     for path, stamp in files.items():
         found[path.parent.name][path] = stamp
     return found

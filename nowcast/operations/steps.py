@@ -13,7 +13,6 @@ import numpy as np
 
 from nowcast import units
 from nowcast.errors import InputError, OutputError
-from nowcast.io.atomic import file_digest
 from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
@@ -25,11 +24,12 @@ from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
-from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
+from nowcast.pipeline.forecast import ForecastRequest, run_forecast, settings_stamp, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.radars import mosaic_steps, mosaic_times
-from nowcast.pipeline.warm_start import is_state, state_stamp
+from nowcast.pipeline.warm_start import is_state
 from nowcast.radar import Site
+from nowcast.radar.clutter import read_clutter_map
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.types import VolumeSequence
 from nowcast.units import iso_utc
@@ -66,7 +66,7 @@ class Steps:
         settings, files = self.job.input, self.plan.files
         back = self.job.limits.catch_up if self.plan.kind == SURVEY else None
         shutil.rmtree(self.inputs, ignore_errors=True)
-        folders = by_radar(files, Path(settings.path), self.plan.radars)
+        folders = by_radar(files, self.plan.folders, self.plan.radars)
         several = "" not in folders
         found: dict[str, Snapshot] = {}
         for name, those in folders.items():
@@ -92,7 +92,8 @@ class Steps:
         self.radar = self.job.site.name or told or self.job.name
         times = self._mosaic_times(times) if several else times
         self.reporter.tell("times", [str(t) for t in times])
-        steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([LIKELY_STEP_MINUTES])
+        likely = self.job.mosaic.step_minutes if several else LIKELY_STEP_MINUTES
+        steps = units.minutes(np.diff(times)) if len(times) > 1 else np.array([likely])
         if np.median(steps) <= LONGEST_STEP_MINUTES:
             self.usual_step_minutes = max(round(2 * float(np.median(steps))), 1) / 2
         if self.plan.kind != SURVEY:
@@ -103,7 +104,9 @@ class Steps:
         """Read and grid the newest volumes that can be used; raises Ended when their forecast has been made."""
         # In a hurry two volumes have to do: they tell the motion.
         frames = min(self.job.input.frames, 2) if self.plan.kind == SIMPLE else self.job.input.frames
-        store = VolumeStore(self.job.gridded, self._stamp(), self._reading)
+        for clutter in filter(None, (self.job.clutter, *self.job.mosaic.clutter.values())):
+            read_clutter_map(clutter)  # one that cannot be read is no late feed
+        store = VolumeStore(self.job.gridded, settings_stamp(self.job, self._site()), self._reading)
         try:
             volumes = load_sequence(
                 self.inputs,
@@ -119,7 +122,7 @@ class Steps:
             )
         except InputError as error:
             raise Ended("stale", str(error)) from error
-        self.volumes = since_last_gap(volumes)
+        self.volumes = since_last_gap(volumes, np.timedelta64(round(60 * self.usual_step_minutes), "s"))
         store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames * len(self.radars)))
         newest = self.volumes.times[-1]
         self.reporter.tell("cycle", iso_utc(newest), self.radar, list(self.volumes.sources))
@@ -235,12 +238,6 @@ class Steps:
             return f"no volume of radar {own} among the {count} files of {source}, but of {', '.join(others)}; {remedy}"
         first = next((f"; the first: {reason}" for one in found.values() for reason in one.damaged.values()), "")
         return f"no volume among the {count} files of {source}{first}"
-
-    def _stamp(self) -> str:
-        clutter = None if self.job.clutter is None else file_digest(self.job.clutter)
-        return state_stamp(
-            self.job.fit, grid=self.job.grid, quality=self.job.quality, mosaic=self.job.mosaic, clutter=clutter
-        )
 
     def _reading(self, path: Path) -> None:
         self.reporter.tell("reading", str(path.readlink() if path.is_symlink() else path))

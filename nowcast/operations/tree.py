@@ -28,8 +28,8 @@ def check_templates(folder: str, name: str, latest: str) -> None:
 
 def rendered(template: str, *, site: str, job: str, time: datetime) -> PurePosixPath:
     """A template as a relative path that does not climb; raises ConfigError otherwise."""
-    for _, name, _, conversion in _parsed(template):
-        if name is not None and (name not in _KNOWN or conversion):
+    for _, name, form, conversion in _parsed(template):
+        if name is not None and (name not in _KNOWN or conversion or "{" in (form or "")):
             raise ConfigError(f"output {template!r} names {{{name}}}: known are {{site}}, {{job}} and {{time:%Y%m%d}}")
     try:
         text = template.format(site=site, job=job, time=time)

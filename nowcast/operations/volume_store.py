@@ -85,7 +85,7 @@ def _facts(file: Path) -> dict[str, Any] | None:
     try:
         with np.load(file, allow_pickle=False) as held:
             return dict(json.loads(str(held["facts"])))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
@@ -97,7 +97,7 @@ def _load(file: Path, facts: dict[str, Any]) -> Gridded | None:
                 return None
             values, mask = held["values"], held["mask"]
         os.utime(file)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return values, mask
 

@@ -110,6 +110,9 @@ class Worker:
         self.process.join(UNKILLABLE_S)
         if not self.process.is_alive():
             self.process.close()
+        else:
+            # At the end of the program multiprocessing would wait for it.
+            multiprocessing.process._children.discard(self.process)  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class Plan:
         The input files that are complete.
     radars
         Those that the job is known to forecast from, by folder.
+    folders
+        Of radars that the input has now.
     at
         Use the newest volumes at or before this time; None for the newest.
     done
@@ -65,6 +67,7 @@ class Plan:
     work: Path
     files: dict[Path, Stamp]
     radars: Radars = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
     at: str | None = None
     done: frozenset[str] = frozenset()
     once_per: float | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.io.atomic import atomic_path
 from nowcast.pipeline.inputs import polar_volumes
+from nowcast.pipeline.outputs import check_output
 from nowcast.radar.clutter import MIN_VOLUMES, ClutterMap, TooFewVolumes, learn_clutter, write_clutter_map
 from nowcast.radar.polar import PolarVolume, Site
 from nowcast.radar.quality import clean
@@ -47,7 +48,10 @@ def learn_clutter_map(
         The archive has fewer than three dry volumes.
     OutputError
         The map cannot be written.
+    UsageError
+        It would replace a volume, or its name is of another format.
     """
+    check_output(Path(output), Path(source))
     count = {"dry": 0, "wet": 0}
 
     def dry_volumes() -> Iterator[PolarVolume]:

@@ -129,6 +129,8 @@ def convert(request: ConvertRequest, *, history: str = "") -> ConvertRun:
         paths = [path for path, _ in parts]
         if len(set(paths)) < len(paths):
             raise UsageError(f"{request.output.name} gives several files one name: put more of {PLACES} into it")
+        if request.source.resolve() in {path.resolve() for path in paths}:
+            raise UsageError(f"{request.output} would replace {request.source}, which it is made from")
         write = _writer(request, plan, _first_time(dataset))
         for path, part in parts:
             write(part, path)

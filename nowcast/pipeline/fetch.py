@@ -219,9 +219,9 @@ class _Session:
 
     async def _fetch(self, start: np.datetime64, end: np.datetime64, progress: Progress | None) -> FetchReport:
         began = time.perf_counter()
-        listed = await self._list(start, end)
-        absent = [o for o in listed if not self._is_here(o)]
-        missing = [o for o in absent if o not in self.refused]
+        found = await self._list(start, end)
+        listed = [o for o in found if o not in self.refused][-(self.request.newest or 0) :]
+        missing = [o for o in listed if not self._is_here(o)]
         fetched: list[FetchedVolume] = []
         failures: list[dict[str, str]] = []
         # The newest first: whoever is stopped on the way has those that matter most.
@@ -243,7 +243,7 @@ class _Session:
                     progress(len(fetched) + len(failures), len(missing))
 
         await asyncio.gather(*(work() for _ in range(self.request.jobs)))
-        kept = len(listed) - len(absent)
+        kept = len(listed) - len(missing)
         fetched.sort(key=lambda v: v.time)
         took = time.perf_counter() - began
         return FetchReport(self.request, tuple(fetched), kept, tuple(failures), took, frozenset(self.refused))
@@ -286,7 +286,7 @@ class _Session:
         days = await asyncio.gather(*map(listed, prefixes))
         times = ((t, o) for day in days for o in day if (t := volume_time(o.key, self.site)) is not None)
         found = sorted(((t, o) for t, o in times if start <= t < end), key=lambda one: one[0])
-        return [o for _, o in found][-(self.request.newest or 0) :]
+        return [o for _, o in found]
 
     def _target(self, stored: StoredObject) -> Path:
         return self.request.folder / stored.name

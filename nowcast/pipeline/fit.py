@@ -167,6 +167,9 @@ def _fit_all(
                 break
             broken += found
     done = [plan for plan in plans if parts.has(plan)]
+    for plan in plans:
+        if plan.name not in failures and not parts.has(plan):
+            failures[plan.name] = "it was fitted, and removed since: does another fit write the same file?"
     if not done:
         raise InputError(
             f"none of {len(plans)} windows of {job.source} could be fitted: {next(iter(failures.values()))}"
@@ -189,7 +192,8 @@ def _facts(job: FitJob, plans: list[Plan], files: dict[np.datetime64, list[Path]
     times = {time for plan in plans for time in plan.times}
     used = [path for time, paths in files.items() if time in times for path in paths]
     settings = {"fit": asdict(job.config), "grid": asdict(job.grid or GridConfig()), "quality": asdict(job.quality)}
-    return {"version": nowcast.__version__, "input_sha256": digests(used), "settings": settings}
+    below = job.source if job.source.is_dir() else None
+    return {"version": nowcast.__version__, "input_sha256": digests(used, below=below), "settings": settings}
 
 
 def _without_empty(windows: list[FittedWindow]) -> list[FittedWindow]:

@@ -18,8 +18,9 @@ from nowcast.errors import UsageError
 from nowcast.io.atomic import file_digest
 from nowcast.io.forecasts import write_forecast
 from nowcast.motion import MotionConfig, advect_semilagrangian, estimate_motion
+from nowcast.pipeline.archive import NEIGHBOURS
 from nowcast.pipeline.digests import input_digests
-from nowcast.pipeline.inputs import GridConfig, load_sequence
+from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
 from nowcast.pipeline.outputs import check_output
 from nowcast.pipeline.products import products_beside
@@ -28,12 +29,13 @@ from nowcast.pipeline.warm_start import check_state, read_state, state_stamp, wr
 from nowcast.products import ProductConfig
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
-from nowcast.times import breaks, nominal_step
+from nowcast.times import LARGEST_GAP, nominal_step
 from nowcast.types import Bool, Forecast, Progress, VolumeSequence
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
     from nowcast.models import GauMamba
+    from nowcast.operations.full_job import FullJob
     from nowcast.pipeline.hindcast_job import EvaluateRequest
     from nowcast.radar import Site
 
@@ -166,11 +168,11 @@ def run_forecast(
     if volumes is None:
         with _timed(seconds, "read"):
             volumes = _load_volumes(request)
-    volumes = since_last_gap(volumes)
+        volumes = since_last_gap(volumes, _usual_step(request, volumes))
     if len(volumes) == 1:
         logger.warning("one volume tells no motion: the forecast stays in place")
     leads = lead_times(volumes, request.leads, request.step_minutes)
-    stamp = _stamp(request)
+    stamp = settings_stamp(request, request.site)
     model, reasons = (None, [request.fallback]) if request.fallback else _model_or_reason(request.model, seconds)
     previous = None
     # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
@@ -214,11 +216,18 @@ def _load_volumes(request: ForecastRequest) -> VolumeSequence:
     )
 
 
-def _stamp(request: ForecastRequest) -> str:
-    """Of what the volumes and their fit are made with; the state of another make is not gone on with."""
-    clutter = None if request.clutter is None else file_digest(request.clutter)
-    settings = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic")}
-    return state_stamp(request.fit, **settings, clutter=clutter, clutter_maps=clutter_digests(request.mosaic))
+def settings_stamp(settings: ForecastRequest | FullJob, site: Site | None) -> str:
+    """Of what volumes and their fit are made with: those of other settings, or of another version, are not used."""
+    return state_stamp(
+        settings.fit,
+        version=nowcast.__version__,
+        grid=settings.grid,
+        quality=settings.quality,
+        site=site,
+        mosaic=settings.mosaic,
+        clutter=None if settings.clutter is None else file_digest(settings.clutter),
+        clutter_maps=clutter_digests(settings.mosaic),
+    )
 
 
 def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:
@@ -280,12 +289,22 @@ def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> list[Path]
         return []
 
 
-def since_last_gap(volumes: VolumeSequence) -> VolumeSequence:
-    """The volumes after the last gap of more than ``LEAST_GAP``; says what it drops.
+def _usual_step(request: ForecastRequest, volumes: VolumeSequence) -> np.timedelta64:
+    """The shortest step of the volumes: among a few, the gap of an outage may be the median. Of two volumes that of
+    those before them."""
+    steps = np.diff(volumes.times)
+    if len(steps) == 1 and steps[0] > LEAST_GAP:
+        newest = volumes.times[-1]
+        steps = np.diff(list_inputs(request.source, at=newest, near=newest, mosaic=request.mosaic)[-NEIGHBOURS:])
+    return min(steps, default=LEAST_GAP)
+
+
+def since_last_gap(volumes: VolumeSequence, usual_step: np.timedelta64) -> VolumeSequence:
+    """The volumes after the last gap of more than ``LEAST_GAP`` and ``LARGEST_GAP`` usual steps; says what it drops.
 
     Echo cannot be followed over such a gap: motion is better told by the volumes after it alone.
     """
-    gaps = breaks(volumes.times, LEAST_GAP)
+    gaps = np.flatnonzero(np.diff(volumes.times) > max(LARGEST_GAP * usual_step, LEAST_GAP)) + 1
     if len(gaps) == 0:
         return volumes
     after = int(gaps[-1])

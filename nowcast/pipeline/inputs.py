@@ -193,18 +193,29 @@ def _refuse_one_place(given: dict[str, Any]) -> None:
             raise UsageError(f"{option} is of one radar, and here are several: name them under {where}")
 
 
-def list_inputs(source: Path | str, *, at: np.datetime64 | None = None, mosaic: MosaicConfig = MOSAIC) -> np.ndarray:
-    """Valid times of all volumes of a source at or before ``at``, rising, without reading them."""
-    times = np.array(list(list_files(source, mosaic=mosaic)), "datetime64[ns]")
+def list_inputs(
+    source: Path | str,
+    *,
+    at: np.datetime64 | None = None,
+    near: np.datetime64 | None = None,
+    mosaic: MosaicConfig = MOSAIC,
+) -> np.ndarray:
+    """Valid times of all volumes of a source at or before ``at``, rising, without reading them.
+
+    With ``near``, files whose names tell a time more than a day from it are left out.
+    """
+    times = np.array(list(list_files(source, near=near, mosaic=mosaic)), "datetime64[ns]")
     return times if at is None else times[times <= at]
 
 
-def list_files(source: Path | str, *, mosaic: MosaicConfig = MOSAIC) -> dict[np.datetime64, list[Path]]:
+def list_files(
+    source: Path | str, *, near: np.datetime64 | None = None, mosaic: MosaicConfig = MOSAIC
+) -> dict[np.datetime64, list[Path]]:
     """The files of each valid time of a source, in order of time, without reading the volumes."""
     if folders := radar_folders(Path(source)):
-        return cycle_files(folders, mosaic)
+        return cycle_files(folders, mosaic, near)
     files: dict[np.datetime64, list[Path]] = {}
-    for entry in sorted(_entries(Path(source))[0], key=lambda e: (e.time, e.path)):
+    for entry in sorted(_entries(Path(source), near)[0], key=lambda e: (e.time, e.path)):
         files.setdefault(entry.time.astype("datetime64[ns]"), []).append(entry.path)
     return files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,11 @@ class Layout:
 def layout(paths: Iterable[Path], several: bool | None = None) -> Layout:
     """The layout of a folder that holds these paths; hidden ones do not count.
 
-    Folders, and beside them at most notes, are those of radars. Where it is known whether there are ``several``,
-    nothing that lies beside them changes that.
+    Folders that may be read, and beside them at most notes, are those of radars. Where it is known whether there are
+    ``several``, nothing that lies beside them changes that.
     """
     shown = [path for path in paths if not path.name.startswith(".")]
-    folders = sorted(path for path in shown if path.is_dir())
+    folders = sorted(path for path in shown if path.is_dir() and os.access(path, os.R_OK | os.X_OK))
     if not folders:
         return Layout(())
     beside = sorted(path for path in shown if not path.is_dir() and not is_note(path))

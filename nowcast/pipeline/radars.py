@@ -96,9 +96,13 @@ def listed(folder: Path, near: np.datetime64 | None = None) -> tuple[list[Entry]
         return [], [], True
 
 
-def cycle_files(folders: dict[str, Path], config: MosaicConfig) -> dict[np.datetime64, list[Path]]:
+def cycle_files(
+    folders: dict[str, Path], config: MosaicConfig, near: np.datetime64 | None = None
+) -> dict[np.datetime64, list[Path]]:
     """The times of the mosaics of an archive, rising, and the files that each may be made of."""
-    entries = sorted((e for name in folders for e in listed(folders[name])[0]), key=lambda e: (e.time, e.path))
+    entries = sorted(
+        (e for folder in folders.values() for e in listed(folder, near)[0]), key=lambda e: (e.time, e.path)
+    )
     found: dict[np.datetime64, list[Path]] = {}
     for cycle in mosaic_times((e.time for e in entries), config):
         found[cycle] = [e.path for e in entries if cycle - config.within <= e.time <= cycle]
@@ -161,12 +165,14 @@ def load_mosaic(
             here[radar.name] = entry.time
         if chosen and chosen[-1][1] == here:
             chosen.pop()  # nothing usable has come between the two
+        elif len(chosen) == frames:
+            break
         if here:
             chosen.append((cycle, here))
         if progress is not None:
             progress(len(chosen), total)
-        if len(chosen) == frames:
-            break
+        if len(chosen) == frames and cycle in here.values():
+            break  # else the newest of its volumes may be that of an older mosaic, whose time is the right one
     _drop_failed_scans(radars, gridded, grid, channels)
     return _mosaics(radars, chosen[::-1], gridded, grid, channels, config)
 
