@@ -400,7 +400,7 @@ def _as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
         return facts
     run, started = facts.get("run"), str(facts.get("started") or "")
     # A run that caught up has published several cycles: of the last one, where it was killed at that.
-    theirs = [r for r in Records(job).complete() if r.facts["run"] == run and str(r.facts["published"]) >= started]
+    theirs = [r for r in Records(job).complete() if r.facts["run"] == run and str(r.facts["published"]) > started]
     if theirs:
         ended = _published_facts(job, theirs[-1], facts.get("last_success") or {})
     else:

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from desk import Desk
+from desk import START, Desk, simulate_feed
 
 from nowcast.io.forecasts import read_forecast
+from nowcast.operations.cycle import _as_left
+from nowcast.operations.job import read_job
+from nowcast.operations.publish import Records, publish
+from nowcast.operations.refused import Refused
+from nowcast.operations.retention import clean
 from nowcast.operations.scores import score_tables
 from nowcast.pipeline.verify import VerifyRequest, run_verification
 from nowcast.verify import TallyConfig
@@ -87,6 +92,86 @@ def test_catch_up_does_the_missed_ones_oldest_first(desk: Desk) -> None:
     assert "nothing has come since" in [desk.batch("--catch-up"), desk.log[-1]["message"]][1]
 
 
+def test_a_missed_cycle_that_was_not_begun_is_tried_again(desk: Desk) -> None:
+    desk.deliver(0, 1)
+    desk.batch()
+    desk.deliver(2, 3)
+    desk.configure(output={"keep_free": "1000TB"})
+    desk.batch("--catch-up", code=3)
+    desk.configure()
+    desk.batch("--catch-up")
+    assert [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"] == ["04:10", "04:15"]
+
+
+def test_files_that_workers_were_lost_over_are_not_given_to_who_looks_for_missed_cycles(desk: Desk) -> None:
+    job = desk.job_file
+    *_, bad = desk.deliver(0, 1, 3, 2)
+    desk.batch()
+    stat = bad.stat()
+    refused = Refused(desk.inside / "refused.json", read_job(job).limits.memory)
+    for _ in range(2):
+        refused.add(bad, (stat.st_size, stat.st_mtime_ns), strike=True)
+    shutil.rmtree(desk.out / "SIMR" / "20240115_0415")
+    desk.batch("--catch-up")
+    assert any("not read any more: SIMR_20240115_041000" in text for text in desk.status["warnings"])
+    assert not (desk.inside / "tried.json").exists()
+
+
+def test_the_end_of_a_killed_run_that_caught_up_is_that_of_its_last_cycle(desk: Desk) -> None:
+    job = read_job(desk.job_file)
+
+    def publish_one(cycle: str, run: str, when: str) -> None:
+        work = job.inside / "work" / run
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "forecast.nc").write_text(cycle)
+        facts = {"run": run, "state": "done", "reason": None, "method": "m", "published": when, "input_files": []}
+        publish(job, work, cycle, "SIMR", [work / "forecast.nc"], facts)
+
+    publish_one("2024-01-15T12:00:00Z", "first", "2024-01-15T12:01:00Z")
+    publish_one("2024-01-15T11:50:00Z", "second", "2024-01-15T12:02:00Z")
+    left = {
+        "state": "running",
+        "run": "second",
+        "totals": {"done": 2},
+        "last_success": {"cycle": "2024-01-15T12:00:00Z"},
+    }
+    killed = _as_left(job, left | {"started": "2024-01-15T12:02:30Z"})
+    assert (killed["state"], killed["totals"]) == ("failed", {"done": 2, "failed": 1})
+    done = _as_left(job, left | {"started": "2024-01-15T12:01:30Z"})
+    assert done["cycle"] == "2024-01-15T11:50:00Z" and done["last_success"]["cycle"] == "2024-01-15T12:00:00Z"
+
+
+def test_a_folder_that_comes_again_loses_no_manifest(desk: Desk) -> None:
+    desk.configure(output={"folder": "{site}/{time:%M}"}, retention={"age": "2h"})
+    job = read_job(desk.job_file)
+    for hour in range(5):
+        cycle = f"2024-01-15T0{hour}:10:00Z"
+        work = job.inside / "work" / "run"
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "forecast.nc").write_text(cycle)
+        facts = {"run": "run", "state": "done", "reason": None, "method": "m", "published": cycle, "input_files": []}
+        publish(job, work, cycle, "SIMR", [work / "forecast.nc"], facts)
+        clean(job)
+        assert [one.cycle for one in Records(job).complete()] == [cycle]
+    assert sorted(path.name for path in (desk.out / "SIMR" / "10").iterdir()) == ["forecast.nc", "manifest.json"]
+
+
+def test_a_clutter_map_that_cannot_be_read_is_no_late_feed(desk: Desk) -> None:
+    desk.configure(clutter="map.nc")
+    desk.deliver(0, 1)
+    status = desk.batch(code=3)
+    assert status["state"] == "failed" and "map.nc" in status["reason"]
+
+
+def test_after_an_outage_a_hurried_fallback_has_the_usual_step(desk: Desk) -> None:
+    desk.configure(input={"frames": 2}, leads=12)
+    desk.deliver(0, 1)
+    late = simulate_feed(desk.folder / "late", volumes=1, start=START + np.timedelta64(90, "m"))
+    shutil.copy(late[0], desk.feed)
+    path = desk.batch()["outputs"][0]["path"]
+    assert read_forecast(Path(path)).lead_times[-1] == np.timedelta64(60, "m")
+
+
 def test_catch_up_goes_no_farther_back_than_the_job_allows(desk: Desk) -> None:
     desk.configure(limits={"catch_up": "6min"})
     desk.deliver(0, 1, 2)
@@ -148,6 +233,17 @@ def test_forecasts_below_extrapolation_are_warned_of() -> None:
     assert warning([row(400, 300)] * 2) is None, "better is no reason"
     assert warning([row(300, 400)]) is None, "a thousand voxels tell little"
     assert warning([row(300, 400)] * 2, warn_dbz=33.0) is None, "no such threshold is scored"
+
+
+def test_scores_at_other_thresholds_start_anew(desk: Desk) -> None:
+    for number in range(3):
+        desk.deliver(number)
+        desk.batch()
+    assert sum(desk.status["scores"]["running"]["forecasts"]) == 3
+    desk.configure(tally={"thresholds_dbz": [25.0, 35.0]})
+    desk.deliver(3)
+    running = desk.batch()["scores"]["running"]
+    assert set(running["pooled_csi"]["forecast"]) == {"25", "35"}
 
 
 def test_a_state_is_carried_on_without_a_model(desk: Desk) -> None:

@@ -110,6 +110,16 @@ def test_the_newest_few_the_newest_first(archive: Archive) -> None:
     assert [key for key, _ in archive.asked] == names[:-4:-1]
 
 
+def test_what_is_known_to_be_no_volume_takes_no_place_among_the_newest(archive: Archive) -> None:
+    names = archive.add_many(3)
+    refused = fetch_volumes(replace(archive.request, newest=1))
+    archive.add("KTLX20240506_003000_V06", b"no volume")
+    report = fetch_volumes(replace(archive.request, newest=1))
+    assert len(report.refused) == 1 and not refused.refused
+    again = fetch_volumes(replace(archive.request, newest=2, refused=report.refused))
+    assert [v.path.name for v in again.fetched] == [names[1]] and again.kept == 1
+
+
 def test_a_span_over_midnight(archive: Archive) -> None:
     names = [archive.add(name) for name in ("KTLX20240506_235500_V06", "KTLX20240507_000001_V06")]
     start = DAY + minutes(23 * 60 + 55)

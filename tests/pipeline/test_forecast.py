@@ -29,6 +29,8 @@ from nowcast.types import Forecast, VolumeSequence
 
 SMALL_FIT = FitConfig(gaussians=64)
 
+MINUTE = np.timedelta64(1, "m")
+
 
 def archive(folder: Path, steps: int = 6, **kwargs: float) -> VolumeSequence:
     """Write one gridded file a volume, as an archive of already gridded data, and return the volumes."""
@@ -244,11 +246,22 @@ def test_one_volume_needs_a_step(tmp_path: Path) -> None:
 def test_volumes_before_a_long_gap_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
     sequence = helpers.moving_cells(helpers.small_grid((2, 8, 8)), steps=13).select([0, 1, 2, 4, 10, 11, 12])
     with caplog.at_level("WARNING"):
-        kept = since_last_gap(sequence)
+        kept = since_last_gap(sequence, 5 * MINUTE)
     np.testing.assert_array_equal(kept.times, sequence.times[4:])
     assert "no volume for 60 minutes" in caplog.text
     uneven = sequence.select([0, 1, 2, 3])
-    assert since_last_gap(uneven) is uneven
+    assert since_last_gap(uneven, 5 * MINUTE) is uneven
+
+
+@pytest.mark.parametrize(("frames", "steps"), [(2, [0, 1, 2, 10]), (3, [0, 1, 2, 10, 11]), (3, [0, 10, 11])])
+def test_the_gap_of_an_outage_is_not_taken_for_the_step(tmp_path: Path, frames: int, steps: list[int]) -> None:
+    archive(tmp_path / "in", steps=12)
+    for k, path in enumerate(sorted((tmp_path / "in").iterdir())):
+        if k not in steps:
+            path.unlink()
+    request = ForecastRequest(tmp_path / "in", SMALL_FIT, frames=frames, leads=2, step_minutes=5.0)
+    run = run_forecast(request, tmp_path / "f.nc")
+    assert len(run.volumes) == sum(k >= 10 for k in steps)
 
 
 def test_nothing_before_the_time_asked_for(tmp_path: Path) -> None:

@@ -129,6 +129,16 @@ def test_no_volume_counts_longer_than_allowed(archive: Path, caplog: pytest.LogC
     assert "west is missing from 5 of 5 mosaics, last from that of 2020-01-01T00:21:40Z" in caplog.text
 
 
+@pytest.mark.parametrize("frames", [2, 3, 4, None])
+def test_a_step_that_adds_nothing_leaves_the_older_mosaic_its_time(archive: Path, frames: int | None) -> None:
+    for name in ("west", "east"):
+        broken = file_of(archive, name, 3)
+        broken.write_bytes(broken.read_bytes()[:2000])
+    times = load(archive, frames=frames).times
+    whole = [START + k * STEP + LAG for k in (0, 1, 2, 4)]
+    assert list(times) == whole[-(frames or 0) :]
+
+
 def test_a_radar_that_stops_is_left_out_and_named(archive: Path, tmp_path: Path) -> None:
     for k in (4, 3, 2):
         file_of(archive, "west", k).unlink()
