@@ -94,18 +94,19 @@ def _check(path: Path, as_json: bool) -> None:
     from nowcast.models import load_checkpoint
     from nowcast.operations.full_job import FullJob
     from nowcast.operations.job import read_job
+    from nowcast.operations.places import check_places, new_folders
     from nowcast.radar.clutter import read_clutter_map
     from nowcast.weights import checkpoint
 
     job = read_job(path, FullJob)
     assert isinstance(job, FullJob)
-    job.check_places()
+    check_places(job)
     if (model := checkpoint(job.model)) is not None:
         load_checkpoint(model)
     for clutter in filter(None, (job.clutter, *job.mosaic.clutter.values())):
         read_clutter_map(clutter)
     radars = [] if job.input.nexrad else _radars(job)
-    for folder in job.new_folders:
+    for folder in new_folders(job):
         print_note(f"{folder} is not there yet and will be made")
     if job.limits.deadline < SHORT_DEADLINE_S:
         print_note(

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,13 +19,14 @@ from nowcast.io.json_files import read_json
 from nowcast.operations import retention, status
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
+from nowcast.operations.last_run import as_left, published_facts
 from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import forget_tried, missed, note_tried
 from nowcast.operations.own_radars import OwnRadars, Radars
 from nowcast.operations.publish import Published, Records, link_latest, publish, recover
 from nowcast.operations.refused import Refused
-from nowcast.operations.status import DONE, FAILED, FALLBACK, RUNNING, STALE, Status
+from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
 from nowcast.operations.tree import cycle_name, cycle_stem
 from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, fetching, worker
@@ -105,7 +106,7 @@ class Cycle:
         self.clock = Clock(job.limits)
         self.told = 0.0
         self.radars: Radars = {}
-        self.before = _as_left(job, status.read_status(job))
+        self.before = as_left(job, status.read_status(job))
         self.status = Status.begin(job, run, self.before)
         self.how_it_ended: tuple[str, int, str | None] | None = None
         self.feed = Feed({}, [])
@@ -377,7 +378,7 @@ class Cycle:
             facts["warnings"] = [*self.status.warnings, *([worse] if worse else [])]
         newest = Records(self.job).complete()[-1:]
         if newest and (facts.get("state"), facts.get("cycle")) != (newest[0].facts["state"], newest[0].cycle):
-            facts |= _published_facts(self.job, newest[0], {})
+            facts |= published_facts(self.job, newest[0], {})
         return facts
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
@@ -392,34 +393,6 @@ class Cycle:
             atomic_write_text(self.job.inside / "seen.json", json.dumps(seen))
         except OutputError as error:
             logger.warning("the next run will look at the input again: %s", error)
-
-
-def _as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
-    """The status that the last run left; of one that was killed how it ended, as what it published tells."""
-    if facts.get("state") != RUNNING:
-        return facts
-    run, started = facts.get("run"), str(facts.get("started") or "")
-    # A run that caught up has published several cycles: of the last one, where it was killed at that.
-    theirs = [r for r in Records(job).complete() if r.facts["run"] == run and str(r.facts["published"]) > started]
-    if theirs:
-        ended = _published_facts(job, theirs[-1], facts.get("last_success") or {})
-    else:
-        ended = {"state": FAILED, "exit_code": 1, "reason": f"run {run} was killed", "finished": status.utc_now()}
-    totals = dict(facts.get("totals") or {})
-    totals[ended["state"]] = totals.get(ended["state"], 0) + 1
-    return facts | ended | {"totals": totals}
-
-
-def _published_facts(job: Job, published: Published, last: Mapping[str, Any]) -> dict[str, Any]:
-    """What a status says of a cycle after it was published, from its record; ``last`` success was the one before."""
-    told = {name: published.facts[name] for name in ("cycle", "state", "reason", "method", "input_files")}
-    finished = str(published.facts["published"])
-    success = {name: told[name] for name in ("cycle", "state", "method")} | {"finished": finished}
-    if str(last.get("cycle") or "") > published.cycle:
-        success = dict(last)
-    outputs = published.paths(job.output.root)
-    code = 5 if told["reason"] else 0
-    return told | {"exit_code": code, "finished": finished, "last_success": success, "outputs": outputs}
 
 
 class _End(Exception):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import glob
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
+from nowcast.operations.places import check_files
 from nowcast.operations.quantities import Duration, Size
 from nowcast.operations.tree import check_templates
 from nowcast.pipeline.config import load_config
@@ -294,69 +293,6 @@ class Job:
         if self.members > 1 and self.model == "none":
             raise ConfigError("an ensemble needs a model, which knows what is uncertain: give model: default or a path")
 
-    def check_files(self, job_file: Path) -> None:
-        """Raise ConfigError where what a run writes is what it reads, or is written twice."""
-        if self.input.nexrad is None and self.output.root.resolve().is_relative_to(self.input.folder.resolve()):
-            root = self.output.root
-            raise ConfigError(f"output.root is {root}, within the input: forecasts would be taken for input")
-        reads = {"the job file": job_file, "clutter": self.clutter, "model": Path(self.model)}
-        taken = {file.resolve(): what for what, file in reads.items() if file is not None}
-        for name, file in self._written.items():
-            place = file.resolve()
-            if (same := taken.get(place)) is not None:
-                raise ConfigError(f"{name} is {file}, which is {same}: give a file of its own")
-            if self._takes(place):
-                raise ConfigError(f"{name} is {file}, within the input {self.input}: put it elsewhere")
-            if place.is_relative_to(self.inside.resolve()):
-                raise ConfigError(f"{name} is {file}, within the job's own folder {self.inside}: put it elsewhere")
-            taken[place] = name
-
-    def _takes(self, place: Path) -> bool:
-        """Whether a file would be taken for one of the input."""
-        if self.input.nexrad is not None:
-            return False
-        if glob.has_magic(self.input.path):
-            folder = self.input.folder
-            return fnmatch.fnmatch(str(place), self.input.path.replace(str(folder), str(folder.resolve()), 1))
-        return place.is_relative_to(self.input.folder.resolve())
-
-    def check_places(self) -> None:
-        """Raise ConfigError where a file that the job names is not there, or what a run writes cannot be made."""
-        from nowcast.weights import checkpoint
-
-        for name, file in (("model", checkpoint(self.model)), ("clutter", self.clutter)):
-            if file is not None and not file.is_file():
-                raise ConfigError(f"{name} is {file}, which is {'no file' if file.exists() else 'not there'}")
-        if self.output.root.exists() and not self.output.root.is_dir():
-            raise ConfigError(f"output.root is {self.output.root}, which is a file")
-        for name, file in self._written.items():
-            if file.is_dir():
-                raise ConfigError(f"{name} is {file}, which is a folder: name a file")
-        for name, folder in {
-            "output.root": self.output.root,
-            **{n: f.parent for n, f in self._written.items()},
-        }.items():
-            there = next(p for p in (folder, *folder.parents) if p.exists())
-            if not os.access(there, os.W_OK | os.X_OK):
-                raise ConfigError(f"{name} is below {there}, where you may not write")
-        if self.input.nexrad is not None:
-            return
-        folder = self.input.folder
-        if not folder.is_dir():
-            raise ConfigError(f"input.path is {self.input.path}: {folder} is no folder")
-
-    @property
-    def _written(self) -> dict[str, Path]:
-        """The files beside the output tree that a run writes, by the names of their keys."""
-        files = {"status": self.status_file, "metrics": self.metrics, "log.file": self.log.file}
-        return {name: file for name, file in files.items() if file is not None}
-
-    @property
-    def new_folders(self) -> list[Path]:
-        """Folders of files that the job writes beside its root which are not there yet, and will be made."""
-        folders = dict.fromkeys(file.parent for file in self._written.values())
-        return [folder for folder in folders if not (folder.is_dir() or folder.is_relative_to(self.output.root))]
-
     @property
     def inside(self) -> Path:
         """The job's own folder: lock, work, what is carried from cycle to cycle."""
@@ -392,7 +328,7 @@ def read_job(path: Path | str, cls: type[Job] = Job) -> Job:
     job = replace(_absolute(job, path.absolute().parent), name=job.name or _slug(path.stem))
     if job.input.nexrad is not None:
         job = replace(job, input=replace(job.input, path=str(job.archive / job.input.nexrad.site), settle=0.0))
-    job.check_files(path)
+    check_files(job, path)
     return job
 
 

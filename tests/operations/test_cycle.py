@@ -12,8 +12,8 @@ import xarray as xr
 from desk import START, Desk, simulate_feed
 
 from nowcast.io.forecasts import read_forecast
-from nowcast.operations.cycle import _as_left
 from nowcast.operations.job import read_job
+from nowcast.operations.last_run import as_left
 from nowcast.operations.publish import Records, publish
 from nowcast.operations.refused import Refused
 from nowcast.operations.retention import clean
@@ -135,9 +135,9 @@ def test_the_end_of_a_killed_run_that_caught_up_is_that_of_its_last_cycle(desk: 
         "totals": {"done": 2},
         "last_success": {"cycle": "2024-01-15T12:00:00Z"},
     }
-    killed = _as_left(job, left | {"started": "2024-01-15T12:02:30Z"})
+    killed = as_left(job, left | {"started": "2024-01-15T12:02:30Z"})
     assert (killed["state"], killed["totals"]) == ("failed", {"done": 2, "failed": 1})
-    done = _as_left(job, left | {"started": "2024-01-15T12:01:30Z"})
+    done = as_left(job, left | {"started": "2024-01-15T12:01:30Z"})
     assert done["cycle"] == "2024-01-15T11:50:00Z" and done["last_success"]["cycle"] == "2024-01-15T12:00:00Z"
 
 

@@ -12,6 +12,7 @@ import yaml
 from nowcast.errors import ConfigError, OutputError
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
+from nowcast.operations.places import check_places, new_folders
 from nowcast.operations.quantities import bytes_of, seconds_of
 from nowcast.operations.tree import below, plain_name, rendered
 
@@ -72,7 +73,7 @@ def test_what_is_missing_is_named(write) -> None:
 def test_places_that_are_not_there_are_told_by_the_check(write, line: str, words: str) -> None:
     job = read_job(write(LEAST + line + "\n"))
     with pytest.raises(ConfigError, match=f"{words} .*(is not there|is no folder)"):
-        job.check_places()
+        check_places(job)
 
 
 @pytest.mark.parametrize("root", ["in", "in/out", "in/../in/deeper"])
@@ -80,7 +81,7 @@ def test_forecasts_are_not_written_into_the_input(write, tmp_path: Path, root: s
     (tmp_path / "in").mkdir()
     with pytest.raises(ConfigError, match=r"output\.root is .*, within the input"):
         read_job(write(f"input: {{path: 'in/KTLX*'}}\noutput: {{root: {root}}}\n"))
-    read_job(write("input: {path: in}\noutput: {root: inner}\n")).check_places()
+    check_places(read_job(write("input: {path: in}\noutput: {root: inner}\n")))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_file_that_is_written_must_not_be_a_folder(write, tmp_path: Path) -> N
     for folder in ("in", "logs"):
         (tmp_path / folder).mkdir()
     with pytest.raises(ConfigError, match=r"log\.file is .*, which is a folder"):
-        read_job(write(LEAST + "log: {file: logs}\n")).check_places()
+        check_places(read_job(write(LEAST + "log: {file: logs}\n")))
 
 
 def test_no_forecast_is_asked_for_that_none_can_make(write) -> None:
@@ -117,7 +118,7 @@ def test_no_forecast_is_asked_for_that_none_can_make(write) -> None:
 
 def test_a_check_names_the_folders_that_it_will_make(write, tmp_path: Path) -> None:
     job = read_job(write(LEAST + "metrics: typo/x.prom\nlog: {file: x.log}\n"))
-    assert job.new_folders == [tmp_path / "typo"]
+    assert new_folders(job) == [tmp_path / "typo"]
 
 
 def test_a_warning_is_about_a_threshold_that_is_scored(write) -> None:
