@@ -106,7 +106,7 @@ class Steps:
         frames = min(self.job.input.frames, 2) if self.plan.kind == SIMPLE else self.job.input.frames
         for clutter in filter(None, (self.job.clutter, *self.job.mosaic.clutter.values())):
             read_clutter_map(clutter)  # one that cannot be read is no late feed
-        store = VolumeStore(self.job.gridded, settings_stamp(self.job, self._site()), self._reading)
+        store = VolumeStore(self.job.gridded, self._stamp(), self._reading)
         try:
             volumes = load_sequence(
                 self.inputs,
@@ -238,6 +238,12 @@ class Steps:
             return f"no volume of radar {own} among the {count} files of {source}, but of {', '.join(others)}; {remedy}"
         first = next((f"; the first: {reason}" for one in found.values() for reason in one.damaged.values()), "")
         return f"no volume among the {count} files of {source}{first}"
+
+    def _stamp(self) -> str:
+        job = self.job
+        return settings_stamp(
+            job.fit, grid=job.grid, quality=job.quality, site=self._site(), mosaic=job.mosaic, clutter=job.clutter
+        )
 
     def _reading(self, path: Path) -> None:
         self.reporter.tell("reading", str(path.readlink() if path.is_symlink() else path))

@@ -35,7 +35,6 @@ from nowcast.types import Bool, Forecast, Progress, VolumeSequence
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
     from nowcast.models import GauMamba
-    from nowcast.operations.full_job import FullJob
     from nowcast.pipeline.hindcast_job import EvaluateRequest
     from nowcast.radar import Site
 
@@ -172,7 +171,8 @@ def run_forecast(
     if len(volumes) == 1:
         logger.warning("one volume tells no motion: the forecast stays in place")
     leads = lead_times(volumes, request.leads, request.step_minutes)
-    stamp = settings_stamp(request, request.site)
+    of_volumes = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic", "clutter")}
+    stamp = settings_stamp(request.fit, **of_volumes)
     model, reasons = (None, [request.fallback]) if request.fallback else _model_or_reason(request.model, seconds)
     previous = None
     # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
@@ -216,18 +216,19 @@ def _load_volumes(request: ForecastRequest) -> VolumeSequence:
     )
 
 
-def settings_stamp(settings: ForecastRequest | FullJob, site: Site | None) -> str:
+def settings_stamp(
+    fit: FitConfig,
+    *,
+    grid: GridConfig,
+    quality: QualityConfig | None,
+    site: Site | None,
+    mosaic: MosaicConfig,
+    clutter: Path | None,
+) -> str:
     """Of what volumes and their fit are made with: those of other settings, or of another version, are not used."""
-    return state_stamp(
-        settings.fit,
-        version=nowcast.__version__,
-        grid=settings.grid,
-        quality=settings.quality,
-        site=site,
-        mosaic=settings.mosaic,
-        clutter=None if settings.clutter is None else file_digest(settings.clutter),
-        clutter_maps=clutter_digests(settings.mosaic),
-    )
+    maps = {"clutter": None if clutter is None else file_digest(clutter), "clutter_maps": clutter_digests(mosaic)}
+    others = {"version": nowcast.__version__, "grid": grid, "quality": quality, "site": site, "mosaic": mosaic}
+    return state_stamp(fit, **others, **maps)
 
 
 def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:
@@ -310,7 +311,7 @@ def since_last_gap(volumes: VolumeSequence, usual_step: np.timedelta64) -> Volum
     after = int(gaps[-1])
     minutes = units.minutes(volumes.times[after] - volumes.times[after - 1])
     when = np.datetime_as_string(volumes.times[after], unit="m")
-    logger.warning("no volume for %.0f minutes before %s: the %d before are left out", minutes, when, after)
+    logger.warning("no volume for %.0f minutes before %s: what is older is left out", minutes, when)
     return volumes.select(slice(after, None))
 
 
