@@ -15,7 +15,7 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.operations.feed import Stamp
 from nowcast.operations.own_radars import OwnRadar, Radars, is_several
-from nowcast.pipeline.archive import NAME_ERROR, Entry, read_entries, time_in_name
+from nowcast.pipeline.archive import FIRST_VOLUMES, NAME_ERROR, Entry, read_entries, time_in_name
 from nowcast.pipeline.place import home_of
 from nowcast.radar.polar import SAME_PLACE_M, Site
 
@@ -40,22 +40,15 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The newest volumes of one radar, by time, and why other files are none; all are links in a folder.
+    """The newest volumes of one ``radar``, by time, and why other files are none; all are links in a folder.
 
     ``others`` are the names of radars of which there were files too: these have no links any more.
     """
 
     entries: list[Entry]
     damaged: dict[Path, str]
+    radar: OwnRadar | None = None
     others: tuple[str, ...] = ()
-
-    @property
-    def radar(self) -> OwnRadar | None:
-        """What the files tell of their radar."""
-        if not self.entries:
-            return None
-        site = home_of(self.entries)
-        return OwnRadar(self.entries[-1].radar, self.entries[-1].head is None, None if site is None else astuple(site))
 
     def newly_damaged(self, files: Files, newest: np.datetime64) -> list[str]:
         """Why files that follow the radar's newest volume are none, the newest last; not those far from ``newest``."""
@@ -107,10 +100,10 @@ def take(
         found, why = _read(_linked(paths, folder), reading)
         entries, damaged = entries + found, damaged | why
         usual = usual or next((kind for kind, _ in Counter(map(_kind, found)).most_common(1)), None)
-        own = _own(entries, wanted.name, known)
+        own = _own(entries, wanted.name, known, reading)
         if own is not None or not (wanted.name or known):
             break
-    if own is None and known is None and usual is not None and not _is_elsewhere(usual, entries, wanted):
+    if own is None and known is None and usual is not None and not _is_elsewhere(usual, entries, wanted, reading):
         own = usual
         if wanted.name and own.radar:
             logger.warning("no file is of radar %r: those of %r are taken, under that name", wanted.name, own.radar)
@@ -122,7 +115,7 @@ def take(
     for radar, theirs in others.items():
         _tell_of_other(radar, theirs)
     entries = sorted((e for e in entries if _kind(e) == own), key=lambda e: (e.time, e.path.name))
-    return Snapshot(entries, damaged, tuple(others))
+    return Snapshot(entries, damaged, _as_told(entries, reading), tuple(others))
 
 
 def stretches(
@@ -197,7 +190,17 @@ def _kind(entry: Entry) -> Kind:
     return Kind(entry.head is None, entry.radar)
 
 
-def _own(entries: list[Entry], name: str, known: OwnRadar | None) -> Kind | None:
+def _as_told(entries: list[Entry], reading: Callable[[Path], None]) -> OwnRadar | None:
+    """The radar as its files, which rise in time, tell of it."""
+    if not entries:
+        return None
+    for entry in entries[:FIRST_VOLUMES]:
+        _site(entry, reading)
+    home = home_of(entries)
+    return OwnRadar(entries[-1].radar, entries[-1].head is None, None if home is None else astuple(home))
+
+
+def _own(entries: list[Entry], name: str, known: OwnRadar | None, reading: Callable[[Path], None]) -> Kind | None:
     """The radar of that name, else the known one by its name or, where it was given another, by its place."""
     kinds = {_kind(e): e for e in sorted(entries, key=lambda e: e.time)}
     for kind in kinds:
@@ -207,21 +210,29 @@ def _own(entries: list[Entry], name: str, known: OwnRadar | None) -> Kind | None
         return None
     if (same := Kind(known.gridded, known.name)) in kinds:
         return same
-    near = {kind: e.time for kind, e in kinds.items() if kind.gridded == known.gridded and _is_at(e, known)}
+    near = {kind: e.time for kind, e in kinds.items() if kind.gridded == known.gridded and _is_at(e, known, reading)}
     return max(near, key=lambda kind: near[kind], default=None)
 
 
-def _is_elsewhere(kind: Kind, entries: list[Entry], wanted: OwnRadar) -> bool:
-    """Whether a radar of another name than the wanted one stands at another place too, in all its files."""
+def _is_elsewhere(kind: Kind, entries: list[Entry], wanted: OwnRadar, reading: Callable[[Path], None]) -> bool:
+    """Whether a radar of another name than the wanted one stands at another place too."""
     if not wanted.name or wanted.site is None:
         return False
-    sites = [e.head.site for e in entries if _kind(e) == kind and e.head is not None and e.head.site is not None]
+    some = [entry for entry in entries if _kind(entry) == kind][-FIRST_VOLUMES:]
+    sites = [site for entry in some if (site := _site(entry, reading)) is not None]
     return bool(sites) and all(site.distance_m(Site(*wanted.site)) > FAR_M for site in sites)
 
 
-def _is_at(entry: Entry, radar: OwnRadar) -> bool:
-    site = entry.head.site if entry.head is not None else None
-    return site is not None and radar.site is not None and site.distance_m(Site(*radar.site)) <= SAME_PLACE_M
+def _is_at(entry: Entry, radar: OwnRadar, reading: Callable[[Path], None]) -> bool:
+    if radar.site is None:
+        return False
+    site = _site(entry, reading)
+    return site is not None and site.distance_m(Site(*radar.site)) <= SAME_PLACE_M
+
+
+def _site(entry: Entry, reading: Callable[[Path], None]) -> Site | None:
+    reading(entry.path)
+    return entry.site
 
 
 def _tell_of_other(radar: str, entries: list[Entry]) -> None:

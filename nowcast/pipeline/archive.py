@@ -13,8 +13,8 @@ import numpy as np
 from nowcast.errors import InputError
 from nowcast.io.gridded import gridded_times
 from nowcast.radar.content import GRID_FORMATS, POLAR_FORMATS, damage_told, plain_file, sniff
-from nowcast.radar.polar import SAME_ELEVATION_DEG
-from nowcast.radar.reader import read_elevations, read_volume_head
+from nowcast.radar.polar import SAME_ELEVATION_DEG, Site
+from nowcast.radar.reader import read_elevations, read_site, read_volume_head
 from nowcast.radar.volume_head import VolumeHead
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,11 @@ class Entry:
             return (read_elevations(self.head) or ()) if self.head is not None else ()
         except InputError:
             return ()
+
+    @cached_property
+    def site(self) -> Site | None:
+        """Where the radar stands, as a polar volume tells it without being read whole."""
+        return read_site(self.head) if self.head is not None else None
 
     @property
     def scan(self) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from nowcast.pipeline.archive import FIRST_VOLUMES, NEIGHBOURS, Entry
 from nowcast.radar.polar import SAME_PLACE_M, Site
-from nowcast.radar.reader import read_site
 
 
 def home_of(entries: Iterable[Entry]) -> Site | None:
@@ -17,7 +16,7 @@ def home_of(entries: Iterable[Entry]) -> Site | None:
     a load of the whole archive have the same grid even where the position that the files tell changes.
     """
     first = sorted(entries, key=lambda e: (e.time, e.path.name))[:FIRST_VOLUMES]
-    sites = [site for e in first if e.head is not None and (site := read_site(e.head)) is not None]
+    sites = [e.site for e in first if e.site is not None]
     return Counter(sites).most_common(1)[0][0] if sites else None
 
 
