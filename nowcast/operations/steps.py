@@ -24,6 +24,7 @@ from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
+from nowcast.pipeline.archive import Entry
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast, settings_stamp, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.radars import mosaic_steps, mosaic_times
@@ -63,29 +64,15 @@ class Steps:
 
     def survey(self) -> None:
         """Find out which volumes there are; raises Ended when there is nothing to do."""
-        settings, files = self.job.input, self.plan.files
-        back = self.job.limits.catch_up if self.plan.kind == SURVEY else None
-        shutil.rmtree(self.inputs, ignore_errors=True)
-        folders = by_radar(files, self.plan.folders, self.plan.radars)
-        several = "" not in folders
-        found: dict[str, Snapshot] = {}
-        for name, those in folders.items():
-            newest_first = stretches(those, self.at, settings.ahead, back)
-            wanted = OwnRadar("") if several else self._wanted()
-            found[name] = take(newest_first, self.inputs / name, wanted, self.plan.radars.get(name), self._reading)
-        entries = sorted((e for one in found.values() for e in one.entries), key=lambda entry: entry.time)
-        targets = {entry.path: entry.path.readlink() for entry in entries}
-        believed = [e for e in entries if e.time <= latest_believed(files[targets[e.path]], settings.ahead)]
+        found = self._snapshots()
+        several = "" not in found
+        believed = self._believed([entry for one in found.values() for entry in one.entries])
         times = sorted({e.time for e in believed if self.at is None or e.time <= self.at})
-        early = {path.name for path in files if is_ahead(path, files[path], settings.ahead)}
-        early |= {targets[e.path].name for e in entries if e not in believed}
-        if early:
-            self.reporter.tell("ahead", sorted(early))
         if not times:
             raise Ended("stale", self._nothing(found))
         for one in found.values():
-            _tell_damaged(one.newly_damaged(files, times[-1]))
-        self.radars = {name: radar for name, one in found.items() if (radar := one.radar) is not None}
+            _tell_damaged(one.newly_damaged(self.plan.files, times[-1]))
+        self.radars = {name: one.radar for name, one in found.items() if one.radar is not None}
         self.gone = {name: radar for name, radar in self.plan.radars.items() if name not in self.radars}
         self.reporter.tell("radars", self.radars)
         told = "" if several else plain_name(believed[-1].radar)
@@ -99,6 +86,29 @@ class Steps:
         if self.plan.kind != SURVEY:
             self._check(times[-1])
             self.at = times[-1]
+
+    def _snapshots(self) -> dict[str, Snapshot]:
+        """The newest volumes of each radar, by its folder."""
+        back = self.job.limits.catch_up if self.plan.kind == SURVEY else None
+        folders, known = by_radar(self.plan.files, self.plan.folders, self.plan.radars), self.plan.radars
+        shutil.rmtree(self.inputs, ignore_errors=True)
+        found = {}
+        for name, files in folders.items():
+            newest_first = stretches(files, self.at, self.job.input.ahead, back)
+            wanted = OwnRadar("") if name else self._wanted()
+            found[name] = take(newest_first, self.inputs / name, wanted, known.get(name), self._reading)
+        return found
+
+    def _believed(self, entries: list[Entry]) -> list[Entry]:
+        """The volumes by time, without those whose time is later than can be believed; tells of these."""
+        files, ahead = self.plan.files, self.job.input.ahead
+        source = {entry.path: entry.path.readlink() for entry in entries}
+        believed = [e for e in entries if e.time <= latest_believed(files[source[e.path]], ahead)]
+        early = {path.name for path in files if is_ahead(path, files[path], ahead)}
+        early |= {source[e.path].name for e in entries if e not in believed}
+        if early:
+            self.reporter.tell("ahead", sorted(early))
+        return sorted(believed, key=lambda entry: entry.time)
 
     def load(self) -> None:
         """Read and grid the newest volumes that can be used; raises Ended when their forecast has been made."""
