@@ -22,7 +22,7 @@ from nowcast.operations.job import Job, read_job
 from nowcast.operations.last_run import as_left, published_facts
 from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
-from nowcast.operations.missed import forget_tried, missed, note_tried
+from nowcast.operations.missed import missed, trying
 from nowcast.operations.own_radars import OwnRadars, Radars
 from nowcast.operations.publish import Published, Records, link_latest, publish, recover
 from nowcast.operations.refused import Refused
@@ -129,8 +129,6 @@ class Cycle:
         except NowcastError as error:
             self._ended(FAILED, error.exit_code, str(error))
         except KeyboardInterrupt:
-            if self.plan.at is not None:
-                forget_tried(self.job, self.plan.at)
             self._ended(FAILED, INTERRUPTED, "interrupted")
             raise
         except BaseException as error:
@@ -148,8 +146,13 @@ class Cycle:
             self._fetch()
         self._wait_for_inputs()
         status.write_status(self.job, self.status.facts())
-        if self.plan.at is not None:
-            note_tried(self.job, self.plan.at)
+        with trying(self.job, self.plan.at):
+            self._forecast()
+        for cycle in retention.clean(self.job):
+            logger.info("removed cycle %s", cycle)
+
+    def _forecast(self) -> None:
+        """Have workers make the forecast, and publish it or what stands in for it."""
         lost, tries = self._work(FULL, until="inputs"), 0
         while lost and self._time_for("grid") and self._worth_another(lost, tries):
             lost, tries = self._work(FULL, until="grid"), tries + 1
@@ -159,8 +162,6 @@ class Cycle:
             if "fallback" not in self.made:
                 raise _End(FAILED, lost.exit_code, str(lost))
             self._publish("fallback", str(lost))
-        for cycle in retention.clean(self.job):
-            logger.info("removed cycle %s", cycle)
 
     def _fetch(self) -> None:
         """Have the newest volumes of the archive fetched; where it does not answer, those that are here have to do."""

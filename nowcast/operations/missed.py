@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +27,7 @@ from nowcast.operations.worker import SURVEY, Plan
 
 logger = logging.getLogger(__name__)
 
-TRIED, MOST_TRIED = "tried.json", 500
+TRIED, MOST_NOTES = "tried.json", 1000
 COMPLETE = "complete.json"
 """What the input and the published cycles were like when none was missing."""
 
@@ -33,7 +36,7 @@ def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
     """Times of volumes before the newest from which no forecast was published, oldest first.
 
     None before the oldest published cycle, none farther back than the job allows, and each once: what failed then is
-    not tried by every run.
+    not tried by every run. What a run was killed or interrupted at is tried once more.
     """
     done = [one.cycle for one in Records(job).complete()]
     if not done:
@@ -69,16 +72,27 @@ def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
     return lacking
 
 
-def note_tried(job: Job, time: str) -> None:
-    """Remember that a cycle that was missed is made now."""
-    times = [*_tried(job), time][-MOST_TRIED:]
-    _note(job.inside / TRIED, {"times": times}, f"the cycle of {time} may be tried again")
+@contextmanager
+def trying(job: Job, time: str | None) -> Iterator[None]:
+    """Remember that a missed cycle is begun and, however it goes, that it has ended: then it is not tried any more.
+
+    One that was begun twice, for the run was killed or interrupted, is not either. None: no missed one.
+    """
+    if time is None:
+        yield
+        return
+    _note_try(job, time)
+    try:
+        yield
+    except Exception:
+        _note_try(job, time)
+        raise
+    _note_try(job, time)
 
 
-def forget_tried(job: Job, time: str) -> None:
-    """That cycle was not tried to its end."""
-    times = [one for one in _tried(job) if one != time]
-    _note(job.inside / TRIED, {"times": times}, f"the cycle of {time} is not tried again")
+def _note_try(job: Job, time: str) -> None:
+    notes = [*_notes(job), time][-MOST_NOTES:]
+    _note(job.inside / TRIED, {"times": notes}, f"the cycle of {time} may be tried again")
 
 
 def _note(path: Path, facts: dict[str, Any], otherwise: str) -> None:
@@ -89,6 +103,10 @@ def _note(path: Path, facts: dict[str, Any], otherwise: str) -> None:
 
 
 def _tried(job: Job) -> list[str]:
+    return [time for time, count in Counter(_notes(job)).items() if count > 1]
+
+
+def _notes(job: Job) -> list[str]:
     times = read_json(job.inside / TRIED).get("times")
     return [str(time) for time in times] if isinstance(times, list) else []
 

@@ -305,8 +305,9 @@ def _warn_of_missing(radars: list[Radar], times: list[np.datetime64], missing: l
 
 
 def _warn_of_step(radars: list[Radar], config: MosaicConfig) -> None:
-    steps = [np.median(np.diff(radar.times[-12:])) for radar in radars if len(radar.times) > 1]
-    usual = np.median(np.array(steps)) if steps else config.step
+    # The lower of two medians: an outage among a few volumes is no step.
+    steps = sorted(step for radar in radars for step in np.diff(radar.times[-12:]))
+    usual = steps[(len(steps) - 1) // 2] if len(steps) > len(radars) else config.step
     if usual > 1.4 * config.step:
         told = "the radars scan every %.0f minutes, mosaics are made every %g: set mosaic.step_minutes"
         logger.warning(told, minutes(usual), config.step_minutes)

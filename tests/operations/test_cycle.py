@@ -8,12 +8,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import xarray as xr
 from desk import START, Desk, simulate_feed
 
 from nowcast.io.forecasts import read_forecast
 from nowcast.operations.job import read_job
 from nowcast.operations.last_run import as_left
+from nowcast.operations.missed import trying
 from nowcast.operations.publish import Records, publish
 from nowcast.operations.refused import Refused
 from nowcast.operations.retention import clean
@@ -101,6 +103,19 @@ def test_a_missed_cycle_that_was_not_begun_is_tried_again(desk: Desk) -> None:
     desk.configure()
     desk.batch("--catch-up")
     assert [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"] == ["04:10", "04:15"]
+
+
+def test_a_missed_cycle_that_a_run_was_killed_at_is_tried_once_more(desk: Desk) -> None:
+    job = read_job(desk.job_file)
+    desk.deliver(0, 1)
+    desk.batch()
+    desk.deliver(2, 3, 4)
+    for time, kills in (("2024-01-15T04:10:00.000000000", 1), ("2024-01-15T04:15:00.000000000", 2)):
+        for _ in range(kills):
+            with pytest.raises(KeyboardInterrupt), trying(job, time):
+                raise KeyboardInterrupt
+    desk.batch("--catch-up")
+    assert [line["cycle"][11:16] for line in desk.log if line.get("stage") == "publish"] == ["04:10", "04:20"]
 
 
 def test_files_that_workers_were_lost_over_are_not_given_to_who_looks_for_missed_cycles(desk: Desk) -> None:
