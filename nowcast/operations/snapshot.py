@@ -118,6 +118,15 @@ def take(
     return Snapshot(entries, damaged, _as_told(entries, reading), tuple(others))
 
 
+def same_radar(radar: OwnRadar | None, known: Radars) -> str | None:
+    """The folder of the known radar that stands where this one does, if any."""
+    if radar is None or radar.site is None:
+        return None
+    site = Site(*radar.site)
+    near = (name for name, one in known.items() if one.site and site.distance_m(Site(*one.site)) <= SAME_PLACE_M)
+    return next(near, None)
+
+
 def stretches(
     files: Files, at: np.datetime64 | None, ahead_s: float, back_s: float | None = None
 ) -> Iterator[list[Path]]:

@@ -19,7 +19,7 @@ from nowcast.operations.job import read_job
 from nowcast.operations.own_radars import OwnRadar, OwnRadars, Radars
 from nowcast.operations.publish import OBSERVED
 from nowcast.operations.quantities import duration_text
-from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, stretches, take
+from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, same_radar, stretches, take
 from nowcast.operations.status import epoch_seconds
 from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
@@ -97,6 +97,10 @@ class Steps:
             newest_first = stretches(files, self.at, self.job.input.ahead, back)
             wanted = OwnRadar("") if name else self._wanted()
             found[name] = take(newest_first, self.inputs / name, wanted, known.get(name), self._reading)
+            if name not in known and (double := same_radar(found[name].radar, known)) is not None:
+                logger.warning("the folder %s is left out: it holds volumes of the radar of %s", name, double)
+                del found[name]
+                shutil.rmtree(self.inputs / name)
         return found
 
     def _believed(self, entries: list[Entry]) -> list[Entry]:

@@ -197,8 +197,11 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     shutil.copy(desk.volumes[4], desk.feed)
     strayed = desk.batch()
     assert strayed["outputs"] and f"not looked at: {desk.volumes[4].name} beside" in strayed["warnings"][0]
-    shutil.rmtree(desk.feed / "none")
-    shutil.rmtree(desk.feed / "east")
+    shutil.copytree(desk.feed / "east", desk.feed / "backup")
+    told = "the folder backup is left out: it holds volumes of the radar of east"
+    assert told in desk.batch()["warnings"]
+    for name in ("none", "east", "backup"):
+        shutil.rmtree(desk.feed / name)
     last = desk.batch()
     assert last["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
     with xr.open_dataset(last["outputs"][0]["path"], decode_timedelta=True) as dataset:
