@@ -34,7 +34,7 @@ from nowcast.operations.worker import FULL, KNOWN, SIMPLE, Plan, too_old
 
 logger = logging.getLogger(__name__)
 
-MOST_WARNINGS = 50
+MOST_WARNINGS, MOST_WRITING = 50, 5
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,8 @@ class Cycle:
             found = wait_for_files(self.job.input, self.clock.ends["wait"], self.plan.radars)
         except InputError as error:
             raise _End(STALE, 3, str(error)) from error
-        for path in found.writing:
-            marker = self.job.input.marker
-            why = f"has no {path.name}{marker} beside it" if marker else "is still being written"
-            self._warn(f"{path.name} {why} and is left out")
+        for told in _writing_told([path.name for path in found.writing], self.job.input.marker):
+            self._warn(told)
         if found.unlooked:
             self._warn(f"not looked at: {found.unlooked}")
         held = [p for p, stamp in found.files.items() if self.refused.holds(p, stamp)]
@@ -394,6 +392,15 @@ class Cycle:
             atomic_write_text(self.job.inside / "seen.json", json.dumps(seen))
         except OutputError as error:
             logger.warning("the next run will look at the input again: %s", error)
+
+
+def _writing_told(names: list[str], marker: str) -> list[str]:
+    """What to say of files that are still being written; of many a sentence."""
+    if len(names) > MOST_WRITING:
+        why = f"have no {marker} beside them" if marker else "are still being written"
+        return [f"{len(names)} files {why} and are left out, the last {names[-1]}"]
+    whys = [f"has no {name}{marker} beside it" if marker else "is still being written" for name in names]
+    return [f"{name} {why} and is left out" for name, why in zip(names, whys, strict=True)]
 
 
 class _End(Exception):
