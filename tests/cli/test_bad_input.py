@@ -113,7 +113,7 @@ def test_unwritable_output(archive: Path, tmp_path: Path) -> None:
     assert_refused(done, 3, "cannot write")
 
 
-@pytest.mark.parametrize("command", ["fit", "grid", "forecast", "products"])
+@pytest.mark.parametrize("command", ["fit", "grid", "forecast", "products", "clutter"])
 @pytest.mark.parametrize("folder", [True, False])
 def test_what_is_read_is_not_written_over(archive: Path, command: str, folder: bool) -> None:
     newest = archive / "v4.nc"

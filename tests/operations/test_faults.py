@@ -29,6 +29,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from nowcast.errors import OutputError
+from nowcast.io.atomic import exchange
 from nowcast.operations import retention
 from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
@@ -148,6 +149,27 @@ def test_a_run_that_was_killed_after_it_had_published_is_no_failure(desk: Desk) 
     assert {name: told[name] for name in same} == {name: done[name] for name in same}
     assert told["totals"]["done"] == done["totals"]["done"] + 1, "the killed run had not counted itself yet"
     assert told["last_success"]["cycle"] == done["cycle"]
+
+
+def test_a_folder_that_cannot_be_replaced_at_once_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new, target = tmp_path / "new", tmp_path / "target"
+    for folder in (new, target):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())  # a system that cannot swap two names
+    rename = Path.rename
+
+    def interrupted(self: Path, to: Path) -> Path:
+        if self == new:
+            raise KeyboardInterrupt
+        return rename(self, to)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", interrupted)
+        exchange(new, target)
+    assert (target / "name").read_text() == "target"
+    exchange(new, target)
+    assert (target / "name").read_text() == "new" and (new / "name").read_text() == "target"
 
 
 def test_a_damaged_record_is_none(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

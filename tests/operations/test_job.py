@@ -184,6 +184,7 @@ def test_the_example_of_the_reference_is_a_job_of_defaults(write) -> None:
         {"folder": "{time.__class__}"},
         {"folder": "{site!r}/{time:%H%M}"},
         {"folder": "{time"},
+        {"folder": "{time:{site}}"},
         {"name": "../forecast"},
         {"name": "a/forecast"},
         {"latest": "../latest"},

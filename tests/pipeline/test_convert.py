@@ -74,6 +74,13 @@ def opened(path: Path) -> xr.Dataset:
         return dataset.load()
 
 
+def test_the_source_is_not_written_over_by_a_name_in_braces(tmp_path: Path, products: Path) -> None:
+    source = products.rename(tmp_path / "column_maximum.nc")
+    before = source.read_bytes()
+    done = convert(source, "-o", tmp_path / "{variable}.nc", "--variables", "column_maximum")
+    assert done.exit_code == 2 and "would replace" in done.stderr and source.read_bytes() == before
+
+
 # Zarr
 
 

@@ -17,6 +17,7 @@ from nowcast.cli import app
 from nowcast.errors import InputError, UsageError
 from nowcast.gaussians import FitConfig
 from nowcast.io.volumes import read_volumes, write_volumes
+from nowcast.pipeline.digests import input_digests
 from nowcast.pipeline.fit import fit_archive
 from nowcast.pipeline.forecast import ForecastRequest, run_forecast
 from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
@@ -137,6 +138,15 @@ def test_a_step_that_adds_nothing_leaves_the_older_mosaic_its_time(archive: Path
     times = load(archive, frames=frames).times
     whole = [START + k * STEP + LAG for k in (0, 1, 2, 4)]
     assert list(times) == whole[-(frames or 0) :]
+
+
+def test_files_of_one_name_in_two_folders_have_each_a_checksum(archive: Path) -> None:
+    names = []
+    for radar in ("west", "east"):
+        names.append(f"{radar}: same.h5")
+        file_of(archive, radar, 0).rename(archive / radar / "same.h5")
+    found = input_digests(archive, ["; ".join(names)])
+    assert sorted(found) == ["east/same.h5", "west/same.h5"] and len(set(found.values())) == 2
 
 
 def test_a_radar_that_stops_is_left_out_and_named(archive: Path, tmp_path: Path) -> None:
