@@ -18,6 +18,7 @@ from nowcast.operations.own_radars import Radars, is_several
 from nowcast.pipeline.layout import layout
 
 POLL_S = 0.25
+MOST_TOLD = 5
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in ns: as long as both stay, so does the file."""
@@ -31,6 +32,15 @@ class Feed:
     writing: list[Path]
     folders: tuple[str, ...] = ()
     unlooked: str = ""
+
+    def unfinished(self, marker: str) -> list[str]:
+        """What to say of the files that are still being written; of many one sentence."""
+        names = [path.name for path in self.writing]
+        if len(names) > MOST_TOLD:
+            why = f"have no {marker} beside them" if marker else "are still being written"
+            return [f"{len(names)} files {why} and are left out, the last {names[-1]}"]
+        whys = [f"has no {name}{marker} beside it" if marker else "is still being written" for name in names]
+        return [f"{name} {why} and is left out" for name, why in zip(names, whys, strict=True)]
 
     @cached_property
     def listing(self) -> str:
@@ -92,9 +102,9 @@ def list_input(settings: Input, radars: Radars) -> Listing:
             return Listing(found, unlooked="only folders: name the one above them" if only_folders else "")
         found = _meant(Path(path).iterdir(), settings)
         laid = layout(found, is_several(radars) if radars else None)
-        below = (p for folder in laid.folders for p in folder.iterdir())
-        names = tuple(folder.name for folder in laid.folders)
-        return Listing(_meant(below, settings) if names else found, names, laid.unlooked)
+        if laid.several:
+            found = _meant((p for folder in laid.folders for p in folder.iterdir()), settings)
+        return Listing(found, tuple(folder.name for folder in laid.folders), laid.unlooked)
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error
 

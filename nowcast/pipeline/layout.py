@@ -14,10 +14,12 @@ MOST_TOLD = 3
 
 @dataclass(frozen=True)
 class Layout:
-    """``folders`` of radars, empty for the files of one; ``unlooked`` tells what lies beside and is not looked at."""
+    """The files of one radar or, of ``several``, its ``folders``; ``unlooked`` tells what lies beside and is not looked
+    at."""
 
-    folders: tuple[Path, ...]
+    folders: tuple[Path, ...] = ()
     unlooked: str = ""
+    several: bool = False
 
 
 def layout(paths: Iterable[Path], several: bool | None = None) -> Layout:
@@ -28,17 +30,20 @@ def layout(paths: Iterable[Path], several: bool | None = None) -> Layout:
     """
     shown = [path for path in paths if not path.name.startswith(".")]
     folders = sorted(path for path in shown if path.is_dir() and os.access(path, os.R_OK | os.X_OK))
-    if not folders:
-        return Layout(())
+    if not folders and not several:
+        return Layout()
     beside = sorted(path for path in shown if not path.is_dir() and not is_note(path))
     if several or (several is None and not beside):
-        return Layout(tuple(folders), f"{_names(beside)} beside the folders of the radars" if beside else "")
+        strays = f"{_names(beside)} beside the folders of the radars" if beside else ""
+        return Layout(tuple(folders), strays, several=True)
     full = [folder for folder in folders if any(folder.iterdir())]
     if several is None and len(full) > 1:  # one folder alone makes no radars
-        return Layout((), f"the files in {_names(full)}: folders are of radars where no file is as {_names(beside)}")
+        return Layout(
+            unlooked=f"the files in {_names(full)}: folders are of radars where no file is as {_names(beside)}"
+        )
     if several is False and full and not beside:
-        return Layout((), f"the files in {_names(full)}: the input is of one radar")
-    return Layout(())
+        return Layout(unlooked=f"the files in {_names(full)}: the input is of one radar")
+    return Layout()
 
 
 def _names(paths: list[Path]) -> str:

@@ -206,6 +206,10 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     assert last["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
     with xr.open_dataset(last["outputs"][0]["path"], decode_timedelta=True) as dataset:
         assert dataset.attrs["radars_missing"] == "east" and dataset.sizes["x"] == width, "the grid stays as it was"
+    shutil.rmtree(desk.feed / "simr")
+    assert desk.batch(code=3)["reason"].endswith(
+        f"not looked at: {desk.volumes[4].name} beside the folders of the radars"
+    )
 
 
 def test_catching_up_makes_a_mosaic_a_step(desk: Desk) -> None:
