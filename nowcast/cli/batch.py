@@ -99,7 +99,6 @@ def _check(path: Path, as_json: bool) -> None:
     from nowcast.weights import checkpoint
 
     job = read_job(path, FullJob)
-    assert isinstance(job, FullJob)
     check_places(job)
     if (model := checkpoint(job.model)) is not None:
         load_checkpoint(model)

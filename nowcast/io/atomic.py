@@ -101,10 +101,8 @@ def exchange(new: Path, target: Path) -> None:
     target.rename(old)
     try:
         new.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    old.rename(new)
+    finally:
+        old.rename(new if target.exists() else target)
 
 
 def publish(temporary: Path, target: Path) -> None:

@@ -5,7 +5,6 @@ This runs in a worker: the library that fetches has threads, and the run that fo
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterable
@@ -14,10 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nowcast.errors import OutputError
-from nowcast.io.atomic import atomic_write_text
 from nowcast.io.bucket import BucketConfig, StoredObject
-from nowcast.io.json_files import read_json
+from nowcast.io.json_files import note_json, read_json
 from nowcast.operations.job import DAY, HOUR, MINUTE, Input, Job
 from nowcast.pipeline.fetch import FetchRequest, fetch_volumes
 from nowcast.radar.nexrad_archive import volume_time
@@ -135,10 +132,8 @@ def _refused(folder: Path) -> Iterable[StoredObject]:
 
 def _refuse(folder: Path, objects: Iterable[StoredObject]) -> None:
     kept = sorted(map(astuple, objects))[-MOST_REFUSED:]
-    try:
-        atomic_write_text(folder / REFUSED, json.dumps({key: (size, etag) for key, size, etag in kept}))
-    except OutputError as error:
-        logger.warning("what is no volume will be asked for again: %s", error)
+    facts = {key: (size, etag) for key, size, etag in kept}
+    note_json(folder / REFUSED, facts, "what is no volume will be asked for again")
 
 
 def _seconds(seconds: float) -> np.timedelta64:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -14,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import INTERRUPTED, InputError, NowcastError, OutputError
-from nowcast.io.atomic import atomic_write_text
-from nowcast.io.json_files import read_json
+from nowcast.io.json_files import note_json, read_json
 from nowcast.operations import retention, status
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
@@ -34,7 +32,7 @@ from nowcast.operations.worker import FULL, KNOWN, SIMPLE, Plan, too_old
 
 logger = logging.getLogger(__name__)
 
-MOST_WARNINGS, MOST_WRITING = 50, 5
+MOST_WARNINGS = 50
 
 
 @dataclass(frozen=True)
@@ -177,15 +175,15 @@ class Cycle:
             found = wait_for_files(self.job.input, self.clock.ends["wait"], self.plan.radars)
         except InputError as error:
             raise _End(STALE, 3, str(error)) from error
-        for told in _writing_told([path.name for path in found.writing], self.job.input.marker):
+        for told in found.unfinished(self.job.input.marker):
             self._warn(told)
         if found.unlooked:
             self._warn(f"not looked at: {found.unlooked}")
-        held = [p for p, stamp in found.files.items() if self.refused.holds(p, stamp)]
-        if held:
+        usable = self.refused.without(found.files)
+        if held := [path for path in found.files if path not in usable]:
             told = ", ".join(path.name for path in held[-3:])
             self.status.warnings.append(f"workers were lost over {len(held)} of the files, not read any more: {told}")
-        self.feed = replace(found, files={p: stamp for p, stamp in found.files.items() if p not in held})
+        self.feed = replace(found, files=usable)
         self._took("wait")
         if not self.feed.files:
             beside = f"; not looked at: {found.unlooked}" if found.unlooked else ""
@@ -388,19 +386,7 @@ class Cycle:
         if self.feed.writing or self.look_again:
             return
         seen = {"listing": self.feed.listing, "newest": newest, "cycle": last["cycle"]}
-        try:
-            atomic_write_text(self.job.inside / "seen.json", json.dumps(seen))
-        except OutputError as error:
-            logger.warning("the next run will look at the input again: %s", error)
-
-
-def _writing_told(names: list[str], marker: str) -> list[str]:
-    """What to say of files that are still being written; of many a sentence."""
-    if len(names) > MOST_WRITING:
-        why = f"have no {marker} beside them" if marker else "are still being written"
-        return [f"{len(names)} files {why} and are left out, the last {names[-1]}"]
-    whys = [f"has no {name}{marker} beside it" if marker else "is still being written" for name in names]
-    return [f"{name} {why} and is left out" for name, why in zip(names, whys, strict=True)]
+        note_json(self.job.inside / "seen.json", seen, "the next run will look at the input again")
 
 
 class _End(Exception):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
@@ -313,6 +313,13 @@ class Job:
         return self.status or self.output.root / f"{self.name}.status.json"
 
 
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+@overload
+def read_job(path: Path | str) -> Job: ...
+@overload
+def read_job(path: Path | str, cls: type[AnyJob]) -> AnyJob: ...
 def read_job(path: Path | str, cls: type[Job] = Job) -> Job:
     """Read a job file; its paths are relative to the folder it stands in.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -10,11 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from nowcast.errors import InputError, OutputError
-from nowcast.io.atomic import atomic_write_text
-from nowcast.io.json_files import read_json
+from nowcast.errors import InputError
+from nowcast.io.json_files import note_json, read_json
 from nowcast.operations import status
 from nowcast.operations.feed import wait_for_files
 from nowcast.operations.job import Job
@@ -68,7 +65,7 @@ def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
     known = {*done, *map(cycle_name, _tried(job))}
     lacking = [t for t in times[:-1] if t >= first and cycle_name(t) not in known]
     if not lacking:
-        _note(job.inside / COMPLETE, seen, "the next run looks for missed cycles again")
+        note_json(job.inside / COMPLETE, seen, "the next run looks for missed cycles again")
     return lacking
 
 
@@ -82,24 +79,20 @@ def trying(job: Job, time: str | None) -> Iterator[None]:
         yield
         return
     _note_try(job, time)
+    ended = True
     try:
         yield
-    except Exception:
-        _note_try(job, time)
+    except KeyboardInterrupt:
+        ended = False
         raise
-    _note_try(job, time)
+    finally:
+        if ended:
+            _note_try(job, time)
 
 
 def _note_try(job: Job, time: str) -> None:
     notes = [*_notes(job), time][-MOST_NOTES:]
-    _note(job.inside / TRIED, {"times": notes}, f"the cycle of {time} may be tried again")
-
-
-def _note(path: Path, facts: dict[str, Any], otherwise: str) -> None:
-    try:
-        atomic_write_text(path, json.dumps(facts))
-    except OutputError as error:
-        logger.warning("%s: %s", otherwise, error)
+    note_json(job.inside / TRIED, {"times": notes}, f"the cycle of {time} may be tried again")
 
 
 def _tried(job: Job) -> list[str]:

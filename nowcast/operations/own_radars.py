@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from nowcast.errors import OutputError
-from nowcast.io.atomic import atomic_write_text
-from nowcast.io.json_files import read_json
+from nowcast.io.json_files import note_json, read_json
 from nowcast.operations.job import Job
 
 logger = logging.getLogger(__name__)
@@ -60,10 +57,8 @@ class OwnRadars:
         if known | radars == known:
             return
         told = {name: asdict(radar) for name, radar in sorted((known | radars).items())}
-        try:
-            atomic_write_text(self.path, json.dumps({"of": self.of, "radars": told}, indent=1))
-        except OutputError as error:
-            logger.warning("the next run will not know which radar the forecast is from: %s", error)
+        otherwise = "the next run will not know which radar the forecast is from"
+        note_json(self.path, {"of": self.of, "radars": told}, otherwise)
 
 
 def _place(site: list[float] | None) -> tuple[float, float, float] | None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
-from nowcast.errors import OutputError
-from nowcast.io.atomic import atomic_write_text
-from nowcast.io.json_files import read_json
+from nowcast.io.json_files import note_json, read_json
 from nowcast.operations.feed import Stamp
 
 logger = logging.getLogger(__name__)
@@ -49,7 +46,5 @@ class Refused:
         size, modified, strikes = self.files.pop(str(file), (0, 0, 0))
         self.files[str(file)] = (*stamp, 1 + (strikes if (size, modified) == stamp else 0))
         self.files = dict(list(self.files.items())[-MOST:])
-        try:
-            atomic_write_text(self.path, json.dumps({"memory": self.memory, "files": self.files}, indent=1))
-        except OutputError as error:
-            logger.warning("it is not remembered that %s must not be read: %s", file, error)
+        otherwise = f"it is not remembered that {file} must not be read"
+        note_json(self.path, {"memory": self.memory, "files": self.files}, otherwise)

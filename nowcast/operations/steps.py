@@ -30,7 +30,7 @@ from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.radars import mosaic_steps, mosaic_times
 from nowcast.pipeline.warm_start import is_state
 from nowcast.radar import Site
-from nowcast.radar.clutter import read_clutter_map
+from nowcast.radar.clutter import NoClutterMap
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.types import VolumeSequence
 from nowcast.units import iso_utc
@@ -52,9 +52,7 @@ class Steps:
 
     def __init__(self, plan: Plan, reporter: Reporter) -> None:
         self.plan, self.reporter = plan, reporter
-        job = read_job(plan.job_file, FullJob)
-        assert isinstance(job, FullJob)
-        self.job = job
+        self.job = job = read_job(plan.job_file, FullJob)
         self.inputs = plan.work / INPUTS
         self.radar = job.site.name
         self.radars: Radars = {}
@@ -118,8 +116,6 @@ class Steps:
         """Read and grid the newest volumes that can be used; raises Ended when their forecast has been made."""
         # In a hurry two volumes have to do: they tell the motion.
         frames = min(self.job.input.frames, 2) if self.plan.kind == SIMPLE else self.job.input.frames
-        for clutter in filter(None, (self.job.clutter, *self.job.mosaic.clutter.values())):
-            read_clutter_map(clutter)  # one that cannot be read is no late feed
         store = VolumeStore(self.job.gridded, self._stamp(), self._reading)
         try:
             volumes = load_sequence(
@@ -134,6 +130,8 @@ class Steps:
                 partial_volumes=self.job.input.partial,
                 mosaic=self._mosaic(),
             )
+        except NoClutterMap:
+            raise  # which is no late feed
         except InputError as error:
             raise Ended("stale", str(error)) from error
         self.volumes = since_last_gap(volumes, np.timedelta64(round(60 * self.usual_step_minutes), "s"))

@@ -154,15 +154,7 @@ def run_forecast(
         ``output`` is named like a picture or another format, members are asked for without a model or too many, or
         the state's file holds something else.
     """
-    if request.members > 1 and request.model is None:
-        raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
-    if request.members > MOST_MEMBERS:
-        raise UsageError(f"{request.members} members: expected at most {MOST_MEMBERS}")
-    if output.suffix.lower() in PICTURES:
-        raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
-    check_output(output, request.source)
-    if request.state is not None:
-        check_state(request.state, output)
+    _check(request, output)
     seconds: dict[str, float] = {}
     if volumes is None:
         with _timed(seconds, "read"):
@@ -214,6 +206,19 @@ def _load_volumes(request: ForecastRequest) -> VolumeSequence:
         clutter=request.clutter,
         mosaic=request.mosaic,
     )
+
+
+def _check(request: ForecastRequest, output: Path) -> None:
+    """Refuse before long work what cannot be made, or written."""
+    if request.members > 1 and request.model is None:
+        raise UsageError("an ensemble needs a model, which knows what is uncertain: give --model default or a PATH")
+    if request.members > MOST_MEMBERS:
+        raise UsageError(f"{request.members} members: expected at most {MOST_MEMBERS}")
+    if output.suffix.lower() in PICTURES:
+        raise UsageError(f"a forecast is a NetCDF file, {output.name} names a picture: give -o FILE.nc")
+    check_output(output, request.source)
+    if request.state is not None:
+        check_state(request.state, output)
 
 
 def settings_stamp(

@@ -124,10 +124,13 @@ def load_sequence(
     if source.is_file() and sniff(source) == VOLUMES:
         refuse_polar_options(source, one_place)
         return without_failed_scans(_newest(read_volumes(source, channels), source, at, frames))
-    if folders := radar_folders(source):
+    laid = layout(source.iterdir() if source.is_dir() else ())
+    if laid.unlooked:
+        logger.warning("not looked at: %s", laid.unlooked)
+    if laid.folders:
         _refuse_one_place(one_place)
         return load_mosaic(
-            folders,
+            {folder.name: folder for folder in laid.folders},
             at=at,
             frames=frames,
             grid=grid,
@@ -138,8 +141,6 @@ def load_sequence(
             partial_volumes=partial_volumes,
             config=mosaic,
         )
-    if source.is_dir() and (unlooked := layout(source.iterdir()).unlooked):
-        logger.warning("not looked at: %s", unlooked)
     near = None
     if frames is not None and source.is_dir():
         near = at if at is not None else newest_name(source)

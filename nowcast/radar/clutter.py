@@ -95,6 +95,10 @@ class ClutterMap:
         return near if close and same_gates and same_start else None
 
 
+class NoClutterMap(InputError):
+    """A file that is named as a clutter map is none that can be read."""
+
+
 class TooFewVolumes(InputError):
     """There are not enough dry volumes to tell clutter from rain."""
 
@@ -245,16 +249,16 @@ def _write_sweep(group: Any, sweep: ClutterSweep) -> None:
 
 
 def read_clutter_map(path: Path | str) -> ClutterMap:
-    """Read a file of :func:`write_clutter_map`; raises InputError when it is not one."""
+    """Read a file of :func:`write_clutter_map`; raises NoClutterMap, an InputError, when it is not one."""
     import netCDF4
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path} does not exist: expected a clutter map made by nowcast clutter")
+        raise NoClutterMap(f"{path} does not exist: expected a clutter map made by nowcast clutter")
     try:
         with netCDF4.Dataset(path) as file:
             if getattr(file, "nowcast_kind", None) != KIND:
-                raise InputError(f"{path} is not a clutter map: make one with nowcast clutter ARCHIVE -o MAP.nc")
+                raise NoClutterMap(f"{path} is not a clutter map: make one with nowcast clutter ARCHIVE -o MAP.nc")
             file.set_auto_mask(False)
             seconds = np.asarray(file["time"][:], np.float64)
             times = np.datetime64(0, "ns") + (seconds * 1e9).astype("timedelta64[ns]")
@@ -263,9 +267,9 @@ def read_clutter_map(path: Path | str) -> ClutterMap:
             sweeps = tuple(_read_sweep(file[n]) for n in names)
             return ClutterMap(site, str(file.radar), times, sweeps, float(file.min_frequency), float(file.margin_db))
     except (OSError, RuntimeError, KeyError, AttributeError, IndexError, ValueError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, NoClutterMap):
             raise
-        raise InputError(f"{path} is a damaged clutter map: {error}") from error
+        raise NoClutterMap(f"{path} is a damaged clutter map: {error}") from error
 
 
 def _read_sweep(group: Any) -> ClutterSweep:
