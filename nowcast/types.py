@@ -115,6 +115,11 @@ def _sample(shape: tuple[int, ...], most: int = 100_000) -> tuple[slice, ...]:
     return (slice(None, None, stride),) * len(shape)
 
 
+def radars_seen(radars: Sequence[str], missing: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The radars that are not missing all the time, of which ``missing`` names those without a volume."""
+    return tuple(name for name in radars if not missing or any(name not in names for names in missing))
+
+
 @dataclass(frozen=True)
 class VolumeSequence:
     """Gridded radar volumes in order of time.
@@ -136,7 +141,7 @@ class VolumeSequence:
     sources
         For each time, the file the volume came from, or the files.
     radars
-        Names of the radars, as far as the files tell.
+        Names of the radars that saw any of it, as far as the files tell.
     missing
         Of mosaics, for each time the radars that had no volume; empty for a single radar.
     coverage
@@ -209,6 +214,7 @@ class VolumeSequence:
             mask=self.mask[keep],
             times=self.times[keep],
             sources=sources,
+            radars=radars_seen(self.radars, missing),
             missing=missing,
         )
 

@@ -120,7 +120,7 @@ def _check(path: Path, as_json: bool) -> None:
 
 
 def _radars(job: Job) -> list[str]:
-    """The folders of several radars; tells what the input holds that is not looked at."""
+    """The folders of several radars; tells which are gone, and what the input holds that is not looked at."""
     from nowcast.operations.feed import list_input
     from nowcast.operations.own_radars import OwnRadars
 
@@ -128,7 +128,10 @@ def _radars(job: Job) -> list[str]:
     found = list_input(job.input, known)
     if found.unlooked:
         print_note(f"not looked at: {found.unlooked}")
-    return sorted({*found.folders, *filter(None, known)})
+    own = {*found.folders, *filter(None, known)}
+    for name in sorted(own.difference(found.folders)):
+        print_note(f"the folder of radar {name} is gone: forecasts name it as missing until it comes back")
+    return sorted(own)
 
 
 def _print_schedule(path: Path, options: list[str], *, cron: bool, systemd: bool) -> None:

@@ -183,8 +183,7 @@ def provenance_attribute(facts: Mapping[str, Any] | None) -> dict[str, str]:
 
 def radar_attributes(radars: Sequence[str], missing: Sequence[Sequence[str]]) -> dict[str, str]:
     """Global attributes of what radars saw: their names and, of several, those that were missing at some time."""
-    absent = {name for names in missing for name in names}
-    lacking = {"radars_missing": ", ".join(name for name in radars if name in absent)} if missing else {}
+    lacking = {"radars_missing": ", ".join(sorted({name for names in missing for name in names}))} if missing else {}
     return {"radars": ", ".join(radars), **lacking} if radars else {}
 
 

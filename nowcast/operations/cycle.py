@@ -22,7 +22,7 @@ from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import missed, trying
 from nowcast.operations.own_radars import OwnRadars, Radars
-from nowcast.operations.publish import Published, Records, link_latest, publish, recover
+from nowcast.operations.publish import Published, Records, free_folder, link_latest, publish, recover
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
@@ -252,6 +252,7 @@ class Cycle:
                     self.made, self.observed = {}, []
                 self.status.cycle, self.site, self.status.input_files, self.reading = cycle, site, files, None
                 self.status.saw(cycle)
+                free_folder(self.job, cycle, site)  # else all that follows would be for nothing
             case "log", (text, level):
                 self._log(level, text)
             case "trouble", (text,):
@@ -333,10 +334,14 @@ class Cycle:
         self._log(logging.WARNING, text)
 
     def _log(self, level: int, text: str, **told: Any) -> None:
-        logger.log(level, "%s", text, extra={"told": {"cycle": self.status.cycle} | told})
+        """Log, each warning once."""
         warnings = self.status.warnings
-        if level >= logging.WARNING and text not in warnings and len(warnings) < MOST_WARNINGS:
-            warnings.append(text)
+        if level >= logging.WARNING:
+            if text in warnings:
+                return
+            if len(warnings) < MOST_WARNINGS:
+                warnings.append(text)
+        logger.log(level, "%s", text, extra={"told": {"cycle": self.status.cycle} | told})
 
     def _ended(self, state: str, exit_code: int, reason: str | None) -> None:
         """Note how the cycle ended; what comes after publication changes nothing of that."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import os
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowcast.errors import ConfigError
+from nowcast.operations.tree import rendered
 
 if TYPE_CHECKING:
-    from nowcast.operations.job import Job
+    from nowcast.operations.job import Input, Job
 
 
 def check_files(job: Job, job_file: Path) -> None:
@@ -21,6 +23,7 @@ def check_files(job: Job, job_file: Path) -> None:
         raise ConfigError(f"output.root is {root}, within the input: forecasts would be taken for input")
     reads = {"the job file": job_file, "clutter": job.clutter, "model": Path(job.model)}
     taken = {file.resolve(): what for what, file in reads.items() if file is not None}
+    link = _latest(job)
     for name, file in _written(job).items():
         place = file.resolve()
         if (same := taken.get(place)) is not None:
@@ -29,6 +32,8 @@ def check_files(job: Job, job_file: Path) -> None:
             raise ConfigError(f"{name} is {file}, within the input {job.input}: put it elsewhere")
         if place.is_relative_to(job.inside.resolve()):
             raise ConfigError(f"{name} is {file}, within the job's own folder {job.inside}: put it elsewhere")
+        if link is not None and file.is_relative_to(link):
+            raise ConfigError(f"{name} is {file}, and output.latest is a link of that name: put it elsewhere")
         taken[place] = name
 
 
@@ -47,10 +52,12 @@ def check_places(job: Job) -> None:
             raise ConfigError(f"{name} is {file}, which is a folder: name a file")
     for name, folder in {"output.root": root, **{name: file.parent for name, file in written.items()}}.items():
         there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise ConfigError(f"{name} is below {there}, where you may not write")
-    if job.input.nexrad is None and not job.input.folder.is_dir():
-        raise ConfigError(f"input.path is {job.input.path}: {job.input.folder} is no folder")
+        try:
+            Path(tempfile.mkdtemp(dir=there)).rmdir()
+        except OSError as error:
+            raise ConfigError(f"{name} is below {there}, where nothing can be written: {error.strerror}") from error
+    if job.input.nexrad is None:
+        _check_input(job.input)
 
 
 def new_folders(job: Job) -> list[Path]:
@@ -63,6 +70,27 @@ def _written(job: Job) -> dict[str, Path]:
     """The files beside the output tree that a run writes, by the names of their keys."""
     files = {"status": job.status_file, "metrics": job.metrics, "log.file": job.log.file}
     return {name: file for name, file in files.items() if file is not None}
+
+
+def _latest(job: Job) -> Path | None:
+    """The link to the newest cycle, as far as the job file names the radar; raises ConfigError above the cycles."""
+    template, site = job.output.latest, job.site.name or "{site}"
+    if not template:
+        return None
+    link, cycle = (
+        rendered(name, site=site, job=job.name, time=datetime.now(UTC)) for name in (template, job.output.folder)
+    )
+    if cycle.is_relative_to(link):
+        raise ConfigError(f"output latest {template!r} is a folder that cycles lie in: a link needs a name of its own")
+    return job.output.root / link
+
+
+def _check_input(settings: Input) -> None:
+    if not settings.folder.is_dir():
+        raise ConfigError(f"input.path is {settings.path}: {settings.folder} is no folder")
+    found = glob.glob(settings.path) if glob.has_magic(settings.path) else []  # noqa: PTH207 - no absolute patterns
+    if found and all(Path(path).is_dir() for path in found):
+        raise ConfigError(f"input.path is {settings.path}, which only folders match: name the folder above them")
 
 
 def _takes(job: Job, place: Path) -> bool:

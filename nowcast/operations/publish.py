@@ -114,9 +114,8 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
     OutputError
         The disk is full, the folder leads out of the root, or something else stands in its place.
     """
-    time = datetime.fromisoformat(cycle).astimezone(UTC).replace(tzinfo=None)
-    target = below(job.output.root, rendered(job.output.folder, site=site, job=job.name, time=time))
-    name = str(rendered(job.output.name, site=site, job=job.name, time=time))
+    target = free_folder(job, cycle, site)
+    name = str(rendered(job.output.name, site=site, job=job.name, time=_utc(cycle)))
     staging = work / STAGING
     try:
         shutil.rmtree(staging, ignore_errors=True)
@@ -127,7 +126,6 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         atomic_write_text(staging / MANIFEST, json.dumps(manifest, indent=1))
         flush(staging)
         records = Records(job)
-        _refuse_strangers(target, records)
         records.write(manifest)
         exchange(staging, target)
         records.forget_others(cycle, folder)
@@ -138,6 +136,19 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
     except OSError as error:
         raise OutputError(f"cannot publish into {target}: {error.strerror or error}") from error
     return Published(cycle, folder, manifest)
+
+
+def free_folder(job: Job, cycle: str, site: str) -> Path:
+    """The folder of a cycle, not there yet or with what the job itself has published.
+
+    Raises OutputError where it leads out of the root, or something else stands in its place.
+    """
+    target = below(job.output.root, rendered(job.output.folder, site=site, job=job.name, time=_utc(cycle)))
+    own = (job.output.root / one.folder for one in Records(job).all())
+    if target.is_symlink() or (target.exists() and target not in own):
+        change = "move it away, or change output.folder (with {job} in it where jobs share a root)"
+        raise OutputError(f"{target} exists and this job did not write it: {change}")
+    return target
 
 
 def link_latest(job: Job, work: Path, published: Published) -> None:
@@ -201,9 +212,8 @@ def _placed(file: Path, target: Path) -> dict[str, Any]:
     return {"path": target.name, "size": target.stat().st_size, "sha256": file_digest(target)}
 
 
-def _refuse_strangers(target: Path, records: Records) -> None:
-    if target.is_symlink() or (target.exists() and not any(records.root / r.folder == target for r in records.all())):
-        raise OutputError(f"{target} exists and this job did not write it: move it away or change output.folder")
+def _utc(cycle: str) -> datetime:
+    return datetime.fromisoformat(cycle).astimezone(UTC).replace(tzinfo=None)
 
 
 def _keep_strangers(old: Path, target: Path) -> None:

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from string import Formatter
 
 from nowcast.errors import ConfigError, OutputError
 
 _KNOWN = ("site", "job", "time")
+_SOME_TIME = datetime(2024, 1, 15, 4, 10)
+_LOOK_ALIKES = [
+    datetime(2024, 1, 15, 4, 11),
+    datetime(2024, 1, 15, 5, 10),
+    datetime(2024, 1, 15, 16, 10),
+    datetime(2024, 1, 16, 4, 10),
+    datetime(2024, 1, 22, 4, 10),
+    datetime(2024, 2, 15, 4, 10),
+    datetime(2025, 1, 15, 4, 10),
+]
+"""A template that leaves out the minutes, the hour, the half of the day and so on takes one of these for that time."""
 
 
 def check_templates(folder: str, name: str, latest: str) -> None:
     """Raise ConfigError where a template names what is not known, leaves the root, or gives two cycles one folder."""
-    early = datetime(2024, 1, 15, 4, 10)
-    first, second = (rendered(folder, site="SITE", job="job", time=t) for t in (early, early + timedelta(minutes=1)))
-    if first == second:
-        raise ConfigError(f"output folder {folder!r} is the same for every cycle: name the time, {{time:%Y%m%d_%H%M}}")
-    if len(rendered(name, site="SITE", job="job", time=early).parts) != 1:
+    some = rendered(folder, site="SITE", job="job", time=_SOME_TIME)
+    for other in _LOOK_ALIKES:
+        if rendered(folder, site="SITE", job="job", time=other) == some:
+            same = f"is the same at {_SOME_TIME:%Y-%m-%d %H:%M} and {other:%Y-%m-%d %H:%M}"
+            raise ConfigError(f"output folder {folder!r} {same}: name date and time, {{time:%Y%m%d_%H%M}}")
+    if len(rendered(name, site="SITE", job="job", time=_SOME_TIME).parts) != 1:
         raise ConfigError(f"output name {name!r} holds a folder: put it into folder")
     if latest and "time" in {f for _, f, _, _ in Formatter().parse(latest)}:
         raise ConfigError(f"output latest {latest!r} names the time: one link stands for the newest cycle")
     if latest:
-        rendered(latest, site="SITE", job="job", time=early)
+        rendered(latest, site="SITE", job="job", time=_SOME_TIME)
 
 
 def rendered(template: str, *, site: str, job: str, time: datetime) -> PurePosixPath:

@@ -325,6 +325,7 @@ def _joined(volumes: list[VolumeSequence]) -> VolumeSequence:
     coverages = [v.coverage for v in volumes if v.coverage is not None]
     return replace(
         volumes[0],
+        radars=tuple(dict.fromkeys(name for v in volumes for name in v.radars)),
         missing=tuple(names for v in volumes for names in v.missing) if all(v.missing for v in volumes) else (),
         values=np.concatenate([v.values for v in volumes]),
         mask=np.concatenate([v.mask for v in volumes]),

@@ -32,7 +32,7 @@ from nowcast.radar.mosaic import MosaicConfig, Part, combine, common_grid, radar
 from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site
 from nowcast.radar.quality import QualityConfig
 from nowcast.radar.reader import PositionUnknown
-from nowcast.types import Bool, Float32, GridSpec, Progress, Times, VolumeSequence
+from nowcast.types import Bool, Float32, GridSpec, Progress, Times, VolumeSequence, radars_seen
 from nowcast.units import iso_utc, minutes
 
 logger = logging.getLogger(__name__)
@@ -223,7 +223,7 @@ def _mosaics(
         grid,
         channels,
         tuple(sources),
-        radars=tuple(radar.name for radar in radars),
+        radars=radars_seen([radar.name for radar in radars], missing),
         missing=tuple(missing),
     )
 

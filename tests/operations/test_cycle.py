@@ -157,10 +157,9 @@ def test_the_end_of_a_killed_run_that_caught_up_is_that_of_its_last_cycle(desk: 
 
 
 def test_a_folder_that_comes_again_loses_no_manifest(desk: Desk) -> None:
-    desk.configure(output={"folder": "{site}/{time:%M}"}, retention={"age": "2h"})
     job = read_job(desk.job_file)
-    for hour in range(5):
-        cycle = f"2024-01-15T0{hour}:10:00Z"
+    for second in range(5):
+        cycle = f"2024-01-15T04:10:0{second}Z"
         work = job.inside / "work" / "run"
         work.mkdir(parents=True, exist_ok=True)
         (work / "forecast.nc").write_text(cycle)
@@ -168,7 +167,10 @@ def test_a_folder_that_comes_again_loses_no_manifest(desk: Desk) -> None:
         publish(job, work, cycle, "SIMR", [work / "forecast.nc"], facts)
         clean(job)
         assert [one.cycle for one in Records(job).complete()] == [cycle]
-    assert sorted(path.name for path in (desk.out / "SIMR" / "10").iterdir()) == ["forecast.nc", "manifest.json"]
+    assert sorted(path.name for path in (desk.out / "SIMR" / "20240115_0410").iterdir()) == [
+        "forecast.nc",
+        "manifest.json",
+    ]
 
 
 def test_a_clutter_map_that_cannot_be_read_is_no_late_feed(desk: Desk) -> None:

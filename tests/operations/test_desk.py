@@ -182,7 +182,7 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
         (desk.feed / name).mkdir()
         for path in files:
             shutil.copy(path, desk.feed / name)
-    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%H%M}"})
+    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%Y%m%d_%H%M}"})
     status = desk.batch()
     assert status["cycle"] == "2024-01-15T04:15:00Z", "a mosaic is of a round time"
     with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
@@ -192,7 +192,7 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     (desk.feed / "README").write_text("a folder for each radar")
     (desk.feed / ".cache").mkdir()
     with xr.open_dataset(desk.batch()["outputs"][0]["path"], decode_timedelta=True) as dataset:
-        assert dataset.attrs["radars_missing"] == "none"
+        assert (dataset.attrs["radars"], dataset.attrs["radars_missing"]) == ("east, simr", "none")
     assert desk.batch("--once-per", "5min")["totals"]["done"] == 2
     shutil.copy(desk.volumes[4], desk.feed)
     strayed = desk.batch()
@@ -206,6 +206,8 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     assert last["outputs"][0]["path"] == status["outputs"][0]["path"], "one of several is left"
     with xr.open_dataset(last["outputs"][0]["path"], decode_timedelta=True) as dataset:
         assert dataset.attrs["radars_missing"] == "east" and dataset.sizes["x"] == width, "the grid stays as it was"
+    run = desk.start("--check")
+    assert run.wait() == 0 and "the folder of radar east is gone" in run.output.read_text()
     shutil.rmtree(desk.feed / "simr")
     assert desk.batch(code=3)["reason"].endswith(
         f"not looked at: {desk.volumes[4].name} beside the folders of the radars"
@@ -218,7 +220,7 @@ def test_catching_up_makes_a_mosaic_a_step(desk: Desk) -> None:
     for name, files in (("simr", desk.volumes), ("east", late)):
         (desk.feed / name).mkdir()
         shutil.copy(files[0], desk.feed / name)
-    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%H%M%S}"})
+    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%Y%m%d_%H%M%S}"})
     desk.batch()
     shutil.copy(desk.volumes[1], desk.feed / "simr")
     desk.batch()
@@ -227,7 +229,7 @@ def test_catching_up_makes_a_mosaic_a_step(desk: Desk) -> None:
             shutil.copy(path, desk.feed / name)
     desk.batch("--catch-up")
     made = sorted(path.parent.name for path in desk.out.glob("desk/*/manifest.json") if not path.parent.is_symlink())
-    assert made == ["040040", "040500", "041040", "041540"], "04:05 has its mosaic"
+    assert made == [f"20240115_04{time}" for time in ("0040", "0500", "1040", "1540")], "04:05 has its mosaic"
 
 
 def test_folders_beside_files_are_told(desk: Desk) -> None:
@@ -243,6 +245,8 @@ def test_folders_beside_files_are_told(desk: Desk) -> None:
     assert desk.batch(code=3)["reason"].endswith("not looked at: the files in east, west: the input is of one radar")
     desk.configure(input={"path": "feed/*"})
     assert "only folders: name the one above them" in desk.batch(code=3)["reason"]
+    run = desk.start("--check")
+    assert run.wait() == 3 and "which only folders match: name the folder above" in run.output.read_text()
 
 
 def test_the_damaged_file_of_one_of_several_radars_is_told(desk: Desk) -> None:
@@ -255,7 +259,7 @@ def test_the_damaged_file_of_one_of_several_radars_is_told(desk: Desk) -> None:
     for path in good:
         shutil.copy(path, desk.feed / "east")
     (desk.feed / "east" / newest.name).write_bytes(newest.read_bytes()[:3000])
-    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%H%M}"})
+    desk.configure(mosaic={"step_minutes": 5}, output={"folder": "{site}/{time:%Y%m%d_%H%M}"})
     desk.batch()
     assert any(text.startswith(f"left out: east/{newest.name} ") for text in desk.status["warnings"])
 
@@ -347,6 +351,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(desk: Desk) -> None:
     (desk.out / "SIMR" / "20240115_0405").mkdir(parents=True)
     status = desk.batch(code=3)
     assert status["state"] == "failed" and "this job did not write it" in status["reason"]
+    assert "fallback" not in status["stages"], "told before the work"
 
 
 def health(desk: Desk) -> tuple[int, dict[str, object], str]:

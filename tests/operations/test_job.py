@@ -93,6 +93,10 @@ def test_forecasts_are_not_written_into_the_input(write, tmp_path: Path, root: s
         ("clutter: map.nc\nmetrics: map.nc", "metrics is .*, which is clutter"),
         ("status: in/status.json", "status is .*, within the input"),
         ("status: out/.nowcast/south/lock", "status is .*, within the job's own folder"),
+        (
+            "site: {name: SOUTH}\nmetrics: out/SOUTH/latest/a",
+            r"metrics is .*, and output\.latest is a link of that name",
+        ),
     ],
 )
 def test_what_a_run_writes_is_nothing_that_it_reads(write, line: str, words: str) -> None:
@@ -106,6 +110,13 @@ def test_a_file_that_is_written_must_not_be_a_folder(write, tmp_path: Path) -> N
         (tmp_path / folder).mkdir()
     with pytest.raises(ConfigError, match=r"log\.file is .*, which is a folder"):
         check_places(read_job(write(LEAST + "log: {file: logs}\n")))
+
+
+def test_what_cannot_be_made_is_told(write, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(ConfigError, match="status is below /proc/self, where nothing can be written"):
+        check_places(read_job(write(LEAST + "status: /proc/self/none/status.json\n")))
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["in"]
 
 
 def test_no_forecast_is_asked_for_that_none_can_make(write) -> None:
@@ -181,6 +192,10 @@ def test_the_example_of_the_reference_is_a_job_of_defaults(write) -> None:
         {"folder": ".hidden/{time:%H%M}"},
         {"folder": "{time:../%H%M}"},
         {"folder": "{site}"},
+        {"folder": "{site}/{time:%H%M%S}"},
+        {"folder": "{site}/{time:%Y%m%d_%I%M}"},
+        {"folder": "{site}/{time:%A_%H%M}"},
+        {"folder": "{site}/{time:%m%d_%H%M}"},
         {"folder": "{time.__class__}"},
         {"folder": "{site!r}/{time:%H%M}"},
         {"folder": "{time"},
@@ -189,6 +204,7 @@ def test_the_example_of_the_reference_is_a_job_of_defaults(write) -> None:
         {"name": "a/forecast"},
         {"latest": "../latest"},
         {"latest": "{time:%H}"},
+        {"latest": "{site}"},
     ],
 )
 def test_output_paths_cannot_leave_the_root(write, output: dict[str, str]) -> None:
