@@ -120,12 +120,18 @@ def _check(path: Path, as_json: bool) -> None:
 
 
 def _radars(job: Job) -> list[str]:
-    """The folders of several radars; tells which are gone, and what the input holds that is not looked at."""
+    """The folders of several radars; tells which are gone, and what the input holds that is not looked at.
+
+    Raises ConfigError where only folders match a pattern.
+    """
+    from nowcast.errors import ConfigError
     from nowcast.operations.feed import list_input
     from nowcast.operations.own_radars import OwnRadars
 
     known = OwnRadars(job).read()
     found = list_input(job.input, known)
+    if found.only_folders:
+        raise ConfigError(f"input.path is {job.input.path}, which only folders match: name the folder above them")
     if found.unlooked:
         print_note(f"not looked at: {found.unlooked}")
     own = {*found.folders, *filter(None, known)}

@@ -17,7 +17,7 @@ from nowcast.io.json_files import note_json, read_json
 from nowcast.operations import retention, status
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
-from nowcast.operations.last_run import as_left, published_facts
+from nowcast.operations.last_run import as_it_stands, as_left
 from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import missed, trying
@@ -357,7 +357,7 @@ class Cycle:
         state, exit_code, reason = self.how_it_ended
         facts = self.status.facts()
         if state == KNOWN:
-            facts = self._as_it_stands()
+            facts = as_it_stands(self.job, self.before, self.status, looked=self.looked)
         self._remember(state, facts)
         status.write_status(self.job, facts)
         write_metrics(self.job, facts)
@@ -370,18 +370,6 @@ class Cycle:
         level = logging.ERROR if state == FAILED else logging.WARNING if exit_code else logging.INFO
         logger.log(level, "%s", reason or state, extra={"told": told})
         return Outcome(state, exit_code, reason, facts)
-
-    def _as_it_stands(self) -> dict[str, Any]:
-        """The status after a look that found nothing new: of the cycle that is there, and what was seen now."""
-        facts = self.before | {"checked": status.utc_now()}
-        facts |= {name: getattr(self.status, name) for name in ("newest_input", "input_age_seconds")}
-        if self.looked:
-            worse = (facts.get("scores") or {}).get("warning")
-            facts["warnings"] = [*self.status.warnings, *([worse] if worse else [])]
-        newest = Records(self.job).complete()[-1:]
-        if newest and (facts.get("state"), facts.get("cycle")) != (newest[0].facts["state"], newest[0].cycle):
-            facts |= published_facts(self.job, newest[0], {})
-        return facts
 
     def _remember(self, state: str, facts: dict[str, Any]) -> None:
         """Note what the input looked like, unless another look at the same may end otherwise."""

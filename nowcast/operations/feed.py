@@ -85,11 +85,15 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
 
 @dataclass(frozen=True)
 class Listing:
-    """The paths of an input that are meant to be read; ``folders`` of radars, if any, and what is not looked at."""
+    """The paths of an input that are meant to be read; ``folders`` of radars, if any, and what is not looked at.
+
+    ``only_folders`` of a pattern that nothing else matches.
+    """
 
     paths: list[Path]
     folders: tuple[str, ...] = ()
     unlooked: str = ""
+    only_folders: bool = False
 
 
 def list_input(settings: Input, radars: Radars) -> Listing:
@@ -99,7 +103,7 @@ def list_input(settings: Input, radars: Radars) -> Listing:
         if glob.has_magic(path):
             found = _meant(map(Path, glob.glob(path)), settings)  # noqa: PTH207 - Path.glob takes no absolute pattern
             only_folders = bool(found) and all(p.is_dir() for p in found)
-            return Listing(found, unlooked="only folders: name the one above them" if only_folders else "")
+            return Listing(found, (), "only folders: name the one above them" if only_folders else "", only_folders)
         found = _meant(Path(path).iterdir(), settings)
         laid = layout(found, is_several(radars) if radars else None)
         if laid.several:

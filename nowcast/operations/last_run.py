@@ -7,7 +7,7 @@ from typing import Any
 
 from nowcast.operations.job import Job
 from nowcast.operations.publish import Published, Records
-from nowcast.operations.status import FAILED, RUNNING, utc_now
+from nowcast.operations.status import FAILED, RUNNING, Status, utc_now
 
 
 def as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
@@ -24,6 +24,22 @@ def as_left(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
     totals = dict(facts.get("totals") or {})
     totals[ended["state"]] = totals.get(ended["state"], 0) + 1
     return facts | ended | {"totals": totals}
+
+
+def as_it_stands(job: Job, before: Mapping[str, Any], now: Status, *, looked: bool) -> dict[str, Any]:
+    """The status after a run that found nothing new: of the cycle that is there, and what the run saw.
+
+    Its warnings take the place of those ``before`` where it has ``looked`` at the files themselves.
+    """
+    facts = {**before, "checked": utc_now(), "newest_input": now.newest_input}
+    facts["input_age_seconds"] = now.input_age_seconds
+    if looked:
+        worse = (facts.get("scores") or {}).get("warning")
+        facts["warnings"] = [*now.warnings, *([worse] if worse else [])]
+    newest = Records(job).complete()[-1:]
+    if newest and (facts.get("state"), facts.get("cycle")) != (newest[0].facts["state"], newest[0].cycle):
+        facts |= published_facts(job, newest[0], {})
+    return facts
 
 
 def published_facts(job: Job, published: Published, last: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import fnmatch
 import glob
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowcast.errors import ConfigError
-from nowcast.operations.tree import rendered
+from nowcast.operations.tree import SOME_TIME, rendered
 
 if TYPE_CHECKING:
-    from nowcast.operations.job import Input, Job
+    from nowcast.operations.job import Job
 
 
 def check_files(job: Job, job_file: Path) -> None:
@@ -56,8 +55,8 @@ def check_places(job: Job) -> None:
             Path(tempfile.mkdtemp(dir=there)).rmdir()
         except OSError as error:
             raise ConfigError(f"{name} is below {there}, where nothing can be written: {error.strerror}") from error
-    if job.input.nexrad is None:
-        _check_input(job.input)
+    if job.input.nexrad is None and not job.input.folder.is_dir():
+        raise ConfigError(f"input.path is {job.input.path}: {job.input.folder} is no folder")
 
 
 def new_folders(job: Job) -> list[Path]:
@@ -77,20 +76,10 @@ def _latest(job: Job) -> Path | None:
     template, site = job.output.latest, job.site.name or "{site}"
     if not template:
         return None
-    link, cycle = (
-        rendered(name, site=site, job=job.name, time=datetime.now(UTC)) for name in (template, job.output.folder)
-    )
+    link, cycle = (rendered(t, site=site, job=job.name, time=SOME_TIME) for t in (template, job.output.folder))
     if cycle.is_relative_to(link):
         raise ConfigError(f"output latest {template!r} is a folder that cycles lie in: a link needs a name of its own")
     return job.output.root / link
-
-
-def _check_input(settings: Input) -> None:
-    if not settings.folder.is_dir():
-        raise ConfigError(f"input.path is {settings.path}: {settings.folder} is no folder")
-    found = glob.glob(settings.path) if glob.has_magic(settings.path) else []  # noqa: PTH207 - no absolute patterns
-    if found and all(Path(path).is_dir() for path in found):
-        raise ConfigError(f"input.path is {settings.path}, which only folders match: name the folder above them")
 
 
 def _takes(job: Job, place: Path) -> bool:

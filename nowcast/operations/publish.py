@@ -84,6 +84,9 @@ class Records:
         """Those whose manifest is in its place."""
         return [one for one in self.all() if self.manifest(one).is_file()]
 
+    def folders(self) -> set[Path]:
+        return {self.root / one.folder for one in self.all()}
+
     def manifest(self, one: Published) -> Path:
         return self.root / one.folder / MANIFEST
 
@@ -144,8 +147,7 @@ def free_folder(job: Job, cycle: str, site: str) -> Path:
     Raises OutputError where it leads out of the root, or something else stands in its place.
     """
     target = below(job.output.root, rendered(job.output.folder, site=site, job=job.name, time=_utc(cycle)))
-    own = (job.output.root / one.folder for one in Records(job).all())
-    if target.is_symlink() or (target.exists() and target not in own):
+    if target.is_symlink() or (target.exists() and target not in Records(job).folders()):
         change = "move it away, or change output.folder (with {job} in it where jobs share a root)"
         raise OutputError(f"{target} exists and this job did not write it: {change}")
     return target
@@ -155,8 +157,8 @@ def link_latest(job: Job, work: Path, published: Published) -> None:
     """Point the ``latest`` link at the cycle, atomically, unless it points at a newer one already."""
     if not job.output.latest:
         return
-    site, time = str(published.facts["site"]), datetime.fromisoformat(published.cycle)
-    link = below(job.output.root, rendered(job.output.latest, site=site, job=job.name, time=time))
+    site = str(published.facts["site"])
+    link = below(job.output.root, rendered(job.output.latest, site=site, job=job.name, time=_utc(published.cycle)))
     newer = [one for one in Records(job).complete() if one.facts["site"] == site and one.cycle > published.cycle]
     if newer:
         published = newer[-1]

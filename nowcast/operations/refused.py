@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from nowcast.io.json_files import note_json, read_json
 from nowcast.operations.feed import Stamp
-
-logger = logging.getLogger(__name__)
 
 MOST = 200
 STRIKES = 2

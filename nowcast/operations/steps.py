@@ -25,10 +25,10 @@ from nowcast.operations.tree import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
 from nowcast.pipeline.archive import Entry
-from nowcast.pipeline.forecast import ForecastRequest, run_forecast, settings_stamp, since_last_gap
+from nowcast.pipeline.forecast import ForecastRequest, run_forecast, since_last_gap
 from nowcast.pipeline.inputs import load_sequence
 from nowcast.pipeline.radars import mosaic_steps, mosaic_times
-from nowcast.pipeline.warm_start import is_state
+from nowcast.pipeline.warm_start import is_state, settings_stamp
 from nowcast.radar import Site
 from nowcast.radar.clutter import NoClutterMap
 from nowcast.radar.mosaic import MosaicConfig

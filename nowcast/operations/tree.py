@@ -10,7 +10,7 @@ from string import Formatter
 from nowcast.errors import ConfigError, OutputError
 
 _KNOWN = ("site", "job", "time")
-_SOME_TIME = datetime(2024, 1, 15, 4, 10)
+SOME_TIME = datetime(2024, 1, 15, 4, 10)
 _LOOK_ALIKES = [
     datetime(2024, 1, 15, 4, 11),
     datetime(2024, 1, 15, 5, 10),
@@ -25,17 +25,17 @@ _LOOK_ALIKES = [
 
 def check_templates(folder: str, name: str, latest: str) -> None:
     """Raise ConfigError where a template names what is not known, leaves the root, or gives two cycles one folder."""
-    some = rendered(folder, site="SITE", job="job", time=_SOME_TIME)
+    some = rendered(folder, site="SITE", job="job", time=SOME_TIME)
     for other in _LOOK_ALIKES:
         if rendered(folder, site="SITE", job="job", time=other) == some:
-            same = f"is the same at {_SOME_TIME:%Y-%m-%d %H:%M} and {other:%Y-%m-%d %H:%M}"
+            same = f"is the same at {SOME_TIME:%Y-%m-%d %H:%M} and {other:%Y-%m-%d %H:%M}"
             raise ConfigError(f"output folder {folder!r} {same}: name date and time, {{time:%Y%m%d_%H%M}}")
-    if len(rendered(name, site="SITE", job="job", time=_SOME_TIME).parts) != 1:
+    if len(rendered(name, site="SITE", job="job", time=SOME_TIME).parts) != 1:
         raise ConfigError(f"output name {name!r} holds a folder: put it into folder")
     if latest and "time" in {f for _, f, _, _ in Formatter().parse(latest)}:
         raise ConfigError(f"output latest {latest!r} names the time: one link stands for the newest cycle")
     if latest:
-        rendered(latest, site="SITE", job="job", time=_SOME_TIME)
+        rendered(latest, site="SITE", job="job", time=SOME_TIME)
 
 
 def rendered(template: str, *, site: str, job: str, time: datetime) -> PurePosixPath:

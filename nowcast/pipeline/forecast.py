@@ -24,13 +24,12 @@ from nowcast.pipeline.inputs import GridConfig, list_inputs, load_sequence
 from nowcast.pipeline.methods import GAUSSIAN_METHODS, Case, Outcome, forecast_by
 from nowcast.pipeline.outputs import check_output
 from nowcast.pipeline.products import products_beside
-from nowcast.pipeline.radars import clutter_digests
-from nowcast.pipeline.warm_start import check_state, read_state, state_stamp, write_state
+from nowcast.pipeline.warm_start import check_state, read_state, settings_stamp, write_state
 from nowcast.products import ProductConfig
 from nowcast.radar.mosaic import MosaicConfig
 from nowcast.radar.quality import QualityConfig
 from nowcast.times import LARGEST_GAP, nominal_step
-from nowcast.types import Bool, Forecast, Progress, VolumeSequence
+from nowcast.types import Bool, Forecast, GaussianSequence, Progress, VolumeSequence
 
 if TYPE_CHECKING:
     from nowcast.gaussians import FitConfig
@@ -166,12 +165,7 @@ def run_forecast(
     of_volumes = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic", "clutter")}
     stamp = settings_stamp(request.fit, **of_volumes)
     model, reasons = (None, [request.fallback]) if request.fallback else _model_or_reason(request.model, seconds)
-    previous = None
-    # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
-    if request.state is not None and model is not None:
-        logger.warning("the state is not used: a model needs a fit from nothing; give --model none with it")
-    elif request.state is not None and not request.fallback:
-        previous = read_state(request.state, stamp, volumes, request.fit)
+    previous = _carried_on(request, volumes, stamp, model)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
     method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons, simple=bool(request.fallback))
     unknown = ~known_at(volumes, leads, request.fit.motion)
@@ -221,19 +215,17 @@ def _check(request: ForecastRequest, output: Path) -> None:
         check_state(request.state, output)
 
 
-def settings_stamp(
-    fit: FitConfig,
-    *,
-    grid: GridConfig,
-    quality: QualityConfig | None,
-    site: Site | None,
-    mosaic: MosaicConfig,
-    clutter: Path | None,
-) -> str:
-    """Of what volumes and their fit are made with: those of other settings, or of another version, are not used."""
-    maps = {"clutter": None if clutter is None else file_digest(clutter), "clutter_maps": clutter_digests(mosaic)}
-    others = {"version": nowcast.__version__, "grid": grid, "quality": quality, "site": site, "mosaic": mosaic}
-    return state_stamp(fit, **others, **maps)
+def _carried_on(
+    request: ForecastRequest, volumes: VolumeSequence, stamp: str, model: GauMamba | None
+) -> GaussianSequence | None:
+    """The fit of the cycle before that this one goes on from, None for a fit from nothing."""
+    if request.state is None or request.fallback:
+        return None
+    # A model reads how each Gaussian changed; most of a warm fit's are too young to tell.
+    if model is not None:
+        logger.warning("the state is not used: a model needs a fit from nothing; give --model none with it")
+        return None
+    return read_state(request.state, stamp, volumes, request.fit)
 
 
 def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:

@@ -165,17 +165,8 @@ def load_sequence(
             spec = grid if isinstance(grid, GridSpec) else grid.around(places.home)  # type: ignore[arg-type]
             work = GridWork(spec, places.given, places.home, quality, clutter, channels, partial_volumes)
             cache.expect((work, [entry.path for entry in reversed(past)]))
-        sequence = _load_polar(
-            past,
-            frames,
-            grid,
-            places,
-            preparation(clutter, quality),
-            progress,
-            cache,
-            channels,
-            partial_volumes,
-        )
+        prepare = preparation(clutter, quality)
+        sequence = _load_polar(past, frames, grid, places, prepare, progress, cache, channels, partial_volumes)
     _tell_unread(unread, sequence.times[0], at)
     return without_failed_scans(sequence)
 

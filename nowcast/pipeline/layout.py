@@ -14,8 +14,7 @@ MOST_TOLD = 3
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of one radar or, of ``several``, its ``folders``; ``unlooked`` tells what lies beside and is not looked
-    at."""
+    """The files of one radar or, of ``several``, their ``folders``; ``unlooked`` tells what is beside them."""
 
     folders: tuple[Path, ...] = ()
     unlooked: str = ""

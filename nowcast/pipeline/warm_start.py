@@ -8,12 +8,17 @@ import logging
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
+import nowcast
 from nowcast.errors import InputError, OutputError, UsageError
 from nowcast.gaussians import FitConfig, why_not_continue
-from nowcast.io.atomic import check_writable
+from nowcast.io.atomic import check_writable, file_digest
 from nowcast.io.gaussians import KIND, read_windows, write_windows
+from nowcast.pipeline.radars import clutter_digests
+from nowcast.radar import Site
+from nowcast.radar.gridding import GridConfig
+from nowcast.radar.mosaic import MosaicConfig
+from nowcast.radar.quality import QualityConfig
 from nowcast.types import FittedWindow, GaussianSequence, VolumeSequence
 
 logger = logging.getLogger(__name__)
@@ -60,7 +65,7 @@ def read_state(path: Path, stamp: str, volumes: VolumeSequence, config: FitConfi
     path
         A file of :func:`write_state`; one that is not there yet is no reason for a warning.
     stamp
-        Of :func:`state_stamp`: what the volumes and the fit were made with.
+        Of :func:`settings_stamp`: what the volumes and the fit were made with.
     """
     if not path.exists():
         return None
@@ -85,7 +90,25 @@ def write_state(fitted: GaussianSequence, path: Path, stamp: str, *, history: st
         logger.warning("%s; the next cycle will fit from nothing", error)
 
 
-def state_stamp(config: FitConfig, **others: Any) -> str:
-    """A digest of the fit's settings, on whatever device, and of what else the volumes depend on."""
-    settings = {"fit": asdict(replace(config, device=FitConfig.device)), **others}
+def settings_stamp(
+    fit: FitConfig,
+    *,
+    grid: GridConfig,
+    quality: QualityConfig | None,
+    site: Site | None,
+    mosaic: MosaicConfig,
+    clutter: Path | None,
+) -> str:
+    """A digest of what volumes and their fit are made with, on whatever device: those of other settings, or of another
+    version, are not used."""
+    settings = {
+        "fit": asdict(replace(fit, device=FitConfig.device)),
+        "version": nowcast.__version__,
+        "grid": grid,
+        "quality": quality,
+        "site": site,
+        "mosaic": mosaic,
+        "clutter": None if clutter is None else file_digest(clutter),
+        "clutter_maps": clutter_digests(mosaic),
+    }
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
