@@ -76,9 +76,9 @@ def wait_for_files(settings: Input, until: float, radars: Radars) -> Feed:
             age = time.time() - stamp[1] / 1e9
             return max(age, now - first) >= settings.settle
 
-        writing = sorted(path for path in found if not complete(path))
+        files = {path: stamp for path, stamp in found.items() if complete(path)}
+        writing = sorted(found.keys() - files.keys())
         if not writing or settings.marker or now >= until:
-            files = {p: stamp for p, stamp in found.items() if p not in writing}
             return Feed(files, writing, listing.folders, listing.unlooked)
         time.sleep(min(POLL_S, max(until - now, 0.0)))
 
