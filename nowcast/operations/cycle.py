@@ -349,7 +349,8 @@ class Cycle:
             exit_code = 3 if exit_code == 2 else exit_code  # a wrong job is no wrong option
             self.how_it_ended = state, exit_code, reason
             if state != KNOWN:
-                self.status.end(state, exit_code, reason)
+                published = self.published.facts["published"] if self.published else None
+                self.status.end(state, exit_code, reason, published)
 
     def _tell(self) -> Outcome:
         """Write what the next run and everybody else wants to know."""

@@ -79,9 +79,9 @@ class Status:
         """Note the valid time of the newest volume."""
         self.newest_input, self.input_age_seconds = newest, round(seconds_since(newest), 1)
 
-    def end(self, state: str, exit_code: int, reason: str | None = None) -> None:
-        """Note how the run ended, once."""
-        self.state, self.exit_code, self.reason, self.finished = state, exit_code, reason, utc_now()
+    def end(self, state: str, exit_code: int, reason: str | None = None, published: str | None = None) -> None:
+        """Note how the run ended, once; when, is when it ``published``, as the manifest tells too, or now."""
+        self.state, self.exit_code, self.reason, self.finished = state, exit_code, reason, published or utc_now()
         self.totals[state] = self.totals.get(state, 0) + 1
         newest = str(self.last_success.get("cycle") or "")
         if state in (DONE, FALLBACK) and str(self.cycle) >= newest:  # a cycle that was missed may be made after others
