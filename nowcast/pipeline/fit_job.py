@@ -25,7 +25,7 @@ from nowcast.gaussians import (
 from nowcast.io.atomic import file_digest
 from nowcast.io.gaussians import as_stored
 from nowcast.io.volumes import is_volume_file, read_volumes
-from nowcast.pipeline.failed_scans import ECHO_DBZ, MEMORY, without_failed_scans
+from nowcast.pipeline.failed_scans import without_failed_scans
 from nowcast.pipeline.fit_plan import Plan
 from nowcast.pipeline.inputs import GridConfig, NoneUsable, VolumeCache, list_inputs, load_sequence
 from nowcast.pipeline.radars import clutter_digests
@@ -141,19 +141,9 @@ class FitJob:
         raise InputError(f"{len(missing)} of {len(plan.times)} volumes of {plan.name} do not go with its newest one")
 
     def _over(self, plan: Plan) -> VolumeSequence:
-        """The usable volumes from the first time of a window to its last; some of them may be planned around.
-
-        Where the first is without echo, those before it tell whether it is a failed scan.
-        """
+        """The usable volumes from the first time of a window to its last; some of them may be planned around."""
         first, last = plan.times[0], plan.times[-1]
-        volumes = self._newest(last, self._count(first, last))
-        if (volumes.reflectivity[0] > ECHO_DBZ).any():
-            return volumes
-        return self._newest(last, self._count(first - MEMORY, last))
-
-    def _count(self, first: np.datetime64, last: np.datetime64) -> int:
-        """How many volumes the source has from one time to another."""
-        return int(((self.times >= first) & (self.times <= last)).sum())
+        return self._newest(last, int(((self.times >= first) & (self.times <= last)).sum()))
 
     def _newest(self, at: np.datetime64, frames: int) -> VolumeSequence:
         return load_sequence(
@@ -176,7 +166,7 @@ class FitJob:
         """
         try:
             recent = self._newest(time, 2)
-            return bool(recent.times[-1] == time and (recent.reflectivity[-1] > ECHO_DBZ).any())
+            return bool(recent.times[-1] == time)
         except NoneUsable:
             return False
 

@@ -31,7 +31,7 @@ from nowcast.pipeline.archive import (
     read_entries,
 )
 from nowcast.pipeline.cache import GridWork, VolumeCache
-from nowcast.pipeline.failed_scans import without_failed_scans
+from nowcast.pipeline.failed_scans import Scan, enough, without_failed_scans
 from nowcast.pipeline.layout import layout
 from nowcast.pipeline.place import home_of
 from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture, skip_entry
@@ -123,7 +123,7 @@ def load_sequence(
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
     if source.is_file() and sniff(source) == VOLUMES:
         refuse_polar_options(source, one_place)
-        return without_failed_scans(_newest(read_volumes(source, channels), source, at, frames))
+        return without_failed_scans(_until(read_volumes(source, channels), source, at), frames)
     laid = layout(source.iterdir() if source.is_dir() else ())
     if laid.unlooked:
         logger.warning("not looked at: %s", laid.unlooked)
@@ -167,8 +167,9 @@ def load_sequence(
             cache.expect((work, [entry.path for entry in reversed(past)]))
         prepare = preparation(clutter, quality)
         sequence = _load_polar(past, frames, grid, places, prepare, progress, cache, channels, partial_volumes)
+    sequence = without_failed_scans(sequence, frames)
     _tell_unread(unread, sequence.times[0], at)
-    return without_failed_scans(sequence)
+    return sequence
 
 
 def refuse_polar_options(source: Path, given: dict[str, Any]) -> None:
@@ -228,11 +229,11 @@ def _entries(source: Path, near: np.datetime64 | None = None) -> tuple[list[Entr
     return list_archive(source, near) if source.is_dir() else (read_entries(source), [], True)
 
 
-def _newest(sequence: VolumeSequence, source: Path, at: np.datetime64 | None, frames: int | None) -> VolumeSequence:
+def _until(sequence: VolumeSequence, source: Path, at: np.datetime64 | None) -> VolumeSequence:
     past = sequence if at is None else sequence.until(at)
     if len(past) == 0:
         raise _too_early(source, sequence.times[0], at)
-    return past if frames is None else past.select(slice(-frames, None))
+    return past
 
 
 def _nothing(source: Path, entries: list[Entry], unread: list[Unread], at: np.datetime64 | None) -> InputError:
@@ -271,6 +272,7 @@ def _load_gridded(
     levels = _levels(grid)
     own_file = lru_cache(maxsize=1)(partial(read_volumes, channels=channels))  # the times of a file follow one another
     found: list[VolumeSequence] = []
+    scans: list[Scan] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
     for entry in reversed(entries):
@@ -286,9 +288,10 @@ def _load_gridded(
             skip_entry(skipped, entry, f"{entry.path.name} is on another grid than {found[0].sources[0]}")
             continue
         found.append(volume.with_channels(channels))
+        scans.append(Scan(entry.time, volume.reflectivity[0], volume.mask[0]))
         if progress is not None:
-            progress(len(found), total)
-        if len(found) == frames:
+            progress(min(len(found), total), total)
+        if enough(scans, frames, volume.grid):
             break
     if not found:
         raise _none_usable(entries, skipped)
@@ -339,6 +342,7 @@ def _load_polar(
 ) -> VolumeSequence:
     grid = wanted if isinstance(wanted, GridSpec) else None
     found: list[tuple[Entry, Float32, Bool]] = []
+    scans: list[Scan] = []
     skipped: list[str] = []
     total = len(entries) if frames is None else min(frames, len(entries))
     read = partial(cache.read, also=moments_of(channels))
@@ -351,9 +355,10 @@ def _load_polar(
             skip_entry(skipped, entry, f"{entry.path.name} observed nothing within the grid")
             continue
         found.append((entry, values, mask))
+        scans.append(Scan(entry.time, values[0], mask))
         if progress is not None:
-            progress(len(found), total)
-        if len(found) == frames:
+            progress(min(len(found), total), total)
+        if enough(scans, frames, grid):
             break
     if not found or grid is None:
         raise _none_usable(entries, skipped)

@@ -8,9 +8,9 @@ also where a later one is nearer: so no mosaic knows the future.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
@@ -23,10 +23,11 @@ from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import file_digest
 from nowcast.pipeline.archive import NEIGHBOURS, Entry, Unread, first_entries, list_archive, newest_name
 from nowcast.pipeline.cache import GridWork, ReadVolume, VolumeCache
-from nowcast.pipeline.failed_scans import without_failed_scans
+from nowcast.pipeline.failed_scans import MEMORY, Scan, enough, faults_of
 from nowcast.pipeline.layout import layout
 from nowcast.pipeline.place import home_of
 from nowcast.pipeline.polar_volumes import NoneUsable, Places, good_volumes, preparation, refuse_mixture
+from nowcast.pipeline.skips import skip
 from nowcast.radar.gridding import GridConfig
 from nowcast.radar.mosaic import MosaicConfig, Part, combine, common_grid, radar_weight
 from nowcast.radar.polar import SAME_PLACE_M, PolarVolume, Site
@@ -46,6 +47,20 @@ class Seen(NamedTuple):
     values: Float32
     mask: Bool
 
+    @property
+    def scan(self) -> Scan:
+        return Scan(self.entry.time, self.values[0], self.mask)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How volumes are read and gridded, the same for all radars."""
+
+    read: Callable[..., ReadVolume]
+    grid: GridSpec
+    channels: tuple[str, ...]
+    partial_volumes: bool
+
 
 @dataclass
 class Radar:
@@ -58,22 +73,44 @@ class Radar:
     prepare: Callable[[PolarVolume], PolarVolume]
     times: Times = field(init=False)
     end: int = field(init=False)
+    seen: dict[np.datetime64, Seen] = field(init=False, default_factory=dict)
+    failed: dict[np.datetime64, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.times = np.array([e.time for e in self.entries], "datetime64[ns]")
         self.end = len(self.entries)
 
-    def newest(
-        self, at: np.datetime64, since: np.datetime64, read: Callable[..., ReadVolume], partial_volumes: bool
-    ) -> tuple[Entry, ReadVolume] | None:
+    def newest(self, at: np.datetime64, since: np.datetime64, look: Look) -> Seen | None:
         """The newest usable volume from ``since`` to ``at``; must be asked for falling times."""
         stop = min(self.end, int(np.searchsorted(self.times, at, "right")))
-        places = Places(self.given, self.given or self.home)
-        for entry, volume in good_volumes(self.entries[:stop], places, [], read, partial_volumes, since):
-            self.end = self.entries.index(entry) + 1
-            return entry, volume
+        for seen in self._usable(stop, since, look):
+            if fault := self._fault(seen, look):
+                skip(f"{self.name} {iso_utc(seen.entry.time)}", f"{self.name}: {fault}")
+                continue
+            self.end = self.entries.index(seen.entry) + 1
+            return seen
         self.end = min(stop, int(np.searchsorted(self.times, since, "left")))
         return None
+
+    def _usable(self, stop: int, since: np.datetime64, look: Look) -> Iterator[Seen]:
+        """The volumes before that of index ``stop`` that can be read, newest first."""
+        places = Places(self.given, self.given or self.home)
+        for entry, volume in good_volumes(self.entries[:stop], places, [], look.read, look.partial_volumes, since):
+            if entry.time not in self.seen:
+                values, mask = volume.on(look.grid, self.prepare, look.channels)
+                self.seen[entry.time] = Seen(entry, volume.site, values, mask)
+            yield self.seen[entry.time]
+
+    def _fault(self, seen: Seen, look: Look) -> str:
+        """Why a volume is a failed scan, if it is one, which those before it tell."""
+        time = seen.entry.time
+        if time not in self.failed:
+            scans = [seen.scan]
+            before = self._usable(self.entries.index(seen.entry), time - MEMORY, look)
+            while not enough(scans, 1, look.grid) and (one := next(before, None)) is not None:
+                scans.append(one.scan)
+            self.failed[time] = faults_of(scans[::-1], look.grid)[-1]
+        return self.failed[time]
 
 
 def radar_folders(source: Path) -> dict[str, Path]:
@@ -148,21 +185,13 @@ def load_mosaic(
         grid = common_grid(_sites(radars), grid, config.centre)
     cache.radars = len(radars)
     cache.expect(*(_work(radar, grid, quality, channels, partial_volumes, config) for radar in radars))
-    read = partial(cache.read, also=moments_of(channels))
+    read = lru_cache(maxsize=None)(partial(cache.read, also=moments_of(channels)))  # what is dry is looked at twice
+    look = Look(read, grid, channels, partial_volumes)
     total = len(cycles) if frames is None else min(frames, len(cycles))
-    gridded: dict[tuple[str, np.datetime64], Seen] = {}
     chosen: list[tuple[np.datetime64, dict[str, np.datetime64]]] = []
     for cycle in cycles[::-1]:
-        here: dict[str, np.datetime64] = {}
-        for radar in radars:
-            found = radar.newest(cycle, cycle - config.within, read, partial_volumes)
-            if found is None:
-                continue
-            entry, volume = found
-            if (radar.name, entry.time) not in gridded:
-                values, mask = volume.on(grid, radar.prepare, channels)
-                gridded[radar.name, entry.time] = Seen(entry, volume.site, values, mask)
-            here[radar.name] = entry.time
+        found = {radar.name: radar.newest(cycle, cycle - config.within, look) for radar in radars}
+        here = {name: seen.entry.time for name, seen in found.items() if seen is not None}
         if chosen and chosen[-1][1] == here:
             chosen.pop()  # nothing usable has come between the two
         elif len(chosen) == frames:
@@ -173,8 +202,7 @@ def load_mosaic(
             progress(len(chosen), total)
         if len(chosen) == frames and cycle in here.values():
             break  # else the newest of its volumes may be that of an older mosaic, whose time is the right one
-    _drop_failed_scans(radars, gridded, grid, channels)
-    return _mosaics(radars, chosen[::-1], gridded, grid, channels, config)
+    return _mosaics(radars, chosen[::-1], look, config)
 
 
 def _work(
@@ -194,18 +222,16 @@ def _work(
 def _mosaics(
     radars: list[Radar],
     chosen: list[tuple[np.datetime64, dict[str, np.datetime64]]],
-    gridded: dict[tuple[str, np.datetime64], Seen],
-    grid: GridSpec,
-    channels: tuple[str, ...],
+    look: Look,
     config: MosaicConfig,
 ) -> VolumeSequence:
     values, masks, times, sources, missing = [], [], [], [], []
     for cycle, here in chosen:
-        seen = {name: gridded[name, time] for name, time in here.items() if (name, time) in gridded}
+        seen = {radar.name: radar.seen[here[radar.name]] for radar in radars if radar.name in here}
         if not any(s.mask.any() for s in seen.values()):
             continue
         scales = config.distance_m, config.height_m
-        parts = [Part(s.values, s.mask, radar_weight(s.site, grid, *scales)) for s in seen.values()]
+        parts = [Part(s.values, s.mask, radar_weight(s.site, look.grid, *scales)) for s in seen.values()]
         value, mask = combine(parts, config.combine)
         values.append(value)
         masks.append(mask)
@@ -220,8 +246,8 @@ def _mosaics(
         np.stack(values),
         np.stack(masks),
         np.array(times, "datetime64[ns]"),
-        grid,
-        channels,
+        look.grid,
+        look.channels,
         tuple(sources),
         radars=radars_seen([radar.name for radar in radars], missing),
         missing=tuple(missing),
@@ -275,25 +301,6 @@ def _nothing(folders: dict[str, Path], unread: list[Unread], at: np.datetime64 |
     when = "" if at is None else f" at or before {iso_utc(at)}"
     first = f"; the first file: {unread[0].reason}" if unread else ""
     return InputError(f"{', '.join(folders)} hold no radar volume{when}{first}")
-
-
-def _drop_failed_scans(
-    radars: list[Radar],
-    gridded: dict[tuple[str, np.datetime64], Seen],
-    grid: GridSpec,
-    channels: tuple[str, ...],
-) -> None:
-    """Leave out the volumes of each radar that lost all their echo at once."""
-    for radar in radars:
-        times = sorted(time for name, time in gridded if name == radar.name)
-        seen = [gridded[radar.name, time] for time in times]
-        if len(seen) < 2:
-            continue
-        values = np.stack([s.values for s in seen])
-        mask = np.stack([s.mask for s in seen])
-        kept = without_failed_scans(VolumeSequence(values, mask, np.array(times, "datetime64[ns]"), grid, channels))
-        for time in np.setdiff1d(times, kept.times):
-            del gridded[radar.name, time]
 
 
 def _warn_of_missing(radars: list[Radar], times: list[np.datetime64], missing: list[tuple[str, ...]]) -> None:

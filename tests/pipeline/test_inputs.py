@@ -34,9 +34,13 @@ def volume_at(k: int, elevations: tuple[float, ...] = ELEVATIONS, **options: obj
 
 def file_at(folder: Path, k: int, **options: object) -> Path:
     """The volume of step k as an ODIM file, named by its time."""
-    stamp = str(np.datetime_as_string(START + k * STEP, unit="s")).translate({45: "", 58: "", 84: "_"})
     elevations = options.pop("elevations", ELEVATIONS)
-    return write_odim(volume_at(k, elevations), folder / f"TEST_{stamp}.h5", **options)  # type: ignore[arg-type]
+    return write_odim(volume_at(k, elevations), folder / name_at(k), **options)  # type: ignore[arg-type]
+
+
+def name_at(k: int) -> str:
+    stamp = str(np.datetime_as_string(START + k * STEP, unit="s")).translate({45: "", 58: "", 84: "_"})
+    return f"TEST_{stamp}.h5"
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,48 @@ def test_the_whole_archive_agrees_with_each_time_alone(archive: Path) -> None:
     """A hindcast that loads everything at once sees what each cycle would have seen."""
     write_odim(volume_at(3, ELEVATIONS[:5]), sorted(archive.iterdir())[3])
     assert times_of(agree_at_each_time(archive, (2, 3, 5))) == [0, 1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("failed", [(3,), (3, 4)])
+@pytest.mark.parametrize("kind", ["polar", "gridded", "one file"])
+def test_failed_scans_are_known_however_few_volumes_are_asked_for(
+    tmp_path: Path, kind: str, failed: tuple[int, ...]
+) -> None:
+    """A volume without any echo is judged by those before it, also where it is the oldest of the frames."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for k in range(6):
+        field = nothing if k in failed else storm(x0=-30e3 + 6e3 * k, radius=20e3)
+        volume = polar_volume(field, rays=180, gates=80, time=START + k * STEP)
+        write_odim(volume, source / name_at(k))
+    if kind != "polar":
+        sequence = replace(load_sequence(source, grid=SMALL, frames=1), sources=())
+        every = [load_sequence(file, grid=sequence.grid) for file in sorted(source.iterdir())]
+        shutil.rmtree(source)
+        if kind == "gridded":
+            source.mkdir()
+            for k, one in enumerate(every):
+                write_volumes(one, source / f"{k}.nc")
+        else:
+            together = {name: np.concatenate([getattr(one, name) for one in every]) for name in ("values", "mask")}
+            times = np.concatenate([one.times for one in every])
+            write_volumes(replace(sequence, times=times, **together), source)
+    kept = [k for k in range(6) if k not in failed]
+    assert times_of(load(source)) == kept
+    for at in range(6):
+        for frames in (1, 2, 3):
+            now = load(source, at=START + at * STEP, frames=frames)
+            assert times_of(now) == [k for k in kept if k <= at][-frames:]
+
+
+def test_dry_volumes_ask_for_no_more_than_half_an_hour(archive: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is long dry is kept, and those before it are not read to find that out."""
+    for k in range(-6, 6):
+        write_odim(polar_volume(nothing, rays=90, gates=40, time=START + k * STEP), archive / name_at(k))
+    oldest = archive / name_at(-6)
+    oldest.write_bytes(oldest.read_bytes()[:3000])
+    assert times_of(load(archive, frames=2)) == [4, 5]
+    assert not warnings_in(caplog)
 
 
 @pytest.mark.parametrize(("north_deg", "used"), [(0.003, [0, 1, 2, 3, 4, 5]), (0.1, [0, 1, 2, 4, 5])])

@@ -176,8 +176,21 @@ def test_a_scan_that_lost_all_echo_does_not_thin_the_mosaic(archive: Path) -> No
     stormy = load(archive, frames=2, at=START + 3 * STEP)
     volume_file(archive / "west", WEST, START + 3 * STEP, nothing)
     volumes = load(archive, frames=2, at=START + 3 * STEP)
-    assert volumes.missing == ((), ("west",))
+    assert volumes.missing == ((), ()) and file_of(archive, "west", 2).name in volumes.sources[1]
     assert volumes.reflectivity[1][volumes.mask[1]].max() > 0.8 * np.nanmax(stormy.reflectivity[1])
+    punctual = MosaicConfig(within_minutes=4.0)
+    assert load(archive, frames=2, at=START + 3 * STEP, mosaic=punctual).missing == ((), ("west",))
+
+
+def test_the_whole_archive_agrees_with_each_time_alone_where_scans_failed(archive: Path) -> None:
+    """Also where the failed scans of one radar are the oldest volumes that a mosaic needs."""
+    for k in (1, 2):
+        volume_file(archive / "west", WEST, START + k * STEP, nothing)
+    whole = load(archive)
+    assert [file_of(archive, "west", 0).name in sources for sources in whole.sources] == [True] * 2 + [False] * 3
+    for time in whole.times[2:]:
+        now, past = load(archive, at=time, frames=2), whole.until(time).select(slice(-2, None))
+        assert now.sources == past.sources and now.values.tobytes() == past.values.tobytes()
 
 
 def test_no_mosaic_without_a_new_volume(archive: Path) -> None:
