@@ -152,14 +152,25 @@ class Cycle:
     def _forecast(self) -> None:
         """Have workers make the forecast, and publish it or what stands in for it."""
         lost, tries = self._work(FULL, until="inputs"), 0
-        while lost and self._time_for("grid") and self._worth_another(lost, tries):
-            lost, tries = self._work(FULL, until="grid"), tries + 1
+        with self._unless_made():
+            while lost and self._time_for("grid") and self._worth_another(lost, tries):
+                lost, tries = self._work(FULL, until="grid"), tries + 1
         if lost and not self.published:
-            if lost.kind != REFUSED:
-                self._hurry()
+            with self._unless_made():
+                if lost.kind != REFUSED:
+                    self._hurry()
             if "fallback" not in self.made:
                 raise _End(FAILED, lost.exit_code, str(lost))
             self._publish("fallback", str(lost))
+
+    @contextmanager
+    def _unless_made(self) -> Iterator[None]:
+        """Another worker may find nothing to do any more; what the one before it has made is published all the same."""
+        try:
+            yield
+        except _End:
+            if "fallback" not in self.made:
+                raise
 
     def _fetch(self) -> None:
         """Have the newest volumes of the archive fetched; where it does not answer, those that are here have to do."""

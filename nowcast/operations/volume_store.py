@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,12 +47,15 @@ ROOM_BYTES = 100_000_000
 class VolumeStore(VolumeCache):
     """Gridded volumes in a folder, by file, and by ``stamp`` of what else they depend on.
 
-    ``reading`` is called with each file before it is read, so that it is known which one killed the worker.
+    ``tell`` is called with each file before it is read, so that it is known which one killed the worker.
     """
 
-    def __init__(self, folder: Path, stamp: str, reading: Callable[[Path], None]) -> None:
+    def __init__(self, folder: Path, stamp: str, tell: Callable[[Path], None]) -> None:
         super().__init__()
-        self.folder, self.stamp, self.reading = folder, stamp, reading
+        self.folder, self.stamp, self.tell = folder, stamp, tell
+
+    def reading(self, path: Path) -> None:
+        self.tell(path)
 
     def read(
         self, path: Path, *, site: Site | None, fallback: Site | None, also: frozenset[str] = frozenset()
@@ -81,23 +85,27 @@ class VolumeStore(VolumeCache):
             file.unlink(missing_ok=True)
 
 
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file may end with: of a changed bit zipfile says that it knows no such compression."""
+
+
 def _facts(file: Path) -> dict[str, Any] | None:
     try:
-        with np.load(file, allow_pickle=False) as held:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
             return dict(json.loads(str(held["facts"])))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except _DAMAGED:
         return None
 
 
 def _load(file: Path, facts: dict[str, Any]) -> Gridded | None:
     """Values and mask, None where the file does not hold them whole, or others."""
     try:
-        with np.load(file, allow_pickle=False) as held:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
             if str(held["facts"]) != json.dumps(facts):
                 return None
             values, mask = held["values"], held["mask"]
         os.utime(file)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except _DAMAGED:
         return None
     return values, mask
 

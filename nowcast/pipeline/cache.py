@@ -62,6 +62,9 @@ class VolumeCache:
     def expect(self, *radars: tuple[GridWork, Sequence[Path]]) -> None:
         """Be told which volumes of each radar will be asked for, in this order; some may not be."""
 
+    def reading(self, path: Path) -> None:
+        """Be told of a file, polar or gridded, that it is read now."""
+
     def read(
         self, path: Path, *, site: Site | None, fallback: Site | None, also: frozenset[str] = frozenset()
     ) -> ReadVolume:
@@ -70,6 +73,7 @@ class VolumeCache:
         if key not in self._kept:
 
             def again() -> PolarVolume:
+                self.reading(path)
                 return read_volume(path, site=site, fallback=fallback, also=also)
 
             volume = again()

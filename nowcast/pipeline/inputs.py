@@ -102,7 +102,8 @@ def load_sequence(
     progress
         Called with (done, total).
     cache
-        Polar volumes that other calls with the same ``grid``, ``quality`` and ``clutter`` have gridded.
+        Polar volumes that other calls with the same ``grid``, ``quality`` and ``clutter`` have gridded. It is told of
+        each file that is read.
     channels
         What to load, reflectivity first; a channel is NaN where a volume does not have it.
     partial_volumes
@@ -117,7 +118,7 @@ def load_sequence(
     InputError
         There is nothing to load, or the files come from several radars.
     """
-    source, grid = Path(source), grid or GridConfig()
+    source, grid, cache = Path(source), grid or GridConfig(), cache or VolumeCache()
     one_place = {"--site": site, "--clutter": clutter}
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files or a volume-sequence file")
@@ -136,7 +137,7 @@ def load_sequence(
             grid=grid,
             quality=quality,
             progress=progress,
-            cache=cache or VolumeCache(),
+            cache=cache,
             channels=channels,
             partial_volumes=partial_volumes,
             config=mosaic,
@@ -156,11 +157,10 @@ def load_sequence(
     refuse_mixture(source, past)
     if past[0].head is None:
         refuse_polar_options(source, one_place)
-        sequence = _load_gridded(past, frames, grid, progress, channels)
+        sequence = _load_gridded(past, frames, grid, progress, cache, channels)
     else:
         first = past if complete or near is None else [*first_entries(source, near), *past]
         places = Places(site, site or home_of(first))
-        cache = cache or VolumeCache()
         if isinstance(grid, GridSpec) or places.home is not None:
             spec = grid if isinstance(grid, GridSpec) else grid.around(places.home)  # type: ignore[arg-type]
             work = GridWork(spec, places.given, places.home, quality, clutter, channels, partial_volumes)
@@ -267,6 +267,7 @@ def _load_gridded(
     frames: int | None,
     grid: GridConfig | GridSpec,
     progress: Progress | None,
+    cache: VolumeCache,
     channels: tuple[str, ...],
 ) -> VolumeSequence:
     levels = _levels(grid)
@@ -279,6 +280,7 @@ def _load_gridded(
         if found and entry.time == found[-1].times[0]:
             skip_entry(skipped, entry, f"{entry.path.name} has the same time as {found[-1].sources[0]}")
             continue
+        cache.reading(entry.path)
         try:
             volume = _read_own(own_file(entry.path), entry) if entry.kind == VOLUMES else _read_foreign(entry, levels)
         except InputError as error:

@@ -30,10 +30,12 @@ from safetensors.torch import save_file
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import exchange
+from nowcast.io.volumes import write_volumes
 from nowcast.operations import retention
 from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
 from nowcast.operations.publish import Records
+from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.units import iso_utc
 from nowcast.weights import DEFAULT
 
@@ -491,6 +493,45 @@ def test_an_archive_bomb_is_left_out(desk: Desk) -> None:
     desk.batch()
     (told,) = desk.status["warnings"]
     assert told == "workers were lost over 1 of the files, not read any more: SIMR20240115_041500.gz"
+
+
+def test_a_gridded_bomb_is_left_out(desk: Desk) -> None:
+    """The same of a gridded file, compressed, whose header tells nothing wrong."""
+    desk.configure(limits={"memory": "1500MB"})
+    source = desk.folder / "polar"
+    source.mkdir()
+    for path in desk.volumes[:3]:
+        shutil.copy(path, source)
+    volumes = load_sequence(source, grid=GridConfig(spacing_m=10e3, extent_m=100e3, level_spacing_m=2000.0))
+    for k in range(3):
+        write_volumes(volumes.select([k]), desk.feed / f"G{k}.nc")
+    with xr.open_dataset(desk.feed / "G2.nc", decode_cf=False) as one:
+        stretched = one.load()
+    later = stretched["time"] + 300
+    bomb = stretched.isel(y=[0] * 4000, x=[0] * 4000).assign_coords(
+        time=later, x=1000.0 * np.arange(4000), y=1000.0 * np.arange(4000)
+    )
+    names = [name for name in bomb.data_vars if "x" in bomb[name].dims]
+    bomb.to_netcdf(desk.feed / "G3.nc", encoding={name: {"zlib": True, "complevel": 1} for name in names})
+    for _ in range(2):
+        status = desk.batch()
+        assert status["state"] == "done" and status["cycle"] == "2024-01-15T04:10:00Z"
+        assert any("the worker ran out of memory" in told for told in status["warnings"])
+    desk.batch()
+    assert desk.status["warnings"] == ["workers were lost over 1 of the files, not read any more: G3.nc"]
+
+
+def test_a_fallback_that_is_made_is_published_whatever_the_next_worker_finds(desk: Desk) -> None:
+    desk.configure(**LONG)
+    desk.deliver(0, 1, 2)
+    run = desk.start()
+    pid = worker_after(run, "fallback")
+    for path in desk.feed.iterdir():
+        path.unlink()
+    os.kill(pid, signal.SIGKILL)
+    assert run.wait() == 5
+    assert desk.status["state"] == "fallback" and desk.status["method"] == "extrapolation"
+    assert len(desk.cycles()) == 1
 
 
 def test_volumes_from_the_future_are_not_believed(desk: Desk) -> None:
