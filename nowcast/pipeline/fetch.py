@@ -237,7 +237,8 @@ class _Session:
                     fetched.append(await self._fetch_one(stored))
                     strikes = 0
                 except InputError as error:
-                    strikes += 1
+                    # The transfer of what is no volume has worked.
+                    strikes = 0 if stored in self.refused else strikes + 1
                     failures.append({"key": stored.key, "reason": str(error)})
                 if progress is not None:
                     progress(len(fetched) + len(failures), len(missing))

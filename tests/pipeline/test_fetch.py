@@ -274,6 +274,15 @@ def test_what_is_no_volume_does_not_stay(archive: Archive, content: bytes) -> No
     assert (archive.asked, again.failures, again.refused) == ([], (), report.refused)
 
 
+def test_any_number_of_objects_that_are_no_volumes_keeps_nothing_back(archive: Archive) -> None:
+    names = archive.add_many(STRIKES + 4)
+    for name in names[2:]:
+        archive.add(name, b"maintenance")
+    report = fetch_volumes(archive.request)
+    assert archive.files() == names[:2] and len(report.refused) == len(names) - 2
+    report.raise_failures()
+
+
 def test_an_outage_is_told_once_and_soon(archive: Archive) -> None:
     names = archive.add_many(STRIKES + 12)
     for name in names:
