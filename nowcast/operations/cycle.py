@@ -138,16 +138,14 @@ class Cycle:
         return outcome
 
     def _run(self) -> None:
-        retention.clean(self.job)
-        retention.require_room(self.job)
+        retention.require_room(self.job, self.clock.ends["wait"])
         if self.job.input.nexrad is not None and self.plan.at is None:
             self._fetch()
         self._wait_for_inputs()
         status.write_status(self.job, self.status.facts())
         with trying(self.job, self.plan.at):
             self._forecast()
-        for cycle in retention.clean(self.job):
-            logger.info("removed cycle %s", cycle)
+        retention.clean(self.job, self.clock.ends["scores"])
 
     def _forecast(self) -> None:
         """Have workers make the forecast, and publish it or what stands in for it."""

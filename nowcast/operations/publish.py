@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def read_manifest(path: Path) -> Published:
     return one
 
 
+@lru_cache(maxsize=20_000)
+def _read_once(path: Path, size: int, modified_ns: int) -> Published:
+    """A record of this size and age: a run asks for all of them several times."""
+    return read_manifest(path)
+
+
 class Records:
     """What the job has published, a file a cycle in the job's own folder; nothing else is ever removed."""
 
@@ -75,7 +82,10 @@ class Records:
         found = []
         for path in self.folder.glob("*.json"):
             try:
-                found.append(read_manifest(path))
+                stat = path.stat()
+                found.append(_read_once(path, stat.st_size, stat.st_mtime_ns))
+            except FileNotFoundError:
+                continue
             except InputError as error:
                 logger.warning("%s: it is left out; remove it", error)
         return sorted(found, key=lambda cycle: cycle.cycle)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -17,22 +19,24 @@ from nowcast.operations.tree import is_below
 logger = logging.getLogger(__name__)
 
 
-def clean(job: Job) -> list[str]:
+def clean(job: Job, until: float = math.inf) -> list[str]:
     """Remove what is older than the job keeps, or more; returns the cycles removed. The newest one always stays,
     and so does, with a warning, what cannot be removed.
 
-    Age is counted from the newest cycle, not from the clock: a clock that jumps ahead must not empty the archive.
+    Age is counted from the newest cycle, not from the clock: a clock that jumps ahead must not empty the archive. What
+    is not removed ``until`` then, on the monotonic clock, is left to the next run.
     """
     records = Records(job)
-    cycles = records.all()
-    if not cycles:
+    complete = records.complete()
+    if not complete:
         return []
-    newest, total = _time(cycles[-1]), sum(one.size for one in cycles)
+    newest, total = complete[-1], sum(one.size for one in complete)
+    whole = {one.cycle for one in complete}
     removed = []
-    for one in cycles[:-1]:
-        old = job.retention.age is not None and (newest - _time(one)).total_seconds() > job.retention.age
+    for one in records.all():
+        old = job.retention.age is not None and (_time(newest) - _time(one)).total_seconds() > job.retention.age
         large = job.retention.size is not None and total > job.retention.size
-        if not (old or large):
+        if not (old or large) or one.cycle >= newest.cycle or time.monotonic() >= until:
             break
         try:
             gone = _remove(job.output.root, one)
@@ -40,18 +44,25 @@ def clean(job: Job) -> list[str]:
         except OSError as error:
             logger.warning("%s cannot be removed and stays: %s: %s", one.cycle, error.filename, error.strerror)
             continue
-        total -= one.size
-        removed += [one.cycle] if gone else []
+        total -= one.size if one.cycle in whole else 0
+        if gone:
+            logger.info("removed cycle %s", one.cycle)
+            removed.append(one.cycle)
     return removed
 
 
-def require_room(job: Job) -> None:
-    """Notice a full disk before work starts; gridded volumes, which can be made again, go first. Raises OutputError."""
+def require_room(job: Job, until: float) -> None:
+    """Notice a full disk before work starts. Raises OutputError.
+
+    Gridded volumes, which can be made again, go first, and then what is not to be kept.
+    """
     root = job.output.root
     try:
         root.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(root).free < job.output.keep_free:
             shutil.rmtree(job.gridded, ignore_errors=True)
+        if shutil.disk_usage(root).free < job.output.keep_free:
+            clean(job, until)
         free = shutil.disk_usage(root).free
     except OSError as error:
         raise OutputError(f"cannot use the output root {root}: {error.strerror}") from error

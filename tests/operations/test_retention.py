@@ -1,0 +1,68 @@
+"""What retention counts, and when it stops."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from nowcast.errors import OutputError
+from nowcast.operations import retention
+from nowcast.operations.job import Input, Job, Output, Retention
+from nowcast.operations.publish import Published, Records, publish
+
+CYCLES = [f"2024-01-15T04:{minute:02d}:00Z" for minute in (0, 5, 10)]
+
+
+def published(job: Job, cycle: str, size: int = 1000) -> Published:
+    work = job.inside / "work" / "run"
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "forecast.nc").write_bytes(bytes(size))
+    facts = {"run": "r", "state": "done", "reason": None, "method": "m", "published": cycle, "input_files": []}
+    return publish(job, work, cycle, "SIMR", [work / "forecast.nc"], facts)
+
+
+def job_at(folder: Path, keep_free: int = 0, **kept: float | None) -> Job:
+    return Job(Input("feed"), Output(folder, keep_free=keep_free), "desk", retention=Retention(**kept))  # type: ignore[arg-type]
+
+
+def cycles(job: Job) -> list[str]:
+    return [one.cycle for one in Records(job).complete()]
+
+
+def test_a_cycle_whose_folder_is_gone_is_not_the_newest_and_takes_no_room(tmp_path: Path) -> None:
+    job = job_at(tmp_path, age=None, size=2500)
+    for cycle in CYCLES:
+        newest = published(job, cycle)
+    shutil.rmtree(job.output.root / newest.folder)
+    assert retention.clean(job) == [] and cycles(job) == CYCLES[:2]
+    assert retention.clean(job_at(tmp_path, age=None, size=1)) == CYCLES[:1]
+    assert cycles(job) == CYCLES[1:2]
+    published(job, CYCLES[2])
+    assert cycles(job) == CYCLES[1:]
+
+
+def test_what_there_is_no_time_for_is_left_to_the_next_run(tmp_path: Path) -> None:
+    job = job_at(tmp_path, age=0.0)
+    for cycle in CYCLES:
+        published(job, cycle)
+    assert retention.clean(job, until=time.monotonic()) == [] and cycles(job) == CYCLES
+    assert retention.clean(job) == CYCLES[:2]
+
+
+def test_where_room_lacks_what_is_not_to_be_kept_goes_first(tmp_path: Path) -> None:
+    gridded = job_at(tmp_path).gridded
+    for keep_free in (0, 10**18):
+        job = job_at(tmp_path, keep_free, age=0.0)
+        for cycle in CYCLES:
+            published(job, cycle)
+        gridded.mkdir(exist_ok=True)
+        if keep_free:
+            with pytest.raises(OutputError, match=r"MB free, less than output\.keep_free"):
+                retention.require_room(job, time.monotonic() + 60)
+            assert cycles(job) == CYCLES[2:] and not gridded.exists()
+        else:
+            retention.require_room(job, time.monotonic() + 60)
+            assert cycles(job) == CYCLES and gridded.exists()
