@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from nowcast.errors import INTERRUPTED, InputError, NowcastError, OutputError
-from nowcast.io.json_files import note_json, read_json
 from nowcast.operations import retention, status
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
+from nowcast.operations.last_look import newest_as_before, note_look
 from nowcast.operations.last_run import as_it_stands, as_left
 from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
@@ -104,6 +104,7 @@ class Cycle:
         self.clock = Clock(job.limits)
         self.told = 0.0
         self.radars: Radars = {}
+        self.replaced: list[str] = []
         self.before = as_left(job, status.read_status(job))
         self.status = Status.begin(job, run, self.before)
         self.how_it_ended: tuple[str, int, str | None] | None = None
@@ -202,14 +203,14 @@ class Cycle:
 
     def _end_where_nothing_is_new(self) -> None:
         """Spare a run every minute the worker; an input that stays the same still grows old."""
-        seen = read_json(self.job.inside / "seen.json")
-        if seen.get("listing") != self.feed.listing or not any(c == seen["cycle"] for c in self.plan.done):
+        newest = newest_as_before(self.job, self.feed, self.plan.done)
+        if newest is None:
             return
-        self.status.saw(seen["newest"])
+        self.status.saw(newest)
         age, limit = self.status.input_age_seconds or 0.0, self.job.input.max_age
         if age > limit:
-            raise _End(STALE, 3, too_old(seen["newest"], age, limit))
-        raise _End(KNOWN, 0, f"nothing has come since {seen['newest']}")
+            raise _End(STALE, 3, too_old(newest, age, limit))
+        raise _End(KNOWN, 0, f"nothing has come since {newest}")
 
     def _worth_another(self, lost: WorkerLost, tries: int) -> bool:
         """Whether another worker may do better: without the file that the last one was lost over, or by luck."""
@@ -250,8 +251,8 @@ class Cycle:
             case "times", (times,):
                 self.looked = True
                 self.status.saw(cycle_name(times[-1]))
-            case "radars", (radars,):
-                self.radars = radars
+            case "radars", (radars, replaced):
+                self.radars, self.replaced = radars, replaced
             case "ahead", (names,):
                 # The clock may have been put back: when it is right again the same files are looked at once more.
                 self.look_again = True
@@ -312,7 +313,7 @@ class Cycle:
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
         self.status.outputs = self.published.paths(self.job.output.root)
         self.status.method = made["method"]
-        OwnRadars(self.job).add(self.radars)
+        OwnRadars(self.job).add(self.radars, self.replaced)
         try:
             link_latest(self.job, self.plan.work, self.published)
         except OutputError as error:
@@ -386,10 +387,8 @@ class Cycle:
         last, newest = facts.get("last_success") or {}, self.status.newest_input
         if state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None:
             return
-        if self.feed.writing or self.look_again:
-            return
-        seen = {"listing": self.feed.listing, "newest": newest, "cycle": last["cycle"]}
-        note_json(self.job.inside / "seen.json", seen, "the next run will look at the input again")
+        if not (self.feed.writing or self.look_again):
+            note_look(self.job, self.feed, newest, last["cycle"])
 
 
 class _End(Exception):

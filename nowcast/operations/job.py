@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -353,8 +353,17 @@ def _changed(settings: Any, base: Path) -> Iterator[tuple[str, Any]]:
             yield f.name, replace(value, path=str(base / value.path))
         elif is_dataclass(value) and type(value).__module__ == __name__:
             yield f.name, _absolute(value, base)
+        elif f.name == "mosaic" and isinstance(value, dict):
+            maps = value.get("clutter")
+            yield f.name, value | ({"clutter": _below(base, maps)} if isinstance(maps, dict) else {})
+        elif f.name == "mosaic":
+            yield f.name, replace(value, clutter=_below(base, value.clutter))
         elif f.name == "model" and value not in ("default", "none"):
             yield f.name, str(base / value)
+
+
+def _below(base: Path, paths: Mapping[str, Any]) -> dict[str, Path]:
+    return {name: base / path for name, path in paths.items()}
 
 
 def _slug(text: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from nowcast.errors import InputError
+from nowcast.errors import InputError, OutputError
 from nowcast.io.json_files import note_json, read_json
 from nowcast.operations import status
 from nowcast.operations.feed import wait_for_files
@@ -52,7 +52,7 @@ def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
             for kind, *facts in running.messages(Clock(job.limits), "forecast"):
                 times = facts[0] if kind == "times" else times
                 reading = Path(facts[0]) if kind == "reading" else reading
-    except InputError as error:
+    except (InputError, OutputError) as error:
         logger.warning("what was missed is not known: %s", error)
     except WorkerLost as lost:
         logger.warning("what was missed is not known: %s", lost)

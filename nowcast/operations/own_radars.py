@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
 from nowcast.io.json_files import note_json, read_json
@@ -51,12 +51,13 @@ class OwnRadars:
         except (AttributeError, LookupError, TypeError, ValueError):
             return {}
 
-    def add(self, radars: Radars) -> None:
-        """Remember these too."""
+    def add(self, radars: Radars, replaced: Collection[str] = ()) -> None:
+        """Remember these too, and those that they have ``replaced`` no more."""
         known = self.read()
-        if known | radars == known:
+        now = {name: radar for name, radar in sorted((known | radars).items()) if name not in replaced}
+        if now == known:
             return
-        told = {name: asdict(radar) for name, radar in sorted((known | radars).items())}
+        told = {name: asdict(radar) for name, radar in now.items()}
         otherwise = "the next run will not know which radar the forecast is from"
         note_json(self.path, {"of": self.of, "radars": told}, otherwise)
 

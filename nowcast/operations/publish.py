@@ -189,21 +189,35 @@ def recover(job: Job) -> list[str]:
     told: list[str] = []
     records = Records(job)
     for left in sorted((job.inside / "work").glob("*")):
-        for old in (left / f"{STAGING}{OLD}", left / STAGING):
-            if (old / MANIFEST).is_file():
-                target = job.output.root / json.loads((old / MANIFEST).read_text())["folder"]
-                if old.suffix == OLD and not target.exists():
-                    old.rename(target)
-                    told.append(f"put back {target}")
-                elif target.exists():
-                    _keep_strangers(old, target)
-                # The record was written for what was to come; what is there was published before.
-                with suppress(InputError):
-                    records.write(read_manifest(target / MANIFEST).facts)
+        try:
+            for old in (left / f"{STAGING}{OLD}", left / STAGING):
+                if (old / MANIFEST).is_file():
+                    told += _put_back(job, old, records)
+        except OSError as error:
+            told.append(f"{left} stays until what lies in it can be put back: {error}")
+            continue
         shutil.rmtree(left, ignore_errors=True)
         told.append(f"removed the work of run {left.name}, which did not end")
     for file in _half_written(job):
         file.unlink(missing_ok=True)
+    return told
+
+
+def _put_back(job: Job, old: Path, records: Records) -> list[str]:
+    """Put the folder of a cycle that a run was just replacing in its place, where nothing is; says what it did."""
+    told: list[str] = []
+    try:
+        target = below(job.output.root, read_manifest(old / MANIFEST).folder)
+    except (InputError, OutputError) as error:
+        return [f"not put back: {error}"]
+    if old.suffix == OLD and not target.exists():
+        old.rename(target)
+        told.append(f"put back {target}")
+    elif target.exists():
+        _keep_strangers(old, target)
+    # The record was written for what was to come; what is there was published before.
+    with suppress(InputError):
+        records.write(read_manifest(target / MANIFEST).facts)
     return told
 
 
@@ -229,10 +243,19 @@ def _utc(cycle: str) -> datetime:
 
 
 def _keep_strangers(old: Path, target: Path) -> None:
-    """Move what others put into a folder that was replaced to the one in its place."""
-    if not (old / MANIFEST).is_file():
+    """Move what others put into a folder that was replaced, or changed there, to the one in its place."""
+    try:
+        outputs = read_manifest(old / MANIFEST).facts["outputs"]
+    except InputError:
         return
-    own = {MANIFEST, *(str(file["path"]) for file in json.loads((old / MANIFEST).read_text())["outputs"])}
+    own = {str(file["path"]): str(file["sha256"]) for file in outputs}
     for path in old.iterdir():
-        if path.name not in own and not (target / path.name).exists():
-            path.rename(target / path.name)
+        if path.name == MANIFEST or (path.is_file() and file_digest(path) == own.get(path.name)):
+            continue
+        kept, number = target / path.name, 0
+        while kept.exists() or kept.is_symlink():
+            number += 1
+            kept = target / f"{path.name}.{number}"
+        if number:
+            logger.warning("%s was made or changed by somebody else: it is kept as %s", target / path.name, kept.name)
+        path.rename(kept)

@@ -23,11 +23,11 @@ def bytes_of(value: Any) -> int:
 
 
 def duration_text(seconds: float) -> str:
-    """``35 minutes``, ``3 hours`` or ``12 days``: as exact as one needs it."""
-    for unit, name, least in ((86400, "days", 2), (3600, "hours", 2)):
-        if seconds >= least * unit:
+    """``40 seconds``, ``35 minutes``, ``3 hours`` or ``12 days``: as exact as one needs it."""
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 60:.0f} minutes"
+    return f"{seconds:.0f} seconds"
 
 
 def age_text(seconds: float) -> str:

@@ -35,7 +35,8 @@ def systemd_units(job: Job, job_file: Path, options: Sequence[str]) -> dict[str,
         "",
         "[Service]",
         "Type=oneshot",
-        f"ExecStart={' '.join(map(_quoted, _command(job_file, options)))}",
+        # In a command a dollar sign is that of a variable, in a path it is none.
+        f"ExecStart={' '.join(_quoted(part).replace('$', '$$') for part in _command(job_file, options))}",
         f"TimeoutStartSec={longest}",
         "# 5: a fallback was published, which is no failure of the service; 3: no input.",
         "SuccessExitStatus=5",
@@ -115,5 +116,5 @@ def _plain(path: Path) -> str:
 
 def _quoted(text: object) -> str:
     """An argument of a unit file."""
-    plain = str(text).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{plain}"' if any(c.isspace() for c in plain) or '"' in plain else plain
+    plain = str(text).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{plain}"' if any(c.isspace() or c in "\"'" for c in plain) else plain

@@ -26,7 +26,7 @@ from nowcast.verify import Tally, TallyConfig, categorical, continuous
 
 logger = logging.getLogger(__name__)
 
-PUBLISHED, EXTRAPOLATION, PERSISTENCE = "forecast", "extrapolation", "persistence"
+METHODS = PUBLISHED, EXTRAPOLATION, PERSISTENCE = "forecast", "extrapolation", "persistence"
 LEAST_EVENTS = 2000
 """A warning takes so many voxels with observed echo: a few say nothing."""
 OTHER_GRID = (
@@ -45,7 +45,7 @@ def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
     path = job.inside / "scores.json"
     write_volumes(volumes.select([-1]), folder / f"{_name(volumes.times[-1])}.nc")
     thresholds = list(job.tally.thresholds_dbz)
-    rows = [row for row in _rows(path) if row.get("thresholds_dbz") == thresholds]
+    rows = [row for row in _rows(path) if _is_row(row, thresholds)]
     known = {(row["cycle"], row["lead_minutes"]) for row in rows}
     elsewhere: list[str] = []
     arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known, elsewhere)]
@@ -156,7 +156,7 @@ def _table(rows: list[Row], config: TallyConfig) -> dict[str, Any]:
         "pooled_csi": {},
     }
     keys = [f"{t:g}" for t in config.thresholds_dbz]
-    for method in (PUBLISHED, EXTRAPOLATION, PERSISTENCE) if rows else ():
+    for method in METHODS if rows else ():
         by_lead = [[row["methods"][method] for row in rows if row["lead_minutes"] == lead] for lead in leads]
         counts = np.array([np.sum([r["counts"] for r in some], axis=0) for some in by_lead])
         sums = np.array([np.sum([r["sums"] for r in some], axis=0) for some in by_lead])
@@ -186,6 +186,16 @@ def _rows(path: Path) -> list[Row]:
         logger.warning("%s cannot be read, the running table starts anew: %s", path, error)
         return []
     return rows if isinstance(rows, list) else []
+
+
+def _is_row(row: Any, thresholds: list[float]) -> bool:
+    """Whether it is one of these thresholds, and of the shape in which rows are written."""
+    try:
+        shapes = {(np.shape(m["counts"]), np.shape(m["sums"])) for m in (row["methods"][name] for name in METHODS)}
+        _ = epoch_seconds(row["cycle"]), float(row["lead_minutes"]), row["state"]
+    except (LookupError, TypeError, ValueError, OverflowError):
+        return False
+    return row["thresholds_dbz"] == thresholds and shapes == {((len(thresholds), 3), (4,))}
 
 
 def _forget(job: FullJob, volumes: VolumeSequence) -> None:

@@ -18,6 +18,7 @@ import nowcast
 from nowcast.errors import InputError, NowcastError, OutputError
 from nowcast.io.json_files import read_json
 from nowcast.operations.published import PublishedCycle, Tree, cycle_contents
+from nowcast.operations.quantities import age_text, duration_text
 from nowcast.operations.status import FAILED, FALLBACK, STALE, seconds_since
 from nowcast.view import page_of, view_json
 
@@ -79,14 +80,14 @@ class Viewer:
     def _standing(self, one: PublishedCycle) -> dict[str, str]:
         """A line on a cycle, and whether it is to worry: ``good``, ``warn`` or ``bad``."""
         age = seconds_since(one.cycle)
-        said = [f"Cycle {one.cycle}, {one.facts.get('method', 'of unknown method')}, {_age(age)} old."]
+        said = [f"Cycle {one.cycle}, {one.facts.get('method', 'of unknown method')}, {age_text(age)}."]
         level = "good"
         if one.facts.get("state") == FALLBACK:
             level = "warn"
             said.append(f"A fallback: {one.facts.get('reason')}.")
         if age > self.max_age_s:
             level = "bad"
-            said.append(f"Stale: nothing has been published from a volume of the last {_age(self.max_age_s)}.")
+            said.append(f"Stale: nothing has been published from a volume of the last {duration_text(self.max_age_s)}.")
         last = _last_run(one)
         if last.get("state") in (FAILED, STALE):
             level = "bad"
@@ -98,13 +99,6 @@ def _last_run(one: PublishedCycle) -> dict[str, Any]:
     """The status file of a cycle's job, which lies above the cycle; empty where it is elsewhere."""
     name = Path(f"{one.facts.get('job')}.status.json").name
     return next((found for above in one.folder.resolve().parents if (found := read_json(above / name))), {})
-
-
-def _age(seconds: float) -> str:
-    minutes = max(seconds, 0.0) / 60.0
-    if minutes < 120:
-        return f"{minutes:.0f} min"
-    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"
 
 
 class Server(ThreadingHTTPServer):

@@ -102,8 +102,25 @@ def write_status(job: Job, facts: dict[str, Any]) -> None:
 
 
 def read_status(job: Job) -> dict[str, Any]:
-    """The status file, empty where there is none that can be read."""
-    return read_json(job.status_file)
+    """The status file, empty where there is none that can be read, or something else in its place."""
+    facts = read_json(job.status_file)
+    return facts if _is_status(facts) else {}
+
+
+def _is_status(facts: Mapping[str, Any]) -> bool:
+    """Whether what others rely on is of the shape in which it was written."""
+    try:
+        last = facts.get("last_success") or {}
+        for moment in (facts.get("newest_input"), facts.get("cycle"), last.get("cycle"), last.get("finished")):
+            _ = moment is None or epoch_seconds(moment)
+        for numbers in (facts.get("totals"), facts.get("stages")):
+            _ = numbers is None or sum(numbers.values())
+        _ = [file["path"] for file in facts.get("outputs", ())], list(facts.get("warnings", ()))
+        scores = facts.get("scores") or {}
+        _ = scores_text(scores.get("running") or {}), scores.get("latest", {}).get("methods")
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+        return False
+    return True
 
 
 @dataclass(frozen=True)

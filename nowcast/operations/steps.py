@@ -57,6 +57,7 @@ class Steps:
         self.radar = job.site.name
         self.radars: Radars = {}
         self.gone: Radars = {}
+        self.replaced: list[str] = []
         self.usual_step_minutes = LIKELY_STEP_MINUTES
         self.at: np.datetime64 | None = None if plan.at is None else np.datetime64(plan.at, "ns")
 
@@ -71,8 +72,9 @@ class Steps:
         for one in found.values():
             _tell_damaged(one.newly_damaged(self.plan.files, times[-1]))
         self.radars = {name: one.radar for name, one in found.items() if one.radar is not None}
-        self.gone = {name: radar for name, radar in self.plan.radars.items() if name not in self.radars}
-        self.reporter.tell("radars", self.radars)
+        lacking = self.plan.radars.keys() - self.radars.keys() - set(self.replaced)
+        self.gone = {name: self.plan.radars[name] for name in sorted(lacking)}
+        self.reporter.tell("radars", self.radars, self.replaced)
         told = "" if several else plain_name(believed[-1].radar)
         self.radar = self.job.site.name or told or self.job.name
         times = self._mosaic_times(times) if several else times
@@ -95,10 +97,22 @@ class Steps:
             newest_first = stretches(files, self.at, self.job.input.ahead, back)
             wanted = OwnRadar("") if name else self._wanted()
             found[name] = take(newest_first, self.inputs / name, wanted, known.get(name), self._reading)
-            if name not in known and (double := same_radar(found[name].radar, known)) is not None:
-                logger.warning("the folder %s is left out: it holds volumes of the radar of %s", name, double)
-                del found[name]
-                shutil.rmtree(self.inputs / name)
+        for name in sorted(found.keys() - known.keys()):
+            double = same_radar(found[name].radar, known)
+            if double is None or double not in found:
+                continue
+            if found[double].entries:
+                told = (
+                    "the folder %s is left out: it holds volumes of the radar of %s; empty that one if this is to go on"
+                )
+                logger.warning(told, name, double)
+                left_out = name
+            else:
+                logger.warning("the radar of %s comes in %s now, under that name", double, name)
+                left_out = double
+                self.replaced.append(double)
+            del found[left_out]
+            shutil.rmtree(self.inputs / left_out)
         return found
 
     def _believed(self, entries: list[Entry]) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -68,10 +69,10 @@ class Worker:
         WorkerLost
             It overran, or died. It is stopped when the context is left.
         """
-        kind = ""
+        file_ends = math.inf
         while True:
             left = max(clock.left(self.stage), clock.left(until))
-            patience = min(left, clock.file_s) if kind == "reading" else left
+            patience = max(min(left, file_ends - time.monotonic()), 0.0)
             try:
                 if left <= 0 or not self.pipe.poll(patience):
                     share = "its share of limits.deadline"
@@ -86,6 +87,8 @@ class Worker:
                     return
                 raise WorkerLost(self.stage, _death(self.process.exitcode, self.memory), DIED) from None
             kind, *facts = message
+            if kind != "log":  # what is logged while a file is read gives it no more time
+                file_ends = time.monotonic() + clock.file_s if kind == "reading" else math.inf
             if kind == "crashed":
                 raise WorkerLost(self.stage, str(facts[0]), DIED)
             elif kind == "refused":

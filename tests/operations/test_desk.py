@@ -123,7 +123,7 @@ def test_a_name_that_no_file_has_is_told_once(desk: Desk) -> None:
     desk.configure(site={"name": "town"})
     told = "no file is of radar 'town': those of 'SIMR' are taken, under that name"
     desk.deliver(0, 1)
-    assert told in desk.batch()["warnings"]
+    assert any(text.startswith(told) for text in desk.batch()["warnings"])
     desk.deliver(2)
     assert told not in desk.batch()["warnings"]
 
@@ -199,7 +199,7 @@ def test_several_radars_make_a_mosaic(desk: Desk) -> None:
     assert strayed["outputs"] and f"not looked at: {desk.volumes[4].name} beside" in strayed["warnings"][0]
     shutil.copytree(desk.feed / "east", desk.feed / "backup")
     told = "the folder backup is left out: it holds volumes of the radar of east"
-    assert told in desk.batch()["warnings"]
+    assert any(text.startswith(told) for text in desk.batch()["warnings"])
     for name in ("none", "east", "backup"):
         shutil.rmtree(desk.feed / name)
     last = desk.batch()

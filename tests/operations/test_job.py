@@ -36,6 +36,12 @@ def test_the_least_job_has_its_paths_beside_the_file(write, tmp_path: Path) -> N
     assert read_job(write(LEAST + "model: m.safetensors\n")).model == str(tmp_path / "m.safetensors")
 
 
+def test_clutter_maps_of_a_mosaic_lie_beside_the_file_too(write, tmp_path: Path) -> None:
+    path = write(LEAST + "mosaic: {clutter: {west: maps/west.nc, east: /maps/east.nc}}\n")
+    expected = {"west": tmp_path / "maps" / "west.nc", "east": Path("/maps/east.nc")}
+    assert read_job(path).mosaic["clutter"] == expected == read_job(path, FullJob).mosaic.clutter
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

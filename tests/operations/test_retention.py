@@ -7,25 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+from published import job_at, published
 
 from nowcast.errors import OutputError
 from nowcast.operations import retention
-from nowcast.operations.job import Input, Job, Output, Retention
-from nowcast.operations.publish import Published, Records, publish
+from nowcast.operations.job import Job
+from nowcast.operations.publish import Records
 
 CYCLES = [f"2024-01-15T04:{minute:02d}:00Z" for minute in (0, 5, 10)]
-
-
-def published(job: Job, cycle: str, size: int = 1000) -> Published:
-    work = job.inside / "work" / "run"
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "forecast.nc").write_bytes(bytes(size))
-    facts = {"run": "r", "state": "done", "reason": None, "method": "m", "published": cycle, "input_files": []}
-    return publish(job, work, cycle, "SIMR", [work / "forecast.nc"], facts)
-
-
-def job_at(folder: Path, keep_free: int = 0, **kept: float | None) -> Job:
-    return Job(Input("feed"), Output(folder, keep_free=keep_free), "desk", retention=Retention(**kept))  # type: ignore[arg-type]
 
 
 def cycles(job: Job) -> list[str]:

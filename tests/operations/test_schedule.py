@@ -37,8 +37,15 @@ def test_the_crontab_line_is_one_line_that_a_shell_and_cron_take(desk: Desk) -> 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 def test_systemd_takes_the_units(desk: Desk) -> None:
-    desk.configure(metrics="/var/lib/prometheus/nowcast.prom", output={"root": "out put"})
-    units = systemd_units(read_job(desk.job_file), desk.job_file, ["--once-per", "5min"])
+    desk.configure(metrics="/var/lib/prometheus/nowcast.prom", output={"root": "the desk's $out put"})
+    odd = desk.folder / "o'neil's $jobs"
+    odd.mkdir()
+    job_file = Path(shutil.copy(desk.job_file, odd))
+    units = systemd_units(read_job(job_file), job_file, ["--once-per", "5min"])
+    assert f"{odd}/the desk's $out put" in units["nowcast-desk.service"], (
+        "in a path a dollar sign is none of a variable"
+    )
+    assert "$$jobs/job.yaml" in units["nowcast-desk.service"]
     assert list(units) == ["nowcast-desk.service", "nowcast-desk.timer"]
     for name, text in units.items():
         (desk.folder / name).write_text(text)

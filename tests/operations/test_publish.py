@@ -1,0 +1,55 @@
+"""A cycle that takes the place of one that is there, and what is found after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from published import job_at, published
+
+from nowcast.operations.publish import Records, recover
+
+CYCLE = "2024-01-15T04:05:00Z"
+
+
+def test_what_others_made_or_changed_in_a_cycle_outlasts_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Also under a name that the cycle made again has itself; a file as it was published is replaced."""
+    job = job_at(tmp_path)
+    folder = job.output.root / published(job, CYCLE).folder
+    (folder / "forecast.products.nc").write_text("a forecaster's own")
+    (folder / "notes.txt").write_text("notes")
+    (folder / "forecast.nc").write_text("edited")
+    published(job, CYCLE, names=("forecast.nc", "forecast.products.nc"))
+    kept = {path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".txt", ".1")}
+    assert kept == {"forecast.products.nc.1": "a forecaster's own", "notes.txt": "notes", "forecast.nc.1": "edited"}
+    assert caplog.text.count("was made or changed by somebody else: it is kept as forecast") == 2
+    published(job, CYCLE)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*kept, "forecast.nc", "manifest.json"])
+
+
+def test_a_damaged_manifest_in_the_work_of_a_killed_run_is_told_once(tmp_path: Path) -> None:
+    job = job_at(tmp_path)
+    folder = job.output.root / published(job, CYCLE).folder
+    left = job.inside / "work" / "killed"
+    left.mkdir()
+    folder.rename(left / "publish.old")
+    (left / "publish.old" / "manifest.json").write_text('{"half": ')
+    told = recover(job)
+    assert any(text.startswith("not put back: ") for text in told) and not left.exists()
+    assert recover(job) == [] and Records(job).complete() == []
+
+
+def test_what_cannot_be_put_back_yet_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_at(tmp_path)
+    folder = job.output.root / published(job, CYCLE).folder
+    left = job.inside / "work" / "killed"
+    left.mkdir()
+    folder.rename(left / "publish.old")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        assert any("stays until what lies in it can be put back" in text for text in recover(job))
+    assert f"put back {folder}" in recover(job) and (folder / "forecast.nc").exists()
