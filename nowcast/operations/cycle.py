@@ -26,7 +26,7 @@ from nowcast.operations.publish import Published, Records, free_folder, link_lat
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
-from nowcast.operations.tree import cycle_name, cycle_stem
+from nowcast.operations.templates import cycle_name, cycle_stem
 from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, fetching, worker
 from nowcast.operations.worker import FULL, KNOWN, SIMPLE, Plan, too_old
 

@@ -14,7 +14,7 @@ from nowcast.checks import check_numbers
 from nowcast.errors import ConfigError
 from nowcast.operations.places import check_files
 from nowcast.operations.quantities import Duration, Size
-from nowcast.operations.tree import check_templates
+from nowcast.operations.templates import check_templates
 from nowcast.pipeline.config import load_config
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from nowcast.operations.job import Job
 from nowcast.operations.own_radars import OwnRadars
 from nowcast.operations.publish import Records
 from nowcast.operations.refused import Refused
-from nowcast.operations.tree import cycle_name
+from nowcast.operations.templates import cycle_name
 from nowcast.operations.watch import DIED, STUCK, Clock, WorkerLost, fetching, worker
 from nowcast.operations.worker import SURVEY, Plan
 

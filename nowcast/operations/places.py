@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nowcast.errors import ConfigError
-from nowcast.operations.tree import SOME_TIME, rendered
+from nowcast.operations.templates import SOME_TIME, rendered
 
 if TYPE_CHECKING:
     from nowcast.operations.job import Job

@@ -18,7 +18,7 @@ from nowcast.errors import InputError, OutputError
 from nowcast.io.atomic import OLD, atomic_write_text, exchange, file_digest, flush
 from nowcast.operations.job import Job
 from nowcast.operations.status import epoch_seconds
-from nowcast.operations.tree import below, cycle_stem, rendered
+from nowcast.operations.templates import below, cycle_stem, rendered
 
 logger = logging.getLogger(__name__)
 

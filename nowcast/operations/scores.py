@@ -19,7 +19,7 @@ from nowcast.io.volumes import read_volumes, write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.publish import Published, Records
 from nowcast.operations.status import epoch_seconds, scored_text
-from nowcast.operations.tree import cycle_stem
+from nowcast.operations.templates import cycle_stem
 from nowcast.times import match_tolerance, nearest, nominal_step
 from nowcast.types import Forecast, VolumeSequence
 from nowcast.verify import Tally, TallyConfig, categorical, continuous

@@ -21,7 +21,7 @@ from nowcast.operations.publish import OBSERVED
 from nowcast.operations.quantities import duration_text
 from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, same_radar, stretches, take
 from nowcast.operations.status import epoch_seconds
-from nowcast.operations.tree import plain_name
+from nowcast.operations.templates import plain_name
 from nowcast.operations.volume_store import VolumeStore
 from nowcast.operations.worker import FALLBACK_REASON, INPUTS, KNOWN, SIMPLE, SURVEY, Ended, Plan, Reporter, too_old
 from nowcast.pipeline.archive import Entry

@@ -146,8 +146,8 @@ def work(plan: Plan, pipe: Connection, parent: int) -> None:
 
 
 def _fetch(plan: Plan, reporter: Reporter) -> None:
-    from nowcast.operations.archive import fetch_newest
     from nowcast.operations.job import read_job
+    from nowcast.operations.nexrad_feed import fetch_newest
 
     with reporter.stage("wait"):
         for trouble in fetch_newest(read_job(plan.job_file), plan.back):

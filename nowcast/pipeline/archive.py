@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -73,6 +74,21 @@ class Unread:
     time: np.datetime64 | None
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds up to a time.
+
+    ``past`` are the volumes, rising in time, ``first`` the same with the first of the folder before them, where the
+    listing does not reach back so far; ``unread`` the files that are none. ``earliest`` is the time of the first volume
+    of those that were looked at, later ones too.
+    """
+
+    past: list[Entry]
+    first: list[Entry]
+    unread: list[Unread]
+    earliest: np.datetime64 | None
+
+
 def list_archive(folder: Path, near: np.datetime64 | None = None) -> tuple[list[Entry], list[Unread], bool]:
     """The volumes of a folder by time, then by name; the files that are none; and whether these are all files.
 
@@ -96,6 +112,39 @@ def list_archive(folder: Path, near: np.datetime64 | None = None) -> tuple[list[
         except InputError as error:
             unread.append(Unread(path, str(error), time_in_name(path.name)))
     return sorted(entries, key=lambda e: (e.time, e.path.name)), unread, len(files) == len(all_files)
+
+
+ListFolder = Callable[[Path, np.datetime64 | None], tuple[list[Entry], list[Unread], bool]]
+
+
+def list_newest(
+    folders: Mapping[str, Path],
+    at: np.datetime64 | None,
+    frames: int | None,
+    count: Callable[[list[np.datetime64]], int],
+    read: ListFolder = list_archive,
+) -> dict[str, Listing]:
+    """The volumes of each folder at or before a time: those of about a day where they are enough, else all.
+
+    ``count`` tells how many cycles volumes of such times make; ``frames`` of them are wanted, None for all.
+    """
+    near = at
+    if frames is None:
+        near = None
+    elif at is None:
+        near = max((t for folder in folders.values() if (t := newest_name(folder)) is not None), default=None)
+    found = {name: read(folder, near) for name, folder in folders.items()}
+    times = [e.time for entries, _, _ in found.values() for e in entries if at is None or e.time <= at]
+    whole = near is None or all(complete for *_, complete in found.values())
+    if not whole and count(times) < (frames or 0) + NEIGHBOURS:
+        # A gap: what is wanted may lie more than a day back.
+        near, found = None, {name: read(folder, None) for name, folder in folders.items()}
+    listings = {}
+    for name, (entries, unread, complete) in found.items():
+        past = [e for e in entries if at is None or e.time <= at]
+        before = [] if complete or near is None else first_entries(folders[name], near)
+        listings[name] = Listing(past, [*before, *past], unread, entries[0].time if entries else None)
+    return listings
 
 
 def _around(files: list[Path], near: np.datetime64) -> list[Path]:

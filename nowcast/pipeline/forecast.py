@@ -164,7 +164,10 @@ def run_forecast(
     leads = lead_times(volumes, request.leads, request.step_minutes)
     of_volumes = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic", "clutter")}
     stamp = settings_stamp(request.fit, **of_volumes)
-    model, reasons = (None, [request.fallback]) if request.fallback else _model_or_reason(request.model, seconds)
+    model, reasons = None, [request.fallback] if request.fallback else []
+    if request.model is not None and not request.fallback:
+        with _or_simpler("the model", reasons), _timed(seconds, "model"):
+            model = _load(request.model)
     previous = _carried_on(request, volumes, stamp, model)
     case = Case(volumes, request.fit, model, progress, previous, request.members, request.seed)
     method, made, fallback = _forecast_or_fallback(case, leads, seconds, reasons, simple=bool(request.fallback))
@@ -228,46 +231,30 @@ def _carried_on(
     return read_state(request.state, stamp, volumes, request.fit)
 
 
-def _model_or_reason(path: Path | None, seconds: dict[str, float]) -> tuple[GauMamba | None, list[str]]:
-    """The model, or why there is none although one was asked for."""
-    if path is None:
-        return None, []
-    try:
-        with _timed(seconds, "model"):
-            return _load(path), []
-    except Exception as error:  # noqa: BLE001 - whatever the learned part does, the desk gets a forecast
-        return None, [_reason("the model", error)]
-
-
 def _forecast_or_fallback(
     case: Case, leads: np.ndarray, seconds: dict[str, float], reasons: list[str], *, simple: bool
 ) -> tuple[str, Outcome, str | None]:
     """The forecast asked for or, where the fit or the model fails, the next simpler one and the reasons."""
-    if simple:
-        return *_extrapolated(case, leads, seconds), "; ".join(reasons)
-    try:
-        with _timed(seconds, "fit"):
+    methods: tuple[str, ...] = ()
+    if not simple:
+        with _or_simpler("the fit", reasons), _timed(seconds, "fit"):
             _ = case.fitted
-    except Exception as error:  # noqa: BLE001 - as above, for the fit
-        reasons.append(_reason("the fit", error))
-    else:
-        for method in ("gaumamba", "advection") if case.model is not None else ("advection",):
-            try:
-                with _timed(seconds, "forecast"):
-                    return method, forecast_by(method, case, leads), "; ".join(reasons) or None
-            except Exception as error:  # noqa: BLE001 - as above, for either
-                reasons.append(_reason("the model" if method == "gaumamba" else "advection", error))
-    return *_extrapolated(case, leads, seconds), "; ".join(reasons)
-
-
-def _extrapolated(case: Case, leads: np.ndarray, seconds: dict[str, float]) -> tuple[str, Outcome]:
+            methods = ("gaumamba", "advection") if case.model is not None else ("advection",)
+    for method in methods:
+        with _or_simpler("the model" if method == "gaumamba" else method, reasons), _timed(seconds, "forecast"):
+            return method, forecast_by(method, case, leads), "; ".join(reasons) or None
     with _timed(seconds, "forecast"):
-        return "extrapolation", forecast_by("extrapolation", case, leads)
+        return "extrapolation", forecast_by("extrapolation", case, leads), "; ".join(reasons)
 
 
-def _reason(what: str, error: Exception) -> str:
-    logger.debug("%s failed", what, exc_info=error)
-    return f"{what} failed: {str(error) or type(error).__name__}"
+@contextmanager
+def _or_simpler(what: str, reasons: list[str]) -> Iterator[None]:
+    """Whatever goes wrong within, the desk gets a forecast: it becomes a reason for a simpler one."""
+    try:
+        yield
+    except Exception as error:
+        logger.debug("%s failed", what, exc_info=error)
+        reasons.append(f"{what} failed: {str(error) or type(error).__name__}")
 
 
 def _load(path: Path) -> GauMamba:
@@ -280,11 +267,13 @@ def _draw(forecast: Forecast, volumes: VolumeSequence, path: Path) -> list[Path]
     """The picture, or none where it cannot be drawn: the forecast is published already."""
     from nowcast.plot import plot_panels, save_figure
 
-    try:
-        return [save_figure(plot_panels(forecast, volumes), path)]
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong with a picture, the forecast stays
-        logger.warning("%s was not drawn: %s", path, str(error) or type(error).__name__)
-        return []
+    drawn: list[Path] = []
+    reasons: list[str] = []
+    with _or_simpler(f"drawing {path}", reasons):
+        drawn.append(save_figure(plot_panels(forecast, volumes), path))
+    for reason in reasons:
+        logger.warning("%s", reason)
+    return drawn
 
 
 def _usual_step(request: ForecastRequest, volumes: VolumeSequence) -> np.timedelta64:

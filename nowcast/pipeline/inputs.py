@@ -21,13 +21,11 @@ from nowcast.io.cf import one_radar
 from nowcast.io.gridded import read_gridded
 from nowcast.io.volumes import read_volumes
 from nowcast.pipeline.archive import (
-    NEIGHBOURS,
     VOLUMES,
     Entry,
     Unread,
-    first_entries,
     list_archive,
-    newest_name,
+    list_newest,
     read_entries,
 )
 from nowcast.pipeline.cache import GridWork, VolumeCache
@@ -142,25 +140,17 @@ def load_sequence(
             partial_volumes=partial_volumes,
             config=mosaic,
         )
-    near = None
-    if frames is not None and source.is_dir():
-        near = at if at is not None else newest_name(source)
-    entries, unread, complete = _entries(source, near)
-    past = [e for e in entries if at is None or e.time <= at]
-    usable = len({e.time for e in past})
-    if not complete and usable < (frames or 0) + NEIGHBOURS:
-        # A gap: what is wanted may lie more than a day back.
-        entries, unread, complete = _entries(source, None)
-        past = [e for e in entries if at is None or e.time <= at]
+    wanted = frames if source.is_dir() else None
+    (found,) = list_newest({"": source}, at, wanted, lambda times: len(set(times)), _entries).values()
+    past = found.past
     if not past:
-        raise _nothing(source, entries, unread, at)
+        raise _nothing(source, found.earliest, found.unread, at)
     refuse_mixture(source, past)
     if past[0].head is None:
         refuse_polar_options(source, one_place)
         sequence = _load_gridded(past, frames, grid, progress, cache, channels)
     else:
-        first = past if complete or near is None else [*first_entries(source, near), *past]
-        places = Places(site, site or home_of(first))
+        places = Places(site, site or home_of(found.first))
         if isinstance(grid, GridSpec) or places.home is not None:
             spec = grid if isinstance(grid, GridSpec) else grid.around(places.home)  # type: ignore[arg-type]
             work = GridWork(spec, places.given, places.home, quality, clutter, channels, partial_volumes)
@@ -168,7 +158,7 @@ def load_sequence(
         prepare = preparation(clutter, quality)
         sequence = _load_polar(past, frames, grid, places, prepare, progress, cache, channels, partial_volumes)
     sequence = without_failed_scans(sequence, frames)
-    _tell_unread(unread, sequence.times[0], at)
+    _tell_unread(found.unread, sequence.times[0], at)
     return sequence
 
 
@@ -236,9 +226,11 @@ def _until(sequence: VolumeSequence, source: Path, at: np.datetime64 | None) -> 
     return past
 
 
-def _nothing(source: Path, entries: list[Entry], unread: list[Unread], at: np.datetime64 | None) -> InputError:
-    if entries:
-        return _too_early(source, entries[0].time, at)
+def _nothing(
+    source: Path, earliest: np.datetime64 | None, unread: list[Unread], at: np.datetime64 | None
+) -> InputError:
+    if earliest is not None:
+        return _too_early(source, earliest, at)
     reason = f": {unread[0].reason}" if len(unread) == 1 else f"; the first: {unread[0].reason}"
     return InputError(f"{source} holds no radar volume among its {len(unread)} files{reason}")
 
@@ -389,9 +381,10 @@ def polar_volumes(
     if not source.exists():
         raise InputError(f"{source} does not exist: expected a folder of radar files")
     entries, unread, _ = _entries(source)
-    past = [e for e in entries if (at is None or e.time <= at) and e.head is not None]
+    polar = [e for e in entries if e.head is not None]
+    past = [e for e in polar if at is None or e.time <= at]
     if not past:
-        raise _nothing(source, [e for e in entries if e.head is not None], unread, at)
+        raise _nothing(source, polar[0].time if polar else None, unread, at)
     refuse_mixture(source, past)
     for done, (_, volume) in enumerate(good_volumes(past, Places(site, site or home_of(past)), [], read_volume)):
         if progress is not None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nowcast.channels import moments_of
 from nowcast.errors import InputError, UsageError
 from nowcast.io.atomic import file_digest
-from nowcast.pipeline.archive import NEIGHBOURS, Entry, Unread, first_entries, list_archive, newest_name
+from nowcast.pipeline.archive import Entry, Unread, list_archive, list_newest
 from nowcast.pipeline.cache import GridWork, ReadVolume, VolumeCache
 from nowcast.pipeline.failed_scans import MEMORY, Scan, enough, faults_of
 from nowcast.pipeline.layout import layout
@@ -265,24 +265,16 @@ def _radars(
     unknown = (config.sites.keys() | config.clutter.keys()) - folders.keys()
     if unknown:
         raise UsageError(f"mosaic names {', '.join(sorted(unknown))}: expected some of {', '.join(folders)}")
-    newest = max((t for f in folders.values() if (t := newest_name(f)) is not None), default=None)
-    near = None if frames is None else at if at is not None else newest
-    found = {name: listed(folder, near) for name, folder in folders.items()}
-    times = [e.time for entries, _, _ in found.values() for e in entries if at is None or e.time <= at]
-    whole = all(complete for *_, complete in found.values())
-    if near is not None and not whole and len(mosaic_times(times, config)) < (frames or 0) + NEIGHBOURS:
-        near, found = None, {name: listed(folder) for name, folder in folders.items()}
+    found = list_newest(folders, at, frames, lambda times: len(mosaic_times(times, config)), listed)
     radars = []
-    for name, (entries, _, complete) in found.items():
-        past = [e for e in entries if at is None or e.time <= at]
-        refuse_mixture(folders[name], past)
-        if past and past[0].head is None:
+    for name, here in found.items():
+        refuse_mixture(folders[name], here.past)
+        if here.past and here.past[0].head is None:
             raise InputError(f"{folders[name]} holds gridded files: a mosaic is made of polar volumes")
-        first = past if complete or near is None else [*first_entries(folders[name], near), *past]
         given = Site(*config.sites[name]) if name in config.sites else None
         prepare = preparation(config.clutter.get(name), quality)
-        radars.append(Radar(name, past, home_of(first), given, prepare))
-    return radars, [u for _, unread, _ in found.values() for u in unread]
+        radars.append(Radar(name, here.past, home_of(here.first), given, prepare))
+    return radars, [u for here in found.values() for u in here.unread]
 
 
 def _sites(radars: list[Radar]) -> list[Site]:

@@ -14,7 +14,7 @@ from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.places import check_places, new_folders
 from nowcast.operations.quantities import bytes_of, seconds_of
-from nowcast.operations.tree import below, plain_name, rendered
+from nowcast.operations.templates import below, plain_name, rendered
 
 LEAST = "input: {path: in}\noutput: {root: out}\n"
 

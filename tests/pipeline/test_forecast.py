@@ -105,7 +105,7 @@ def test_a_picture_that_fails_leaves_the_forecast(
     monkeypatch.setattr("nowcast.plot.plot_panels", broken)
     run = run_forecast(ForecastRequest(tmp_path / "in", SMALL_FIT, leads=1), tmp_path / "f.nc", pictures=True)
     assert run.outputs == (tmp_path / "f.nc",) and len(read_forecast(tmp_path / "f.nc").lead_times) == 1
-    assert "f.png was not drawn: no font" in caplog.text
+    assert "f.png failed: no font" in caplog.text
 
 
 def test_products_are_published_beside_the_forecast(tmp_path: Path) -> None:

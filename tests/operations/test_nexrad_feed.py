@@ -15,7 +15,7 @@ from desk import RADAR, Desk
 from radar_files import nexrad_volume, polar_volume, storm
 from s3_server import LISTING, FaultyServer, s3_server
 
-from nowcast.operations.archive import REFUSED, SPARE_VOLUMES, clean
+from nowcast.operations.nexrad_feed import REFUSED, SPARE_VOLUMES, clean
 from nowcast.radar import Site
 
 pytest.importorskip("moto", reason="the tests of fetching need moto: pip install -e '.[dev]'")
