@@ -22,11 +22,11 @@ from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import missed, trying
 from nowcast.operations.own_radars import OwnRadars, Radars
-from nowcast.operations.publish import Published, Records, free_folder, link_latest, publish, recover
+from nowcast.operations.publish import Published, Records, free_folder, keep_baseline, link_latest, publish, recover
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to
-from nowcast.operations.templates import cycle_name, cycle_stem
+from nowcast.operations.templates import cycle_name
 from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, fetching, worker
 from nowcast.operations.worker import FULL, KNOWN, SIMPLE, Plan, too_old
 
@@ -306,7 +306,11 @@ class Cycle:
             "pictures": len(made["pictures"]),
             "input_files": self.status.input_files,
         }
-        self._keep_baseline(cycle)
+        if self.job.scores.enabled:
+            try:
+                keep_baseline(self.job, cycle, Path(self.made["fallback"]["output"]))
+            except OSError as error:
+                self._warn(f"the extrapolation is not kept for scoring: {error.strerror}")
         if self.job.output.pictures and not made["pictures"]:
             self._warn(f"{cycle} is published without a picture")
         files = [Path(file) for file in (made["output"], *made["products"], *self.observed, *made["pictures"])]
@@ -321,18 +325,6 @@ class Cycle:
         self._took("publish")
         self._ended(state, 5 if reason else 0, reason)
         status.write_status(self.job, self.status.facts())
-
-    def _keep_baseline(self, cycle: str) -> None:
-        """Keep the extrapolation, which the forecast is later compared with."""
-        if not self.job.scores.enabled:
-            return
-        kept = self.job.inside / "baselines" / f"{cycle_stem(cycle)}.nc"
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.unlink(missing_ok=True)
-            os.link(self.made["fallback"]["output"], kept)
-        except OSError as error:
-            self._warn(f"the extrapolation is not kept for scoring: {error.strerror}")
 
     def _took(self, stage: str) -> None:
         """Note that a stage is done, which took the time since the one before."""

@@ -106,9 +106,16 @@ def list_input(settings: Input, radars: Radars) -> Listing:
             return Listing(found, (), "only folders: name the one above them" if only_folders else "", only_folders)
         found = _meant(Path(path).iterdir(), settings)
         laid = layout(found, is_several(radars) if radars else None)
-        if laid.several:
-            found = _meant((p for folder in laid.folders for p in folder.iterdir()), settings)
-        return Listing(found, tuple(folder.name for folder in laid.folders), laid.unlooked)
+        if not laid.several:
+            return Listing(found, unlooked=laid.unlooked)
+        paths: list[Path] = []
+        unlooked = [laid.unlooked] if laid.unlooked else []
+        for folder in laid.folders:
+            try:
+                paths += folder.iterdir()
+            except OSError as error:  # one radar that is missing is no reason to forecast from none
+                unlooked.append(f"{folder.name}, which cannot be read: {error.strerror}")
+        return Listing(_meant(paths, settings), tuple(folder.name for folder in laid.folders), "; ".join(unlooked))
     except OSError as error:
         raise InputError(f"cannot read the input folder {path}: {error.strerror}") from error
 

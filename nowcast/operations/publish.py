@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,8 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         records.write(manifest)
         exchange(staging, target)
         records.forget_others(cycle, folder)
-        flush(target.parent)
+        for parent in takewhile(lambda folder: folder != job.output.root.parent, target.parents):
+            flush(parent)
         _keep_strangers(staging, target)
     except OutputError:
         raise
@@ -182,6 +184,17 @@ def link_latest(job: Job, work: Path, published: Published) -> None:
         flush(link.parent)
     except OSError as error:
         raise OutputError(f"cannot link {link}: {error.strerror}") from error
+
+
+def keep_baseline(job: Job, cycle: str, extrapolation: Path) -> None:
+    """Keep the extrapolation beside what is published, which is later compared with it. Raises OSError."""
+    kept = job.inside / "baselines" / f"{cycle_stem(cycle)}.nc"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    try:
+        os.link(extrapolation, kept)
+    except OSError:  # a file system that knows no such links
+        shutil.copyfile(extrapolation, kept)
 
 
 def recover(job: Job) -> list[str]:

@@ -96,9 +96,11 @@ class Viewer:
 
 
 def _last_run(one: PublishedCycle) -> dict[str, Any]:
-    """The status file of a cycle's job, which lies above the cycle; empty where it is elsewhere."""
+    """The status file of a cycle's job, which lies in the output's root; empty where it is elsewhere."""
     name = Path(f"{one.facts.get('job')}.status.json").name
-    return next((found for above in one.folder.resolve().parents if (found := read_json(above / name))), {})
+    above = one.folder.resolve().parents
+    depth = len(Path(one.facts["folder"]).parts)
+    return read_json(above[depth - 1] / name) if 0 < depth <= len(above) else {}
 
 
 class Server(ThreadingHTTPServer):

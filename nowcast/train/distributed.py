@@ -107,6 +107,7 @@ def joined(device: str) -> Iterator[Processes]:
     yield Processes(chosen, dist.get_rank(), count)
     # Not after an error: the others may be waiting in the middle of a sum, and torchrun ends them.
     if ours:
+        dist.barrier()  # who leaves while another still works closes the connections under its feet
         dist.destroy_process_group()
 
 

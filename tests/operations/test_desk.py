@@ -409,7 +409,7 @@ def test_a_look_that_finds_nothing_new_is_told_and_mends_the_status(desk: Desk) 
 def test_ages_that_are_negative_are_told_as_such() -> None:
     assert (age_text(600), age_text(-10), age_text(-4800)) == (
         "10 minutes old",
-        "0 minutes old",
+        "0 seconds old",
         "80 minutes ahead of the clock",
     )
 

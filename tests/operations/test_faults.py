@@ -31,7 +31,6 @@ from safetensors.torch import save_file
 from nowcast.errors import OutputError
 from nowcast.io.atomic import exchange
 from nowcast.io.volumes import write_volumes
-from nowcast.operations import retention
 from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
 from nowcast.operations.publish import Records
@@ -263,24 +262,6 @@ def test_a_real_disk_that_is_full_sooner_or_later(desk: Desk) -> None:
         assert not done[0]
         assert desk.batch()["state"] == "done"
         assert_whole(desk)
-
-
-def test_what_cannot_be_removed_stays_and_the_cycle_goes_on(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    desk.configure(retention={"age": "1s"})
-    desk.deliver(0, 1, 2)
-    desk.batch()
-
-    def broken(path: Path) -> str:
-        raise OSError(5, "I/O error", str(path))
-
-    monkeypatch.setattr(retention, "file_digest", broken)
-    job = read_job(desk.job_file)
-    (done,) = Records(job).all()
-    Records(job).write({**done.facts, "cycle": "2024-01-15T04:30:00Z", "folder": "x", "outputs": []})
-    assert retention.clean(job) == [] and "I/O error" in caplog.text
-    assert desk.cycles() == ["SIMR/20240115_0410"] and len(Records(job).complete()) == 1
 
 
 def test_a_disk_without_locks_is_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

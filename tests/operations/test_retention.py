@@ -55,3 +55,20 @@ def test_where_room_lacks_what_is_not_to_be_kept_goes_first(tmp_path: Path) -> N
         else:
             retention.require_room(job, time.monotonic() + 60)
             assert cycles(job) == CYCLES and gridded.exists()
+
+
+def test_what_cannot_be_removed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = job_at(tmp_path, age=0.0)
+    for cycle in CYCLES:
+        published(job, cycle)
+
+    def broken(path: Path) -> str:
+        raise OSError(5, "I/O error", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "file_digest", broken)
+        assert retention.clean(job) == [] and caplog.text.count("cannot be removed and stays") == 2
+    assert cycles(job) == CYCLES
+    assert retention.clean(job) == CYCLES[:2]

@@ -117,7 +117,7 @@ def test_the_newest_cycle_is_shown_and_nothing_is_written(tmp_path: Path) -> Non
     before = listing(tmp_path)
     with serving(tmp_path) as server:
         (one,) = newest(server)
-        assert one["level"] == "good" and "5 min old" in one["text"]
+        assert one["level"] == "good" and "5 minutes old" in one["text"]
         status, body = ask(server, f"/view/{quote(one['id'])}.json")
         assert status == 200
         view = json.loads(body)

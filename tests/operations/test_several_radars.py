@@ -1,15 +1,20 @@
-"""A desk of several radars: folders that are renamed."""
+"""A desk of several radars: folders that are renamed, or cannot be read."""
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import xarray as xr
 from desk import RADAR, START, Desk, simulate_feed
 
+from nowcast.operations.feed import list_input
+from nowcast.operations.job import Input
 from nowcast.radar import Site
 
 EAST = replace(RADAR, name="EAST", site=Site(RADAR.site.lat, RADAR.site.lon + 0.6, 60.0))
@@ -52,3 +57,22 @@ def test_an_empty_folder_gives_way_and_a_full_one_does_not(two: Desk) -> None:
     assert "the radar of simr comes in west now, under that name" in status["warnings"]
     with xr.open_dataset(status["outputs"][0]["path"], decode_timedelta=True) as dataset:
         assert dataset.attrs["radars"] == "east, west"
+
+
+def test_a_folder_that_cannot_be_read_is_that_of_a_radar_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("east", "west"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "volume.h5").touch()
+    iterdir = Path.iterdir
+
+    def broken(folder: Path) -> Iterator[Path]:
+        if folder.name == "east":
+            raise OSError(errno.EIO, "Input/output error")
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", broken)
+    found = list_input(Input(str(tmp_path)), {})
+    assert found.paths == [tmp_path / "west" / "volume.h5"] and found.folders == ("east", "west")
+    assert found.unlooked == "east, which cannot be read: Input/output error"
