@@ -362,8 +362,8 @@ def _changed(settings: Any, base: Path) -> Iterator[tuple[str, Any]]:
             yield f.name, str(base / value)
 
 
-def _below(base: Path, paths: Mapping[str, Any]) -> dict[str, Path]:
-    return {name: base / path for name, path in paths.items()}
+def _below(base: Path, paths: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: base / path if isinstance(path, str | Path) else path for name, path in paths.items()}
 
 
 def _slug(text: str) -> str:

@@ -87,7 +87,7 @@ class Records:
                 found.append(_read_once(path, stat.st_size, stat.st_mtime_ns))
             except FileNotFoundError:
                 continue
-            except InputError as error:
+            except (OSError, InputError) as error:
                 logger.warning("%s: it is left out; remove it", error)
         return sorted(found, key=lambda cycle: cycle.cycle)
 

@@ -40,6 +40,10 @@ def test_clutter_maps_of_a_mosaic_lie_beside_the_file_too(write, tmp_path: Path)
     path = write(LEAST + "mosaic: {clutter: {west: maps/west.nc, east: /maps/east.nc}}\n")
     expected = {"west": tmp_path / "maps" / "west.nc", "east": Path("/maps/east.nc")}
     assert read_job(path).mosaic["clutter"] == expected == read_job(path, FullJob).mosaic.clutter
+    path.write_text(LEAST + "mosaic: {clutter: {west: [3]}}\n")
+    assert read_job(path).mosaic
+    with pytest.raises(ConfigError, match="mosaic.clutter"):
+        read_job(path, FullJob)
 
 
 @pytest.mark.parametrize(
