@@ -42,7 +42,7 @@ def test_clutter_maps_of_a_mosaic_lie_beside_the_file_too(write, tmp_path: Path)
     assert read_job(path).mosaic["clutter"] == expected == read_job(path, FullJob).mosaic.clutter
     path.write_text(LEAST + "mosaic: {clutter: {west: [3]}}\n")
     assert read_job(path).mosaic
-    with pytest.raises(ConfigError, match="mosaic.clutter"):
+    with pytest.raises(ConfigError, match=r"mosaic\.clutter"):
         read_job(path, FullJob)
 
 
