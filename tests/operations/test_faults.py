@@ -34,6 +34,7 @@ from nowcast.io.volumes import write_volumes
 from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
 from nowcast.operations.publish import Records
+from nowcast.operations.refused import STRIKES, Refused
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.units import iso_utc
 from nowcast.weights import DEFAULT
@@ -274,13 +275,15 @@ def test_a_disk_without_locks_is_no_other_run(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_volume_too_large_for_the_memory_is_read_again_with_more(desk: Desk) -> None:
-    desk.deliver(0, 1, 2)
-    for _ in range(3):
-        desk.configure(limits={"memory": "900MB"})
-        desk.start().wait()
-    desk.configure()
-    desk.batch()
-    assert desk.status["input_files"] == [path.name for path in desk.volumes[:3]]
+    _, _, newest = desk.deliver(0, 1, 2)
+    stat = newest.stat()
+    refused = Refused(desk.inside / "refused.json", 1_500_000_000)
+    for _ in range(STRIKES):
+        refused.add(newest, (stat.st_size, stat.st_mtime_ns), strike=True)
+    desk.configure(limits={"memory": "1500MB"})
+    assert desk.batch()["cycle"] == "2024-01-15T04:05:00Z" and newest.name in desk.status["warnings"][0]
+    desk.configure(limits={"memory": "1600MB"})
+    assert desk.batch()["cycle"] == "2024-01-15T04:10:00Z"
 
 
 def test_a_full_disk_is_noticed_before_work_starts(desk: Desk) -> None:

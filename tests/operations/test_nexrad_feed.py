@@ -15,7 +15,8 @@ from desk import RADAR, Desk
 from radar_files import nexrad_volume, polar_volume, storm
 from s3_server import LISTING, FaultyServer, s3_server
 
-from nowcast.operations.nexrad_feed import REFUSED, SPARE_VOLUMES, clean
+from nowcast.operations.job import read_job
+from nowcast.operations.nexrad_feed import REFUSED, SPARE_VOLUMES, clean, fetch_newest
 from nowcast.radar import Site
 
 pytest.importorskip("moto", reason="the tests of fetching need moto: pip install -e '.[dev]'")
@@ -134,6 +135,14 @@ def test_what_is_no_volume_is_asked_for_once(sky: Sky) -> None:
     sky.asked()
     sky.desk.batch()
     assert sky.asked() == []
+
+
+def test_where_the_clock_was_put_back_what_is_here_tells_the_time(sky: Sky) -> None:
+    sky.store.mkdir(parents=True)
+    (sky.store / sky.name(-40)).write_bytes(sky.content(-40))
+    sky.add(-41)
+    assert fetch_newest(read_job(sky.desk.job_file)) == []
+    assert sky.stored() == [sky.name(age) for age in (-40, -41)]
 
 
 def test_an_outage_is_bridged_by_what_is_here(sky: Sky) -> None:

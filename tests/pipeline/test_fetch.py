@@ -357,6 +357,21 @@ def test_follow_asks_again_for_what_failed_however_old(archive: Archive) -> None
     assert archive.files() == names[1:]
 
 
+def test_follow_takes_what_comes_later_than_newer_ones(archive: Archive) -> None:
+    now = np.datetime64(time.time_ns(), "ns")
+    first, late, newest = (name_at(now - minutes(age)) for age in (30, 20, 10))
+    came: list[str] = []
+    for name in (first, newest):
+        archive.add(name)
+
+    def tell(report: FetchReport) -> None:
+        came.extend(volume.path.name for volume in report.fetched)
+        archive.add(late)
+
+    follow_volumes(replace(archive.request, start=now - minutes(60)), tell, every_s=0.02, polls=3)
+    assert came == [first, newest, late]
+
+
 def test_an_interrupt_ends_it_at_once(archive: Archive) -> None:
     (name,) = archive.add_many(1)
     archive.server.faults[name] = ["stall"] * 9

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -138,6 +139,17 @@ def test_a_step_that_adds_nothing_leaves_the_older_mosaic_its_time(archive: Path
     times = load(archive, frames=frames).times
     whole = [START + k * STEP + LAG for k in (0, 1, 2, 4)]
     assert list(times) == whole[-(frames or 0) :]
+
+
+@pytest.mark.parametrize("frames", [2, 3, None])
+def test_a_step_whose_volumes_cannot_be_read_has_no_mosaic(archive: Path, frames: int | None) -> None:
+    """Their headers are good, so that they are listed: the mosaic before keeps its time, and counts once."""
+    for name in ("west", "east"):
+        with h5py.File(file_of(archive, name, 3), "a") as file:
+            del file["dataset1/data1"]
+    times = load(archive, frames=frames).times
+    expected = np.delete(START + LAG + np.arange(COUNT) * STEP, 3)
+    np.testing.assert_array_equal(times, expected if frames is None else expected[-frames:])
 
 
 def test_files_of_one_name_in_two_folders_have_each_a_checksum(archive: Path) -> None:
