@@ -379,7 +379,7 @@ class Cycle:
         last, newest = facts.get("last_success") or {}, self.status.newest_input
         if state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None:
             return
-        if not (self.feed.writing or self.look_again):
+        if not self.look_again:
             note_look(self.job, self.feed, newest, last["cycle"])
 
 

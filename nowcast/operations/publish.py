@@ -137,8 +137,9 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         outputs = [_placed(file, staging / f"{name}{''.join(file.suffixes)}") for file in files]
         folder = str(target.relative_to(job.output.root))
         manifest = {"cycle": cycle, "job": job.name, "site": site, "folder": folder, **facts, "outputs": outputs}
-        atomic_write_text(staging / MANIFEST, json.dumps(manifest, indent=1))
-        flush(staging)
+        atomic_write_text(
+            staging / MANIFEST, json.dumps(manifest, indent=1)
+        )  # after it the whole folder is on the disk
         records = Records(job)
         records.write(manifest)
         exchange(staging, target)

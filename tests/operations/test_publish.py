@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from published import job_at, published
 
+from nowcast.operations import publish as publishing
 from nowcast.operations.publish import Records, recover
 
 CYCLE = "2024-01-15T04:05:00Z"
+
+
+def test_all_of_a_cycle_is_on_the_disk_before_it_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut a consumer finds a cycle whole or not at all."""
+    flushed: list[str] = []
+    fsync, exchange = os.fsync, publishing.exchange
+
+    def told(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name.split(".")[0])
+        fsync(descriptor)
+
+    def told_exchange(new: Path, target: Path) -> None:
+        flushed.append("exchange")
+        exchange(new, target)
+
+    monkeypatch.setattr(os, "fsync", told)
+    monkeypatch.setattr(publishing, "exchange", told_exchange)
+    job = job_at(tmp_path / "root")
+    published(job, CYCLE)
+    before, after = flushed[: flushed.index("exchange")], flushed[flushed.index("exchange") + 1 :]
+    assert {"forecast", "publish", "cycles"} < set(before) and before.index("forecast") < before.index("publish")
+    assert {"20240115", "SIMR", "root"} <= set(after)
 
 
 def test_what_others_made_or_changed_in_a_cycle_outlasts_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -59,6 +59,12 @@ def test_an_empty_folder_gives_way_and_a_full_one_does_not(two: Desk) -> None:
         assert dataset.attrs["radars"] == "east, west"
 
 
+def test_a_job_that_names_a_radar_which_is_not_there_is_wrong_and_no_wrong_option(two: Desk) -> None:
+    two.configure(mosaic={"sites": {"north": [52.0, 4.0, 30.0]}})
+    status = two.batch(code=3)
+    assert status["state"] == "failed" and "mosaic names north: expected some of east, simr" in status["reason"]
+
+
 def test_a_folder_that_cannot_be_read_is_that_of_a_radar_that_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
