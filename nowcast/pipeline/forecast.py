@@ -159,9 +159,9 @@ def run_forecast(
         with _timed(seconds, "read"):
             volumes = _load_volumes(request)
         volumes = since_last_gap(volumes, _usual_step(request, volumes))
+    leads = lead_times(volumes, request.leads, request.step_minutes)
     if len(volumes) == 1:
         logger.warning("one volume tells no motion: the forecast stays in place")
-    leads = lead_times(volumes, request.leads, request.step_minutes)
     of_volumes = {name: getattr(request, name) for name in ("grid", "quality", "site", "mosaic", "clutter")}
     stamp = settings_stamp(request.fit, **of_volumes)
     model, reasons = None, [request.fallback] if request.fallback else []
