@@ -78,8 +78,8 @@ def run_batch(
         times: list[str | None] = [*(missed(job, plan, refused) if catch_up else []), None]
         outcomes = []
         for at in times:
-            known = Records(job).complete() if catch_up or once_per is not None else []
-            this = replace(plan, at=at, done=frozenset(one.cycle for one in known), radars=OwnRadars(job).read())
+            known = Records(job).cycles() if catch_up or once_per is not None else []
+            this = replace(plan, at=at, done=frozenset(known), radars=OwnRadars(job).read())
             outcomes.append(Cycle(job, this, run, refused).run())
         return outcomes
 
@@ -203,7 +203,7 @@ class Cycle:
 
     def _end_where_nothing_is_new(self) -> None:
         """Spare a run every minute the worker; an input that stays the same still grows old."""
-        newest = newest_as_before(self.job, self.feed, self.plan.done)
+        newest = newest_as_before(self.job, self.feed)
         if newest is None:
             return
         self.status.saw(newest)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from nowcast.io.json_files import note_json, read_json
 from nowcast.operations.feed import Feed
 from nowcast.operations.job import Job
+from nowcast.operations.publish import Records
 
 
-def newest_as_before(job: Job, feed: Feed, done: Collection[str]) -> str | None:
-    """The newest volume of an input that is as the last look left it, all of it forecast from; else None."""
+def newest_as_before(job: Job, feed: Feed) -> str | None:
+    """The newest volume of an input that is as the last look left it, its forecast published; else None."""
     seen = read_json(_file(job))
-    is_same = seen.get("listing") == feed.listing and seen.get("cycle") in done
+    is_same = seen.get("listing") == feed.listing and Records(job).holds(str(seen.get("cycle")))
     return seen.get("newest") if is_same else None
 
 

@@ -36,9 +36,9 @@ def as_it_stands(job: Job, before: Mapping[str, Any], now: Status, *, looked: bo
     if looked:
         worse = (facts.get("scores") or {}).get("warning")
         facts["warnings"] = [*now.warnings, *([worse] if worse else [])]
-    newest = Records(job).complete()[-1:]
-    if newest and (facts.get("state"), facts.get("cycle")) != (newest[0].facts["state"], newest[0].cycle):
-        facts |= published_facts(job, newest[0], {})
+    newest = Records(job).newest()
+    if newest and (facts.get("state"), facts.get("cycle")) != (newest.facts["state"], newest.cycle):
+        facts |= published_facts(job, newest, {})
     return facts
 
 

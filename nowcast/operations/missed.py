@@ -35,16 +35,19 @@ def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
     None before the oldest published cycle, none farther back than the job allows, and each once: what failed then is
     not tried by every run. What a run was killed or interrupted at is tried once more.
     """
-    done = [one.cycle for one in Records(job).complete()]
+    records = Records(job)
+    done = records.cycles()
     if not done:
         return []
+    since = _before(done[-1], job.limits.catch_up)
     times: list[str] = []
     reading: Path | None = None
     try:
         _fetch_missed(job, plan, done[-1])
         radars = OwnRadars(job).read()
         feed = wait_for_files(job.input, 0.0, radars)
-        seen = {"listing": feed.listing, "done": done, "tried": _tried(job)}
+        published = [one.cycle for one in records.complete(since)]
+        seen = {"listing": feed.listing, "published": published, "tried": _tried(job)}
         if read_json(job.inside / COMPLETE) == seen:
             return []
         survey = replace(plan, kind=SURVEY, files=refused.without(feed.files), folders=feed.folders, radars=radars)
@@ -60,13 +63,18 @@ def missed(job: Job, plan: Plan, refused: Refused) -> list[str]:
             refused.add(reading, feed.files[reading], strike=lost.kind == DIED)
     if not times:
         return []
-    newest = datetime.fromisoformat(times[-1][:19])
-    first = max((newest - timedelta(seconds=job.limits.catch_up)).isoformat(), done[0].removesuffix("Z"))
-    known = {*done, *map(cycle_name, _tried(job))}
-    lacking = [t for t in times[:-1] if t >= first and cycle_name(t) not in known]
+    first = max(_before(cycle_name(times[-1]), job.limits.catch_up), done[0])
+    tried = set(map(cycle_name, _tried(job)))
+    within = [t for t in times[:-1] if cycle_name(t) >= first and cycle_name(t) not in tried]
+    lacking = [t for t in within if not records.holds(cycle_name(t))]
     if not lacking:
         note_json(job.inside / COMPLETE, seen, "the next run looks for missed cycles again")
     return lacking
+
+
+def _before(cycle: str, seconds: float) -> str:
+    """The cycle so long before another one."""
+    return cycle_name((datetime.fromisoformat(cycle) - timedelta(seconds=seconds)).isoformat())
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from nowcast.errors import InputError, OutputError
 from nowcast.io.atomic import OLD, atomic_write_text, exchange, file_digest, flush
 from nowcast.operations.job import Job
 from nowcast.operations.status import epoch_seconds
-from nowcast.operations.templates import below, cycle_stem, rendered
+from nowcast.operations.templates import below, cycle_of, cycle_stem, is_stem, rendered
 
 logger = logging.getLogger(__name__)
 
@@ -66,40 +65,60 @@ def read_manifest(path: Path) -> Published:
     return one
 
 
-@lru_cache(maxsize=20_000)
-def _read_once(path: Path, size: int, modified_ns: int) -> Published:
-    """A record of this size and age: a run asks for all of them several times."""
-    return read_manifest(path)
-
-
 class Records:
-    """What the job has published, a file a cycle in the job's own folder; nothing else is ever removed."""
+    """What the job has published, a file a cycle in the job's own folder; nothing else is ever removed.
+
+    In years they become many: what can be told by their names alone is told without reading them.
+    """
 
     def __init__(self, job: Job) -> None:
         self.root, self.folder = job.output.root, job.inside / "cycles"
 
-    def all(self) -> list[Published]:
-        """By cycle; one that cannot be read is none."""
-        found = []
-        for path in self.folder.glob("*.json"):
-            try:
-                stat = path.stat()
-                found.append(_read_once(path, stat.st_size, stat.st_mtime_ns))
-            except FileNotFoundError:
-                continue
-            except (OSError, InputError) as error:
+    def cycles(self) -> list[str]:
+        """The cycles that there are records of, by time; of some the folder may be gone."""
+        return sorted(cycle_of(path.stem) for path in self.folder.glob("*.json") if is_stem(path.stem))
+
+    def read(self, cycle: str) -> Published | None:
+        """The record of a cycle, None where there is none or none that can be read."""
+        path = self._path(cycle)
+        try:
+            return read_manifest(path)
+        except InputError as error:
+            if path.exists():
                 logger.warning("%s: it is left out; remove it", error)
-        return sorted(found, key=lambda cycle: cycle.cycle)
+            return None
 
-    def complete(self) -> list[Published]:
+    def all(self, since: str = "") -> list[Published]:
+        """By cycle, from one on."""
+        found = (self.read(cycle) for cycle in self.cycles() if cycle >= since)
+        return [one for one in found if one is not None]
+
+    def complete(self, since: str = "") -> list[Published]:
         """Those whose manifest is in its place."""
-        return [one for one in self.all() if self.manifest(one).is_file()]
+        return [one for one in self.all(since) if self.is_complete(one)]
 
-    def folders(self) -> set[Path]:
-        return {self.root / one.folder for one in self.all()}
+    def newest(self) -> Published | None:
+        """The newest of these."""
+        found = (self.read(cycle) for cycle in reversed(self.cycles()))
+        return next((one for one in found if one is not None and self.is_complete(one)), None)
 
-    def manifest(self, one: Published) -> Path:
-        return self.root / one.folder / MANIFEST
+    def holds(self, cycle: str) -> bool:
+        """Whether a cycle is one of these."""
+        one = self.read(cycle)
+        return one is not None and self.is_complete(one)
+
+    def is_complete(self, one: Published) -> bool:
+        return (self.root / one.folder / MANIFEST).is_file()
+
+    def wrote(self, folder: Path) -> bool:
+        """Whether a folder is that of a cycle."""
+        try:
+            one = self.read(read_manifest(folder / MANIFEST).cycle)
+        except InputError:
+            one = None
+        if one is not None and self.root / one.folder == folder:
+            return True
+        return any(self.root / other.folder == folder for other in self.all())
 
     def write(self, facts: Mapping[str, Any]) -> None:
         atomic_write_text(self._path(facts["cycle"]), json.dumps(facts, indent=1))
@@ -107,11 +126,12 @@ class Records:
     def remove(self, cycle: str) -> None:
         self._path(cycle).unlink(missing_ok=True)
 
-    def forget_others(self, cycle: str, folder: str) -> None:
-        """Remove the records of earlier cycles whose folder a cycle has taken, for its name comes again."""
-        for one in self.all():
-            if one.folder == folder and one.cycle != cycle:
-                self.remove(one.cycle)
+    def forget(self, replaced: Path, target: Path) -> None:
+        """Remove the record of a cycle that is not in its place, for that of another took it or it never came."""
+        with suppress(InputError):
+            other = read_manifest(replaced / MANIFEST).cycle
+            if not target.exists() or read_manifest(target / MANIFEST).cycle != other:
+                self.remove(other)
 
     def _path(self, cycle: str) -> Path:
         return self.folder / f"{cycle_stem(cycle)}.json"
@@ -143,7 +163,7 @@ def publish(job: Job, work: Path, cycle: str, site: str, files: list[Path], fact
         records = Records(job)
         records.write(manifest)
         exchange(staging, target)
-        records.forget_others(cycle, folder)
+        records.forget(staging, target)
         for parent in takewhile(lambda folder: folder != job.output.root.parent, target.parents):
             flush(parent)
         _keep_strangers(staging, target)
@@ -160,7 +180,7 @@ def free_folder(job: Job, cycle: str, site: str) -> Path:
     Raises OutputError where it leads out of the root, or something else stands in its place.
     """
     target = below(job.output.root, rendered(job.output.folder, site=site, job=job.name, time=_utc(cycle)))
-    if target.is_symlink() or (target.exists() and target not in Records(job).folders()):
+    if target.is_symlink() or (target.exists() and not Records(job).wrote(target)):
         change = "move it away, or change output.folder (with {job} in it where jobs share a root)"
         raise OutputError(f"{target} exists and this job did not write it: {change}")
     return target
@@ -172,9 +192,8 @@ def link_latest(job: Job, work: Path, published: Published) -> None:
         return
     site = str(published.facts["site"])
     link = below(job.output.root, rendered(job.output.latest, site=site, job=job.name, time=_utc(published.cycle)))
-    newer = [one for one in Records(job).complete() if one.facts["site"] == site and one.cycle > published.cycle]
-    if newer:
-        published = newer[-1]
+    newer = [one for one in Records(job).complete(since=published.cycle) if one.facts["site"] == site]
+    published = newer[-1] if newer else published
     if link.exists() and not link.is_symlink():
         raise OutputError(f"{link} is no symbolic link: it is left as it is; remove it or choose another latest")
     temporary = work / "latest"
@@ -232,6 +251,7 @@ def _put_back(job: Job, old: Path, records: Records) -> list[str]:
     # The record was written for what was to come; what is there was published before.
     with suppress(InputError):
         records.write(read_manifest(target / MANIFEST).facts)
+    records.forget(old, target)
     return told
 
 

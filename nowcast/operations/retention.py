@@ -27,24 +27,27 @@ def clean(job: Job, until: float = math.inf) -> list[str]:
     is not removed ``until`` then, on the monotonic clock, is left to the next run.
     """
     records = Records(job)
-    complete = records.complete()
-    if not complete:
+    newest, age, size = records.newest(), job.retention.age, job.retention.size
+    if newest is None:
         return []
-    newest, total = complete[-1], sum(one.size for one in complete)
-    whole = {one.cycle for one in complete}
+    total = 0 if size is None else sum(one.size for one in records.complete())
     removed = []
-    for one in records.all():
-        old = job.retention.age is not None and (_time(newest) - _time(one)).total_seconds() > job.retention.age
-        large = job.retention.size is not None and total > job.retention.size
+    for cycle in records.cycles():
+        one = records.read(cycle)
+        if one is None:
+            continue
+        old = age is not None and (_time(newest) - _time(one)).total_seconds() > age
+        large = size is not None and total > size
         if not (old or large) or one.cycle >= newest.cycle or time.monotonic() >= until:
             break
+        is_whole = records.is_complete(one)
         try:
             gone = _remove(job.output.root, one)
             records.remove(one.cycle)
         except OSError as error:
             logger.warning("%s cannot be removed and stays: %s: %s", one.cycle, error.filename, error.strerror)
             continue
-        total -= one.size if one.cycle in whole else 0
+        total -= one.size if is_whole else 0
         if gone:
             logger.info("removed cycle %s", one.cycle)
             removed.append(one.cycle)

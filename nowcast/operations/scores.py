@@ -20,6 +20,7 @@ from nowcast.operations.full_job import FullJob
 from nowcast.operations.publish import Published, Records
 from nowcast.operations.status import epoch_seconds, scored_text
 from nowcast.operations.templates import cycle_stem
+from nowcast.pipeline.forecast import LONGEST_HOURS
 from nowcast.times import match_tolerance, nearest, nominal_step
 from nowcast.types import Forecast, VolumeSequence
 from nowcast.verify import Tally, TallyConfig, categorical, continuous
@@ -48,7 +49,9 @@ def score_arrived(job: FullJob, volumes: VolumeSequence) -> dict[str, Any]:
     rows = [row for row in _rows(path) if _is_row(row, thresholds)]
     known = {(row["cycle"], row["lead_minutes"]) for row in rows}
     elsewhere: list[str] = []
-    arrived = [row for one in Records(job).complete() for row in _arrived(job, one, volumes, known, elsewhere)]
+    earliest = units.iso_utc(volumes.times[0] - np.timedelta64(LONGEST_HOURS + 1, "h"))
+    earlier = Records(job).complete(since=earliest)
+    arrived = [row for one in earlier for row in _arrived(job, one, volumes, known, elsewhere)]
     if elsewhere:
         logger.warning(OTHER_GRID, len(elsewhere), elsewhere[-1])
     newest = epoch_seconds(units.iso_utc(volumes.times[-1]))

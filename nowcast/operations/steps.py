@@ -17,7 +17,7 @@ from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.own_radars import OwnRadar, OwnRadars, Radars
-from nowcast.operations.publish import OBSERVED
+from nowcast.operations.publish import OBSERVED, Records
 from nowcast.operations.quantities import duration_text
 from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, same_radar, stretches, take
 from nowcast.operations.status import epoch_seconds
@@ -237,7 +237,9 @@ class Steps:
         """Times of mosaics; a step of which one is published lacks none, unless it is the newest."""
         config = self.job.mosaic
         found = mosaic_times(times, config)
-        done = mosaic_steps(np.array([t.removesuffix("Z") for t in self.plan.done], "datetime64[ns]"), config)
+        records, earliest = Records(self.job), iso_utc(min(times) - config.step)
+        published = [one.cycle.removesuffix("Z") for one in records.complete(earliest) if one.cycle in self.plan.done]
+        done = mosaic_steps(np.array(published, "datetime64[ns]"), config)
         lacking = ~np.isin(mosaic_steps(found, config), done)
         lacking[-1] = True
         return list(found[lacking if self.plan.kind == SURVEY else slice(None)])
@@ -281,13 +283,15 @@ class Steps:
         limit = self.job.input.max_age
         if self.plan.at is None and age > limit:
             raise Ended("stale", too_old(cycle, age, limit))
-        if cycle in self.plan.done:
+        records = Records(self.job)
+        if cycle in self.plan.done and records.holds(cycle):
             raise Ended(KNOWN, f"the forecast from {cycle} has been published")
         if period := self.plan.once_per:
-            slots = {epoch_seconds(done) // period: done for done in self.plan.done}
-            if same := slots.get(epoch_seconds(cycle) // period):
-                told = f"the forecast from {same} has been published, of the same {duration_text(period)} as {cycle}"
-                raise Ended(KNOWN, told)
+            slot = epoch_seconds(cycle) // period
+            for same in (done for done in self.plan.done if epoch_seconds(done) // period == slot):
+                if records.holds(same):
+                    told = f"the forecast from {same} has been published, of the same {duration_text(period)}"
+                    raise Ended(KNOWN, f"{told} as {cycle}")
 
 
 def _tell_damaged(reasons: list[str]) -> None:

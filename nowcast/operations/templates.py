@@ -70,6 +70,16 @@ def cycle_stem(cycle: str) -> str:
     return cycle.replace(":", "")
 
 
+def is_stem(name: str) -> bool:
+    """Whether files of a cycle are named so."""
+    return re.fullmatch(r"\d{4}-\d\d-\d\dT\d{6}Z", name) is not None
+
+
+def cycle_of(stem: str) -> str:
+    """The cycle whose files are named so."""
+    return f"{stem[:13]}:{stem[13:15]}:{stem[15:]}"
+
+
 def below(root: Path, relative: PurePosixPath | str) -> Path:
     """``root / relative``, whose parent folder is made.
 

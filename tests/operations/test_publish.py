@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,19 @@ def test_what_cannot_be_put_back_yet_stays(tmp_path: Path, monkeypatch: pytest.M
         patched.setattr(Path, "rename", refuse)
         assert any("stays until what lies in it can be put back" in text for text in recover(job))
     assert f"put back {folder}" in recover(job) and (folder / "forecast.nc").exists()
+
+
+def test_no_record_is_left_of_a_cycle_that_never_came_or_whose_folder_another_took(tmp_path: Path) -> None:
+    """Two cycles of one minute have one folder where its name tells no seconds."""
+    job = job_at(tmp_path)
+    minutes = replace(job, output=replace(job.output, folder="{site}/{time:%Y%m%d_%H%M}"))
+    for cycle in (CYCLE, CYCLE.replace("05:00Z", "05:30Z")):
+        one = published(minutes, cycle)
+    assert Records(minutes).cycles() == [one.cycle]
+    left = job.inside / "work" / "killed" / "publish"
+    shutil.copytree(job.output.root / one.folder, left)
+    never = {**one.facts, "cycle": "2024-01-15T04:10:00Z", "folder": "SIMR/20240115_0410"}
+    (left / "manifest.json").write_text(json.dumps(never))
+    Records(minutes).write(never)
+    recover(minutes)
+    assert Records(minutes).cycles() == [one.cycle]
