@@ -22,7 +22,8 @@ from nowcast.operations.lock import Holder, lock
 from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import missed, trying
 from nowcast.operations.own_radars import OwnRadars, Radars
-from nowcast.operations.publish import Published, Records, free_folder, keep_baseline, link_latest, publish, recover
+from nowcast.operations.publish import free_folder, keep_baseline, link_latest, publish, recover
+from nowcast.operations.records import Published, Records
 from nowcast.operations.refused import Refused
 from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
 from nowcast.operations.telling import log_to

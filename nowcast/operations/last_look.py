@@ -7,7 +7,7 @@ from pathlib import Path
 from nowcast.io.json_files import note_json, read_json
 from nowcast.operations.feed import Feed
 from nowcast.operations.job import Job
-from nowcast.operations.publish import Records
+from nowcast.operations.records import Records
 
 
 def newest_as_before(job: Job, feed: Feed) -> str | None:

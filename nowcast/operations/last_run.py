@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nowcast.operations.job import Job
-from nowcast.operations.publish import Published, Records
+from nowcast.operations.records import Published, Records
 from nowcast.operations.status import FAILED, RUNNING, Status, utc_now
 
 

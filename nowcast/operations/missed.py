@@ -16,7 +16,7 @@ from nowcast.operations import status
 from nowcast.operations.feed import wait_for_files
 from nowcast.operations.job import Job
 from nowcast.operations.own_radars import OwnRadars
-from nowcast.operations.publish import Records
+from nowcast.operations.records import Records
 from nowcast.operations.refused import Refused
 from nowcast.operations.templates import cycle_name
 from nowcast.operations.watch import DIED, STUCK, Clock, WorkerLost, fetching, worker

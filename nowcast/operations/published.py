@@ -11,7 +11,8 @@ from typing import Any
 from nowcast.errors import InputError
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes
-from nowcast.operations.publish import MANIFEST, OBSERVED, read_manifest
+from nowcast.operations.publish import OBSERVED
+from nowcast.operations.records import MANIFEST, read_manifest
 from nowcast.pipeline.view import forecast_contents
 from nowcast.types import REFLECTIVITY
 from nowcast.view import Contents

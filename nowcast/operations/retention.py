@@ -13,7 +13,7 @@ from nowcast.errors import OutputError
 from nowcast.io.atomic import file_digest
 from nowcast.io.json_files import read_json
 from nowcast.operations.job import Job
-from nowcast.operations.publish import MANIFEST, Published, Records
+from nowcast.operations.records import MANIFEST, Published, Records
 from nowcast.operations.templates import is_below
 
 logger = logging.getLogger(__name__)

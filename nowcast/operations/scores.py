@@ -17,7 +17,7 @@ from nowcast.io.atomic import atomic_write_text
 from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import read_volumes, write_volumes
 from nowcast.operations.full_job import FullJob
-from nowcast.operations.publish import Published, Records
+from nowcast.operations.records import Published, Records
 from nowcast.operations.status import epoch_seconds, scored_text
 from nowcast.operations.templates import cycle_stem
 from nowcast.pipeline.forecast import LONGEST_HOURS

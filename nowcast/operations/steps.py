@@ -17,8 +17,9 @@ from nowcast.io.volumes import write_volumes
 from nowcast.operations.full_job import FullJob
 from nowcast.operations.job import read_job
 from nowcast.operations.own_radars import OwnRadar, OwnRadars, Radars
-from nowcast.operations.publish import OBSERVED, Records
+from nowcast.operations.publish import OBSERVED
 from nowcast.operations.quantities import duration_text
+from nowcast.operations.records import Records
 from nowcast.operations.snapshot import Snapshot, by_radar, is_ahead, latest_believed, same_radar, stretches, take
 from nowcast.operations.status import epoch_seconds
 from nowcast.operations.templates import plain_name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nowcast.operations.job import Input, Job, Output, Retention
-from nowcast.operations.publish import Published, publish
+from nowcast.operations.publish import publish
+from nowcast.operations.records import Published
 
 
 def job_at(root: Path, keep_free: int = 0, **kept: float | None) -> Job:

@@ -16,7 +16,8 @@ from nowcast.io.forecasts import read_forecast
 from nowcast.operations.job import read_job
 from nowcast.operations.last_run import as_left
 from nowcast.operations.missed import trying
-from nowcast.operations.publish import Records, publish
+from nowcast.operations.publish import publish
+from nowcast.operations.records import Records
 from nowcast.operations.refused import Refused
 from nowcast.operations.retention import clean
 from nowcast.operations.scores import score_tables

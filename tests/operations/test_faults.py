@@ -33,7 +33,7 @@ from nowcast.io.atomic import exchange
 from nowcast.io.volumes import write_volumes
 from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
-from nowcast.operations.publish import Records
+from nowcast.operations.records import Records
 from nowcast.operations.refused import STRIKES, Refused
 from nowcast.pipeline.inputs import GridConfig, load_sequence
 from nowcast.units import iso_utc

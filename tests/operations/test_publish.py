@@ -12,7 +12,8 @@ import pytest
 from published import job_at, published
 
 from nowcast.operations import publish as publishing
-from nowcast.operations.publish import Records, recover
+from nowcast.operations.publish import recover
+from nowcast.operations.records import Records
 
 CYCLE = "2024-01-15T04:05:00Z"
 

@@ -12,7 +12,7 @@ from published import job_at, published
 from nowcast.errors import OutputError
 from nowcast.operations import retention
 from nowcast.operations.job import Job
-from nowcast.operations.publish import Records
+from nowcast.operations.records import Records
 
 CYCLES = [f"2024-01-15T04:{minute:02d}:00Z" for minute in (0, 5, 10)]
 
