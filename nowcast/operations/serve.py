@@ -25,7 +25,7 @@ from nowcast.view import page_of, view_json
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 2.0
-"""The folder is searched no more often than this, however many ask."""
+"""The folder is searched no more often than this, and no more than a tenth of the time, however many ask."""
 TIMEOUT_S = 60.0
 """A client that says nothing, or takes nothing, for so long is left."""
 MOST_CLIENTS = 128
@@ -46,16 +46,18 @@ class Viewer:
         self.root, self.max_age_s = root, max_age_s
         self._tree = Tree(root)
         self._looking, self._making = threading.Lock(), threading.Lock()
-        self._looked = -LOOK_AGAIN_S
+        self._look_again = 0.0
         self._found: dict[str, PublishedCycle] = {}
         self._views: dict[str, bytes] = {}
 
     def cycles(self) -> dict[str, PublishedCycle]:
         """The newest cycle of each series, by name."""
         with self._looking:
-            if time.monotonic() - self._looked >= LOOK_AGAIN_S:
+            began = time.monotonic()
+            if began >= self._look_again:
                 self._found = self._tree.newest()
-                self._looked = time.monotonic()
+                now = time.monotonic()
+                self._look_again = now + max(LOOK_AGAIN_S, 9.0 * (now - began))
             return self._found
 
     def newest(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from nowcast.errors import InputError, OutputError
 from nowcast.io.forecasts import write_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.operations.published import cycle_contents
-from nowcast.operations.serve import LOOK_AGAIN_S, Server, Viewer
+from nowcast.operations.serve import Server, Viewer
 from nowcast.types import Forecast, VolumeSequence
 from nowcast.units import iso_utc
 
@@ -99,7 +99,7 @@ def answers(server: Server, within_s: float) -> bool:
 
 
 def newest(server: Server) -> list[dict[str, str]]:
-    server.viewer._looked = -LOOK_AGAIN_S
+    server.viewer._look_again = 0.0
     status, body = ask(server, "/newest")
     assert status == 200
     series: list[dict[str, str]] = json.loads(body)["series"]
