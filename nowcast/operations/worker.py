@@ -86,7 +86,8 @@ class Ended(Exception):
 
 def too_old(newest: str, age_s: float, limit_s: float) -> str:
     """The sentence for an input that has gone stale."""
-    return f"the newest volume, {newest}, is {duration_text(age_s)} old, more than {duration_text(limit_s)}"
+    age, limit = duration_text(age_s), duration_text(limit_s)
+    return f"the newest volume, {newest}, is {f'{age} old, more than' if age != limit else 'older than'} {limit}"
 
 
 class Reporter:

@@ -30,6 +30,7 @@ from safetensors.torch import save_file
 
 from nowcast.errors import OutputError
 from nowcast.io.atomic import exchange
+from nowcast.io.forecasts import read_forecast
 from nowcast.io.volumes import write_volumes
 from nowcast.operations.job import read_job
 from nowcast.operations.lock import lock
@@ -518,6 +519,22 @@ def test_a_fallback_that_is_made_is_published_whatever_the_next_worker_finds(des
     assert run.wait() == 5
     assert desk.status["state"] == "fallback" and desk.status["method"] == "extrapolation"
     assert len(desk.cycles()) == 1
+
+
+def test_a_fallback_is_never_published_as_that_of_another_cycle(desk: Desk) -> None:
+    """The worker dies, the newest volume goes, and the next worker dies before it has a fallback of its own."""
+    desk.configure(**LONG)
+    desk.deliver(0, 1, 2)
+    run = desk.start()
+    pid = worker_after(run, "fallback")
+    (desk.feed / desk.volumes[2].name).unlink()
+    os.kill(pid, signal.SIGKILL)
+    while run.output.read_text().count("grid done") < 2:
+        time.sleep(0.002)
+    os.kill(children(run.pid)[0], signal.SIGKILL)
+    assert run.wait() == 5
+    (file,) = [file["path"] for file in desk.status["outputs"] if file["path"].endswith("forecast.nc")]
+    assert desk.status["cycle"] == "2024-01-15T04:05:00Z" == iso_utc(read_forecast(file).init_time)
 
 
 def test_volumes_from_the_future_are_not_believed(desk: Desk) -> None:
