@@ -7,43 +7,30 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nowcast.errors import INTERRUPTED, InputError, NowcastError, OutputError
-from nowcast.operations import retention, status
+from nowcast.operations import retention
+from nowcast.operations.account import Account, Outcome
 from nowcast.operations.feed import Feed, wait_for_files
 from nowcast.operations.job import Job, read_job
 from nowcast.operations.last_look import newest_as_before, note_look
-from nowcast.operations.last_run import as_it_stands, as_left
 from nowcast.operations.lock import Holder, lock
-from nowcast.operations.metrics import write_metrics
 from nowcast.operations.missed import missed, trying
 from nowcast.operations.own_radars import OwnRadars, Radars
 from nowcast.operations.publish import free_folder, keep_baseline, link_latest, publish, recover
 from nowcast.operations.records import Published, Records
 from nowcast.operations.refused import Refused
-from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, Status
+from nowcast.operations.status import DONE, FAILED, FALLBACK, STALE, utc_now
 from nowcast.operations.telling import log_to
 from nowcast.operations.templates import cycle_name
 from nowcast.operations.watch import DIED, REFUSED, STUCK, Clock, WorkerLost, fetching, worker
 from nowcast.operations.worker import FULL, KNOWN, SIMPLE, Plan, too_old
 
 logger = logging.getLogger(__name__)
-
-MOST_WARNINGS = 50
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended; ``facts`` is the status file."""
-
-    state: str
-    exit_code: int
-    reason: str | None
-    facts: dict[str, Any]
 
 
 def run_batch(
@@ -89,7 +76,7 @@ def run_batch(
 def _locked(job: Job, run: str) -> Iterator[Holder | None]:
     """The job's lock; that it cannot be made is told in the log too, which may lie on another disk."""
     try:
-        with lock(job.inside / "lock", status.utc_now()) as killed:
+        with lock(job.inside / "lock", utc_now()) as killed:
             yield killed
     except OutputError as error:
         log_to(job, run)
@@ -103,12 +90,10 @@ class Cycle:
     def __init__(self, job: Job, plan: Plan, run: str, refused: Refused) -> None:
         self.job, self.plan, self.refused = job, plan, refused
         self.clock = Clock(job.limits)
-        self.told = 0.0
+        self.account = Account(job, run, self.clock)
+        self.status = self.account.status
         self.radars: Radars = {}
         self.replaced: list[str] = []
-        self.before = as_left(job, status.read_status(job))
-        self.status = Status.begin(job, run, self.before)
-        self.how_it_ended: tuple[str, int, str | None] | None = None
         self.feed = Feed({}, [])
         self.made: dict[str, dict[str, Any]] = {}
         self.observed: list[str] = []
@@ -125,18 +110,19 @@ class Cycle:
             self._run()
         except _End as end:
             why = f"; {self.trouble}" if end.state == STALE and self.trouble else ""
-            self._ended(end.state, end.exit_code, f"{end}{why}")
+            self.account.ended(end.state, end.exit_code, f"{end}{why}")
         except NowcastError as error:
-            self._ended(FAILED, error.exit_code, str(error))
+            self.account.ended(FAILED, error.exit_code, str(error))
         except KeyboardInterrupt:
-            self._ended(FAILED, INTERRUPTED, "interrupted")
+            self.account.ended(FAILED, INTERRUPTED, "interrupted")
             raise
         except BaseException as error:
-            self._ended(FAILED, 1, f"a bug: {error!r}")
+            self.account.ended(FAILED, 1, f"a bug: {error!r}")
             raise
         finally:
             shutil.rmtree(self.plan.work, ignore_errors=True)
-            outcome = self._tell()
+            outcome = self.account.close(looked=self.looked)
+            self._remember(outcome)
         return outcome
 
     def _run(self) -> None:
@@ -144,7 +130,7 @@ class Cycle:
         if self.job.input.nexrad is not None and self.plan.at is None:
             self._fetch()
         self._wait_for_inputs()
-        status.write_status(self.job, self.status.facts())
+        self.account.write()
         with trying(self.job, self.plan.at):
             self._forecast()
         retention.clean(self.job, self.clock.ends["scores"])
@@ -187,15 +173,15 @@ class Cycle:
         except InputError as error:
             raise _End(STALE, 3, str(error)) from error
         for told in found.unfinished(self.job.input.marker):
-            self._warn(told)
+            self.account.warn(told)
         if found.unlooked:
-            self._warn(f"not looked at: {found.unlooked}")
+            self.account.warn(f"not looked at: {found.unlooked}")
         usable = self.refused.without(found.files)
         if held := [path for path in found.files if path not in usable]:
             told = ", ".join(path.name for path in held[-3:])
             self.status.warnings.append(f"workers were lost over {len(held)} of the files, not read any more: {told}")
         self.feed = replace(found, files=usable)
-        self._took("wait")
+        self.account.took("wait")
         if not self.feed.files:
             beside = f"; not looked at: {found.unlooked}" if found.unlooked else ""
             raise _End(STALE, 3, f"no complete file in {self.job.input.path}{beside}")
@@ -246,7 +232,7 @@ class Cycle:
         match kind, facts:
             case "end", (stage,):
                 self.reading = None
-                self._took(stage)
+                self.account.took(stage)
             case "reading", (path,):
                 self.reading = Path(path)
             case "times", (times,):
@@ -257,7 +243,7 @@ class Cycle:
             case "ahead", (names,):
                 # The clock may have been put back: when it is right again the same files are looked at once more.
                 self.look_again = True
-                self._warn(f"ahead of the clock and left out: {', '.join(names[-3:])} ({len(names)} in all)")
+                self.account.warn(f"ahead of the clock and left out: {', '.join(names[-3:])} ({len(names)} in all)")
             case "cycle", (cycle, site, files):
                 if cycle != self.status.cycle:  # what a worker made before it was lost is of another cycle
                     self.made, self.observed = {}, []
@@ -265,13 +251,13 @@ class Cycle:
                 self.status.saw(cycle)
                 free_folder(self.job, cycle, site)  # else all that follows would be for nothing
             case "log", (text, level):
-                self._log(level, text)
+                self.account.log(level, text)
             case "trouble", (text,):
                 self.trouble = f"fetching failed: {text}"
-                self._warn(self.trouble)
+                self.account.warn(self.trouble)
             case "made", (which, answer):
                 self.made[which] = answer
-                self._took(which)
+                self.account.took(which)
                 if which == "forecast":
                     self._publish("forecast", answer["fallback_reason"])
             case "observed", (path,):
@@ -284,10 +270,10 @@ class Cycle:
 
     def _lose(self, lost: WorkerLost) -> None:
         """Say how the worker was lost; the file that it was reading then is left out."""
-        self._warn(str(lost))
+        self.account.warn(str(lost))
         self.left_out = self.reading if lost.kind in (DIED, STUCK) else None
         if self.left_out is not None:
-            self._warn(f"{self.left_out.name} is left out: the worker was lost while reading it")
+            self.account.warn(f"{self.left_out.name} is left out: the worker was lost while reading it")
             # A slow machine makes any file look stuck: such a one is tried again by the next run.
             self.refused.add(self.left_out, self.feed.files[self.left_out], strike=lost.kind == DIED)
             self.look_again |= lost.kind == DIED
@@ -302,7 +288,7 @@ class Cycle:
             "state": state,
             "reason": reason,
             "method": made["method"],
-            "published": status.utc_now(),
+            "published": utc_now(),
             "lead_minutes": made["lead_minutes"],
             "pictures": len(made["pictures"]),
             "input_files": self.status.input_files,
@@ -311,9 +297,9 @@ class Cycle:
             try:
                 keep_baseline(self.job, cycle, Path(self.made["fallback"]["output"]))
             except OSError as error:
-                self._warn(f"the extrapolation is not kept for scoring: {error.strerror}")
+                self.account.warn(f"the extrapolation is not kept for scoring: {error.strerror}")
         if self.job.output.pictures and not made["pictures"]:
-            self._warn(f"{cycle} is published without a picture")
+            self.account.warn(f"{cycle} is published without a picture")
         files = [Path(file) for file in (made["output"], *made["products"], *self.observed, *made["pictures"])]
         self.published = publish(self.job, self.plan.work, cycle, self.site, files, facts)
         self.status.outputs = self.published.paths(self.job.output.root)
@@ -322,63 +308,15 @@ class Cycle:
         try:
             link_latest(self.job, self.plan.work, self.published)
         except OutputError as error:
-            self._warn(str(error))
-        self._took("publish")
-        self._ended(state, 5 if reason else 0, reason)
-        status.write_status(self.job, self.status.facts())
+            self.account.warn(str(error))
+        self.account.took("publish")
+        self.account.ended(state, 5 if reason else 0, reason, str(self.published.facts["published"]))
+        self.account.write()
 
-    def _took(self, stage: str) -> None:
-        """Note that a stage is done, which took the time since the one before."""
-        seconds, self.told = self.clock.seconds - self.told, self.clock.seconds
-        self.status.stages[stage] = round(self.status.stages.get(stage, 0.0) + seconds, 3)
-        self._log(logging.INFO, f"{stage} done", stage=stage, seconds=round(seconds, 3))
-
-    def _warn(self, text: str) -> None:
-        self._log(logging.WARNING, text)
-
-    def _log(self, level: int, text: str, **told: Any) -> None:
-        """Log, each warning once."""
-        warnings = self.status.warnings
-        if level >= logging.WARNING:
-            if text in warnings:
-                return
-            if len(warnings) < MOST_WARNINGS:
-                warnings.append(text)
-        logger.log(level, "%s", text, extra={"told": {"cycle": self.status.cycle} | told})
-
-    def _ended(self, state: str, exit_code: int, reason: str | None) -> None:
-        """Note how the cycle ended; what comes after publication changes nothing of that."""
-        if self.how_it_ended is None:
-            exit_code = 3 if exit_code == 2 else exit_code  # a wrong job is no wrong option
-            self.how_it_ended = state, exit_code, reason
-            if state != KNOWN:
-                published = self.published.facts["published"] if self.published else None
-                self.status.end(state, exit_code, reason, published)
-
-    def _tell(self) -> Outcome:
-        """Write what the next run and everybody else wants to know."""
-        assert self.how_it_ended is not None
-        state, exit_code, reason = self.how_it_ended
-        facts = self.status.facts()
-        if state == KNOWN:
-            facts = as_it_stands(self.job, self.before, self.status, looked=self.looked)
-        self._remember(state, facts)
-        status.write_status(self.job, facts)
-        write_metrics(self.job, facts)
-        told = {
-            "cycle": self.status.cycle,
-            "state": state,
-            "exit_code": exit_code,
-            "total": round(self.clock.seconds, 3),
-        }
-        level = logging.ERROR if state == FAILED else logging.WARNING if exit_code else logging.INFO
-        logger.log(level, "%s", reason or state, extra={"told": told})
-        return Outcome(state, exit_code, reason, facts)
-
-    def _remember(self, state: str, facts: dict[str, Any]) -> None:
+    def _remember(self, outcome: Outcome) -> None:
         """Note what the input looked like, unless another look at the same may end otherwise."""
-        last, newest = facts.get("last_success") or {}, self.status.newest_input
-        if state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None:
+        last, newest = outcome.facts.get("last_success") or {}, self.status.newest_input
+        if outcome.state in (FAILED, STALE) or newest is None or not last or self.plan.at is not None:
             return
         if not self.look_again:
             note_look(self.job, self.feed, newest, last["cycle"])
