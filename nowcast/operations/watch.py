@@ -77,7 +77,7 @@ class Worker:
                 if left <= 0 or not self.pipe.poll(patience):
                     share = "its share of limits.deadline"
                     if patience < left:
-                        raise WorkerLost(self.stage, f"a file took more than {clock.file_s:.0f} s, {share}", STUCK)
+                        raise WorkerLost(self.stage, f"a file took more than {clock.file_s:.3g} s, {share}", STUCK)
                     told = f"not done {clock.seconds:.1f} s after the start, {share}"
                     raise WorkerLost(self.stage, told, OVERRAN)
                 message = self.pipe.recv()
