@@ -39,7 +39,8 @@ from nowcast.weights import checkpoint
 
 logger = logging.getLogger(__name__)
 
-KEPT_VOLUMES = 16
+SPARE_VOLUMES = 12
+"""Kept of each radar beyond those that a forecast starts from: what is dry is judged by the half hour before it."""
 MOST_TOLD = 3
 """Damaged files of a radar that are named, the newest."""
 LIKELY_STEP_MINUTES, LONGEST_STEP_MINUTES = 5.0, 15.0
@@ -150,7 +151,7 @@ class Steps:
         except InputError as error:
             raise Ended("stale", str(error)) from error
         self.volumes = since_last_gap(volumes, np.timedelta64(round(60 * self.usual_step_minutes), "s"))
-        store.clean(max(KEPT_VOLUMES, 2 * self.job.input.frames * len(self.radars)))
+        store.clean((self.job.input.frames + SPARE_VOLUMES) * max(len(self.radars), 1))
         newest = self.volumes.times[-1]
         self.reporter.tell("cycle", iso_utc(newest), self.radar, list(self.volumes.sources))
         self._check(newest)
